@@ -12,7 +12,8 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use crate::files::{certificates, named, read, read_private};
-use crate::{Invalid, Pair};
+use crate::invalid::date;
+use crate::{Invalid, Pair, Standing};
 
 /// The files that the address of a server names. They are read anew for each connection, so that renewed ones are
 /// taken up.
@@ -72,6 +73,20 @@ impl ServerTls {
     /// The files of the client's certificate and its key.
     pub fn own(&self) -> Option<(&Path, &Path)> {
         self.own.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()))
+    }
+
+    /// What will soon be wrong, or is, with the time of the client's certificate. What else is wrong is said by
+    /// [`read`](Self::read).
+    pub fn complaint(&self, now: DateTime<Utc>) -> Option<String> {
+        let (certificate, key) = self.own()?;
+        let pair = Pair::read(certificate, key).ok()?;
+        let ends = date(pair.validity().ends);
+        let file = pair.file();
+        match pair.validity().at(now) {
+            Standing::EndsSoon => Some(format!("the certificate {file} for servers ends on {ends}, soon")),
+            Standing::Ended => Some(format!("the certificate {file} for servers ended on {ends}")),
+            Standing::NotYet | Standing::Valid => None,
+        }
     }
 
     /// Reads the files only to see that they can be used, before anything connects. A certificate that has ended may be
@@ -211,6 +226,15 @@ mod tests {
         tls.check().unwrap();
         for said in [tls.read().unwrap_err(), tls.config().unwrap_err()] {
             assert!(said.to_string().contains("client-expired.pem ended on 2020-12-31T23:59:59Z"), "{said}");
+        }
+        for (at, words) in [
+            ("2020-12-01T00:00:00Z", None),
+            ("2020-12-24T00:00:00Z", Some("ends on 2020-12-31T23:59:59Z, soon")),
+            ("2021-01-01T00:00:00Z", Some("ended on 2020-12-31T23:59:59Z")),
+        ] {
+            let said = tls.complaint(at.parse().unwrap());
+            assert_eq!(said.is_some(), words.is_some(), "{said:?}");
+            assert!(said.unwrap_or_default().contains(words.unwrap_or_default()));
         }
     }
 }

@@ -13,6 +13,7 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     Statement, Value,
 };
+use soonshop_certificates::ServerTls;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -47,11 +48,17 @@ impl DatabaseLocation {
         }
     }
 
-    /// Checks the files of TLS that the address names, as they are now: what a connection says of them names none.
+    /// The files of TLS that the address names.
+    pub fn tls(&self) -> Result<ServerTls, Error> {
+        match self {
+            Self::Postgres(url) => tls::files(url).map_err(Error::Unavailable),
+            Self::Sqlite(_) => Ok(ServerTls::default()),
+        }
+    }
+
+    /// Checks these files as they are now: what a connection says of them names none.
     pub fn check_tls(&self) -> Result<(), Error> {
-        let Self::Postgres(url) = self else { return Ok(()) };
-        let files = tls::files(url).map_err(Error::Unavailable)?;
-        files.read().map(drop).map_err(|error| Error::Unavailable(error.of_server()))
+        self.tls()?.read().map(drop).map_err(|error| Error::Unavailable(error.of_server()))
     }
 
     pub fn is_sqlite(&self) -> bool {

@@ -104,9 +104,13 @@ impl ConnectionSettings {
             write: Duration::from_secs(self.write_seconds),
             ..Limits::DEFAULT
         };
-        let certificate =
-            one_of("--tls-cert", &self.tls_cert, "--tls-certificate-file", &self.tls_certificate_file)?;
-        let key = one_of("--tls-key", &self.tls_key, "--tls-key-file", &self.tls_key_file)?;
+        let certificate = one_of(
+            "--tls-cert",
+            self.tls_cert.as_ref(),
+            "--tls-certificate-file",
+            self.tls_certificate_file.as_ref(),
+        )?;
+        let key = one_of("--tls-key", self.tls_key.as_ref(), "--tls-key-file", self.tls_key_file.as_ref())?;
         let tls = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
             (None, None) => None,
@@ -120,15 +124,15 @@ impl ConnectionSettings {
 /// The file under the name of an option, or under its earlier one.
 fn one_of<'a>(
     name: &str,
-    file: &'a Option<PathBuf>,
+    file: Option<&'a PathBuf>,
     earlier_name: &str,
-    earlier: &'a Option<PathBuf>,
+    earlier: Option<&'a PathBuf>,
 ) -> anyhow::Result<Option<&'a PathBuf>> {
     match (file, earlier) {
         (Some(file), Some(earlier)) if file != earlier => {
             bail!("{name} and {earlier_name}, its earlier name, give two files: give {name} alone")
         }
-        _ => Ok(file.as_ref().or(earlier.as_ref())),
+        _ => Ok(file.or(earlier)),
     }
 }
 

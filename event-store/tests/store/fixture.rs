@@ -62,16 +62,8 @@ impl Fixture {
         Self::postgres_as(url, |name| with_database(url, name)).await
     }
 
-    /// Every connection speaks TLS, and trusts nobody but the authority of the tests.
-    pub(crate) async fn postgres_over_tls() -> Self {
-        let address = crate::encrypted::server("POSTGRES_TLS_URL");
-        let named = |name: &str| address.replacen("with_certificate", name, 1);
-        Self::postgres_as(&postgres_url(), |name| crate::encrypted::right(&named(name), crate::over_tls::TLS))
-            .await
-    }
-
     /// A new database of the server, which is reached under that address.
-    async fn postgres_as(url: &str, address: impl FnOnce(&str) -> String) -> Self {
+    pub(crate) async fn postgres_as(url: &str, address: impl FnOnce(&str) -> String) -> Self {
         let name = format!("store_{}", ids::new().simple());
         let mut server = sqlx::PgConnection::connect(url).await.unwrap();
         // Another session may be connected to `template1`; none can connect to `template0`.

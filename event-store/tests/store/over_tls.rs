@@ -5,15 +5,17 @@ use soonshop_domain::ids;
 use soonshop_event_log::{Database, DatabaseLocation};
 use sqlx::{Connection as _, Executor as _};
 
-use crate::encrypted::{Names, only_the_right_files_are_taken, server};
+use crate::encrypted::{Names, only_the_right_files_are_taken, right, server};
 use crate::fixture::{Fixture, context, on_hand, postgres_url, receive};
 
 /// The parameters of an address for the files of TLS.
-pub(crate) const TLS: Names = ["sslrootcert", "sslcert", "sslkey"];
+const TLS: Names = ["sslrootcert", "sslcert", "sslkey"];
 
 #[tokio::test]
 async fn every_connection_of_a_store_speaks_tls() {
-    let shop = Fixture::postgres_over_tls().await;
+    let address = server("POSTGRES_TLS_URL");
+    let named = |name: &str| right(&address.replacen("with_certificate", name, 1), TLS);
+    let shop = Fixture::postgres_as(&postgres_url(), named).await;
     let store = shop.store();
     let stream = ids::new();
     for _ in 0..3 {

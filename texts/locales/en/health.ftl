@@ -11,7 +11,7 @@ page-front-check-cache = The cache does not work
 page-front-check-rates = Rates are not counted for all processes together
 page-front-check-search = Search does not work
 page-front-check-disk = The disk is full
-page-front-check-certificate = The certificate of this process cannot stay as it is
+page-front-check-certificate = A certificate of the shop has to be renewed
 page-front-check-clock = The clock is wrong
 page-front-check-integrity = Tampering was found
 
@@ -45,7 +45,7 @@ page-remedy-locked = End the program that keeps the file locked.
 page-remedy-login = Correct the user and the password in the address, or give the user its rights again.
 page-remedy-migrate = Run `soonshop migrate`, and see what it says.
 page-remedy-name = Correct the host in the address, or the name server.
-page-remedy-own-certificate = Put a certificate that is valid and its own private key where --tls-cert and --tls-key name them, the key with mode 600. They are taken up within seconds, and no connection is cut.
+page-remedy-own-certificate = Put a certificate that is valid and its own private key into the files that are named, the key with mode 600. They are taken up within seconds, and no connection is cut.
 page-remedy-queue-settings = Delete what is named on the broker: it is made again at once with the right settings, and nothing is lost.
 page-remedy-read-only = Make the database writable again: end the standby or read-only mode, mount the disk of its files for writing, or use the address of the primary.
 page-remedy-rebuild = Run `replay-tool rebuild` for what is named, then `verify` and `swap`.

@@ -11,7 +11,7 @@ page-front-check-cache = 缓存无法正常工作
 page-front-check-rates = 请求频率未能由所有进程统一计数
 page-front-check-search = 搜索无法正常工作
 page-front-check-disk = 磁盘已满
-page-front-check-certificate = 本进程的证书需要更换
+page-front-check-certificate = 商店的证书需要更换
 page-front-check-clock = 时钟不正确
 page-front-check-integrity = 发现篡改
 
@@ -45,7 +45,7 @@ page-remedy-locked = 请结束锁定该文件的程序。
 page-remedy-login = 请更正地址中的用户名和密码，或重新授予该用户权限。
 page-remedy-migrate = 请运行 `soonshop migrate`，并查看其输出。
 page-remedy-name = 请更正地址中的主机名，或修复域名服务器。
-page-remedy-own-certificate = 请把有效的证书及其私钥放到 `--tls-cert` 和 `--tls-key` 所指的位置，私钥的权限设为 600。几秒内即会启用，不会中断任何连接。
+page-remedy-own-certificate = 请把有效的证书及其私钥放到所列的文件中，私钥的权限设为 600。几秒内即会启用，不会中断任何连接。
 page-remedy-queue-settings = 请在消息代理上删除所列对象：它会立即以正确的设置重建，不会丢失任何数据。
 page-remedy-read-only = 请使数据库恢复可写：结束备用或只读模式，以可写方式挂载其文件所在的磁盘，或使用主库的地址。
 page-remedy-rebuild = 请对所列对象运行 `replay-tool rebuild`，然后运行 `verify` 和 `swap`。
