@@ -26,6 +26,15 @@ pub struct Pair {
 impl Pair {
     /// Reads both files, as PEM. The key's must be readable by its owner only, and the key the certificate's.
     pub fn read(certificate: &Path, private_key: &Path) -> Result<Self, Invalid> {
+        Self::read_with_pem(certificate, private_key).map(|(pair, _)| pair)
+    }
+
+    /// The same, with the PEM that it was made of: of the certificate, and of the key. Each file is read once, so that
+    /// what was looked at is what is used.
+    pub(crate) fn read_with_pem(
+        certificate: &Path,
+        private_key: &Path,
+    ) -> Result<(Self, (Vec<u8>, Vec<u8>)), Invalid> {
         let key_bytes = read_private(private_key)?;
         let bytes = read(certificate)?;
         let chain = chain(certificate, &bytes)?;
@@ -44,7 +53,7 @@ impl Pair {
         }
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
-        Ok(Self { certified: Arc::new(certified), validity, file, digest })
+        Ok((Self { certified: Arc::new(certified), validity, file, digest }, (bytes, key_bytes)))
     }
 
     /// As rustls uses it.

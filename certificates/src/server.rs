@@ -11,7 +11,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
-use crate::files::{certificates, named, read, read_private};
+use crate::files::{certificates, named, read};
 use crate::invalid::date;
 use crate::{Invalid, Pair, Standing};
 
@@ -102,8 +102,9 @@ impl ServerTls {
         let ca = self.ca().map(authorities).transpose()?.map(|(bytes, _)| bytes);
         let own = match self.own() {
             Some((certificate, key)) => {
-                Pair::read(certificate, key)?.must_be_valid(now())?;
-                Some((read(certificate)?, read_private(key)?))
+                let (pair, pem) = Pair::read_with_pem(certificate, key)?;
+                pair.must_be_valid(now())?;
+                Some(pem)
             }
             None => None,
         };
