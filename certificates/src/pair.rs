@@ -12,6 +12,9 @@ use rustls::sign::CertifiedKey;
 use crate::files::{chain, key, named, read, read_private};
 use crate::{Invalid, Standing, Validity};
 
+/// PEM of a certificate, with those that lead to its issuer, and of its private key.
+pub(crate) type OwnPem = (Vec<u8>, Vec<u8>);
+
 /// A certificate with those that lead to its issuer, and its private key.
 #[derive(Clone)]
 pub struct Pair {
@@ -31,10 +34,7 @@ impl Pair {
 
     /// The same, with the PEM that it was made of: of the certificate, and of the key. Each file is read once, so that
     /// what was looked at is what is used.
-    pub(crate) fn read_with_pem(
-        certificate: &Path,
-        private_key: &Path,
-    ) -> Result<(Self, (Vec<u8>, Vec<u8>)), Invalid> {
+    pub(crate) fn read_with_pem(certificate: &Path, private_key: &Path) -> Result<(Self, OwnPem), Invalid> {
         let key_bytes = read_private(private_key)?;
         let bytes = read(certificate)?;
         let chain = chain(certificate, &bytes)?;
