@@ -27,10 +27,12 @@ use address::address;
 #[cfg(not(all(feature = "nats", feature = "rabbitmq")))]
 use address::not_built;
 
-/// The bus behind a URL (`in-process:`, `amqp(s)://`, `nats://`). Checks the address; connects later.
+/// The bus behind a URL (`in-process:`, `amqp(s)://`, `nats://` or `tls://`). Checks the address; connects later.
 ///
 /// `amqp://…?exchange=NAME` (default `soonshop`) and `nats://…?stream=NAME` (default `SOONSHOP`) separate shops that
-/// share a broker. The first TLS connection needs rustls's default provider: the binary installs it.
+/// share a broker. `?ca=FILE` names the authority that is trusted with TLS, `?cert=FILE&key=FILE` the client's
+/// certificate; NATS speaks TLS with them, with `tls://` and with `?tls=required`. The first TLS connection needs
+/// rustls's default provider: the binary installs it.
 pub fn connect(url: &str) -> Result<Arc<dyn Bus>, Error> {
     connect_with(url, &Settings::default())
 }
@@ -45,15 +47,15 @@ pub fn connect_with(url: &str, settings: &Settings) -> Result<Arc<dyn Bus>, Erro
     let server = parsed.has_host() && !parsed.cannot_be_a_base();
     match parsed.scheme() {
         "in-process" => Ok(Arc::new(in_process::InProcess::new(settings))),
-        "amqp" | "amqps" | "nats" if !server => Err(address(&parsed, "it names no server")),
+        "amqp" | "amqps" | "nats" | "tls" if !server => Err(address(&parsed, "it names no server")),
         #[cfg(feature = "rabbitmq")]
         "amqp" | "amqps" => Ok(Arc::new(rabbitmq::RabbitMq::new(parsed, settings)?)),
         #[cfg(not(feature = "rabbitmq"))]
         "amqp" | "amqps" => Err(not_built(&parsed, "RabbitMQ", "rabbitmq")),
         #[cfg(feature = "nats")]
-        "nats" => Ok(Arc::new(nats::Nats::new(parsed, settings)?)),
+        "nats" | "tls" => Ok(Arc::new(nats::Nats::new(parsed, settings)?)),
         #[cfg(not(feature = "nats"))]
-        "nats" => Err(not_built(&parsed, "NATS", "nats")),
-        _ => Err(address(&parsed, "a bus is in-process:, amqp://, amqps:// or nats://")),
+        "nats" | "tls" => Err(not_built(&parsed, "NATS", "nats")),
+        _ => Err(address(&parsed, "a bus is in-process:, amqp://, amqps://, nats:// or tls:// (NATS)")),
     }
 }

@@ -21,12 +21,13 @@ use async_nats::{Client, ConnectOptions};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
+use soonshop_certificates::ServerTls;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
 use self::rights::{BACKEND, Refusals, Since};
-use crate::address::address;
+use crate::address::{address, take_tls};
 use crate::link::{
     Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
 };
@@ -46,6 +47,9 @@ pub(crate) struct Nats {
 struct Server {
     /// The URL without name and password.
     url: Url,
+    /// Nothing is said without TLS.
+    encrypted: bool,
+    tls: ServerTls,
     login: Login,
     stream: String,
     /// The prefix of the stream's subjects.
@@ -66,6 +70,12 @@ impl Nats {
         if stream.is_empty() || stream.len() > 50 || !stream.bytes().all(plain) {
             return Err(address(&url, "a stream's name is 1 to 50 letters, digits, - and _"));
         }
+        let encrypted = match take_parameter(&mut url, "tls").as_deref() {
+            None => url.scheme() == "tls" || names_files(&url),
+            Some("required") => true,
+            Some(_) => return Err(address(&url, "tls=required is the only value of tls")),
+        };
+        let tls = take_tls(&mut url, true, "")?;
         let login = match (url.username(), url.password()) {
             ("", None) => Login::None,
             (token, None) => Login::Token(decoded(token)),
@@ -74,7 +84,7 @@ impl Nats {
         let bare = url.set_username("").and_then(|()| url.set_password(None));
         bare.map_err(|()| address(&url, "it names no server"))?;
         let root = stream.to_ascii_lowercase();
-        let server = Arc::new(Server { url, login, stream, root, settings: *settings });
+        let server = Arc::new(Server { url, encrypted, tls, login, stream, root, settings: *settings });
         let here = Arc::clone(&server);
         let at_once = Pause::new(Duration::ZERO, Duration::ZERO);
         let control = Mutex::new(Link::new(at_once, move || Arc::clone(&here).session("control")));
@@ -185,6 +195,11 @@ impl Bus for Nats {
     }
 }
 
+/// Whether the address names a file of TLS.
+fn names_files(url: &Url) -> bool {
+    url.query_pairs().any(|(name, _)| matches!(&*name, "ca" | "cert" | "key"))
+}
+
 impl Server {
     async fn session(self: Arc<Self>, role: &'static str) -> Result<Session, Error> {
         let settings = &self.settings;
@@ -195,6 +210,15 @@ impl Server {
                 ConnectOptions::with_user_and_password(user.clone(), password.clone())
             }
         };
+        // The client reads the files itself, and does not say which of them is wrong.
+        self.tls.read().map_err(|error| unreachable(error.of_server()))?;
+        let mut options = options.require_tls(self.encrypted);
+        if let Some(ca) = self.tls.ca() {
+            options = options.add_root_certificates(ca.to_owned());
+        }
+        if let Some((certificate, key)) = self.tls.own() {
+            options = options.add_client_certificate(certificate.to_owned(), key.to_owned());
+        }
         let refusals = Refusals::default();
         let heard = refusals.clone();
         let options = options

@@ -20,14 +20,15 @@ use lapin::options::{
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::uri::AMQPUri;
-use lapin::{Acker, BasicProperties, Channel, Confirmation as Answer, Consumer, ExchangeKind};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Acker, BasicProperties, Channel, Confirmation as Answer, Consumer, ErrorKind, ExchangeKind};
+use soonshop_certificates::ServerTls;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
-use self::session::Session;
-use crate::address::address;
+use self::session::{Line, Session};
+use crate::address::{address, take_tls};
 use crate::link::{
     Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
 };
@@ -54,6 +55,7 @@ pub(crate) struct RabbitMq {
 /// The broker's address, and the names to declare there.
 struct Broker {
     uri: AMQPUri,
+    tls: ServerTls,
     exchange: String,
     settings: Settings,
 }
@@ -66,10 +68,12 @@ impl RabbitMq {
         if exchange.is_empty() || exchange.len() > 50 || !exchange.bytes().all(plain) {
             return Err(address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
         }
+        let encrypted = url.scheme() == "amqps";
+        let tls = take_tls(&mut url, encrypted, "give amqps:// instead of amqp://")?;
         let mut uri: AMQPUri = url.as_str().parse().map_err(|reason: String| address(&url, &reason))?;
         let heartbeat = u16::try_from(settings.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX);
         uri.query.heartbeat.get_or_insert(heartbeat);
-        let broker = Arc::new(Broker { uri, exchange, settings: *settings });
+        let broker = Arc::new(Broker { uri, tls, exchange, settings: *settings });
         let here = Arc::clone(&broker);
         let at_once = Pause::new(Duration::ZERO, Duration::ZERO);
         let control = Mutex::new(Link::new(at_once, move || Arc::clone(&here).session("control")));
@@ -173,16 +177,32 @@ impl Broker {
     async fn session(self: Arc<Self>, role: &'static str) -> Result<Session, Error> {
         let patience = self.settings.connect;
         let opened = async {
-            let session = Session::open(&self.uri, role, patience).await?;
+            let line = Line::new(&self.tls)
+                .map_err(|error| Error::Unreachable { backend: BACKEND, reason: error.of_server() })?;
+            let session = Session::open(line, &self.uri, role, patience).await;
+            let session = session.map_err(|error| self.not_opened(error))?;
             let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let exchange = self.exchange.as_str().into();
             session
                 .channel
                 .exchange_declare(exchange, ExchangeKind::Topic, durable, FieldTable::default())
-                .await?;
+                .await
+                .map_err(unreachable)?;
             Ok(session)
         };
-        timeout(patience, opened).await.map_err(|_| silent("no connection", patience))?.map_err(unreachable)
+        timeout(patience, opened).await.map_err(|_| silent("no connection", patience))?
+    }
+
+    /// A broker that asks for certificates of clients cuts the connection where there is none, or a wrong one: what it
+    /// says of it is lost with the connection.
+    fn not_opened(&self, error: lapin::Error) -> Error {
+        let cut = matches!(error.kind(), ErrorKind::IOError(io) if io.kind() == std::io::ErrorKind::ConnectionReset);
+        let hint = if cut && self.uri.scheme == AMQPScheme::AMQPS {
+            ": it may ask for a certificate of its clients, with cert and key, and not take this one"
+        } else {
+            ""
+        };
+        Error::Unreachable { backend: BACKEND, reason: format!("{error}{hint}") }
     }
 
     async fn outlet(self: Arc<Self>) -> Result<RabbitMqOutlet, Error> {

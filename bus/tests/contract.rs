@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 mod common;
+#[path = "../../tests/services/encrypted.rs"]
+mod encrypted;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -292,6 +294,10 @@ macro_rules! everyone {
     };
 }
 
+// Over TLS the same protocol is spoken: these carry the most, and the largest.
+contract! { rabbitmq_over_tls: a_message_arrives_as_it_was_sent every_queue_gets_everything_in_order }
+contract! { nats_over_tls: a_message_arrives_as_it_was_sent every_queue_gets_everything_in_order }
+
 everyone! {
     in_process + without_a_queue_a_message_is_unwanted a_full_queue_drops_its_oldest;
     rabbitmq + without_a_queue_a_message_is_unwanted a_full_queue_drops_its_oldest;
@@ -328,7 +334,19 @@ async fn in_process() -> TestBus {
 }
 
 async fn rabbitmq() -> TestBus {
-    let (url, api) = (server("AMQP_URL"), server("RABBITMQ_API_URL"));
+    rabbitmq_at(&server("AMQP_URL"), |url| url)
+}
+
+async fn rabbitmq_over_tls() -> TestBus {
+    rabbitmq_at(&encrypted::server("AMQP_TLS_URL"), |url| encrypted::right(&url, TLS))
+}
+
+/// The parameters of an address for the files of TLS.
+const TLS: encrypted::Names = ["ca", "cert", "key"];
+
+/// In a virtual host of its own.
+fn rabbitmq_at(url: &str, with_parameters: impl FnOnce(String) -> String) -> TestBus {
+    let api = server("RABBITMQ_API_URL");
     let name = unique();
     let vhost = format!("{api}/vhosts/{name}");
     let ask = |method: &str, url: &str| {
@@ -337,7 +355,7 @@ async fn rabbitmq() -> TestBus {
     };
     ask("PUT", &vhost);
     let (base, _) = url.rsplit_once('/').unwrap();
-    let bus = connect_with(&format!("{base}/{name}"), &small()).unwrap();
+    let bus = connect_with(&with_parameters(format!("{base}/{name}")), &small()).unwrap();
     TestBus { bus, _tidy: Some(Tidy(Some(Box::new(move || ask("DELETE", &vhost))))) }
 }
 
@@ -359,6 +377,14 @@ async fn nats() -> TestBus {
         });
     };
     TestBus { bus, _tidy: Some(Tidy(Some(Box::new(tidy)))) }
+}
+
+/// Its stream goes with the server's data.
+async fn nats_over_tls() -> TestBus {
+    let url = encrypted::right(&encrypted::server("NATS_TLS_URL"), TLS);
+    let settings = Settings { heartbeat: Duration::from_secs(2), ..small() };
+    let bus = connect_with(&format!("{url}&stream={}", unique()), &settings).unwrap();
+    TestBus { bus, _tidy: None }
 }
 
 fn server(variable: &str) -> String {
@@ -387,16 +413,28 @@ async fn an_address_is_checked_at_once_and_shown_without_its_password() {
         "amqp://u:secret@host/%2f?heartbeat=often",
         "nats://u:secret@host?stream=a.b",
         "http://u:secret@[host",
+        "amqp://u:secret@host?ca=a.pem",
+        "amqps://u:secret@host?ca=",
+        "amqps://u:secret@host?ca=/no/such/file.pem",
+        "amqps://u:secret@host?cert=a.pem",
+        "nats://u:secret@host?key=a.pem",
+        "nats://u:secret@host?tls=maybe",
+        "tls:secret",
     ] {
         let error = connect(bad).err().unwrap_or_else(|| panic!("{bad:?} was taken"));
         assert!(matches!(error, Error::Address { .. }), "{bad:?}");
-        assert!(bad == "nats:secret" || !error.to_string().contains("secret"), "{error}");
+        assert!(
+            bad == "nats:secret" || bad == "tls:secret" || !error.to_string().contains("secret"),
+            "{error}"
+        );
     }
     for (good, backend) in [
         ("in-process:", "in-process"),
         ("amqp://localhost", "rabbitmq"),
         ("amqps://u:p@localhost:5671/shop?exchange=a.b&heartbeat=5", "rabbitmq"),
         ("nats://u:p@localhost?stream=SHOP_2", "nats"),
+        ("nats://u:p@localhost?tls=required", "nats"),
+        ("tls://u:p@localhost?stream=SHOP_2", "nats"),
     ] {
         assert_eq!(connect(good).unwrap().backend(), backend);
     }
@@ -419,4 +457,30 @@ async fn without_a_server_every_call_fails_in_time() {
         }
         subscription.acknowledge().await.unwrap();
     }
+}
+
+/// What is said of a broker with that address.
+async fn asked(url: String) -> Result<(), String> {
+    let bus = connect_with(&url, &settings()).map_err(|error| error.to_string())?;
+    bus.ping().await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_rabbitmq_with_tls_takes_the_right_files_only() {
+    encrypted::only_the_right_files_are_taken(&encrypted::server("AMQP_TLS_URL"), TLS, asked).await;
+}
+
+#[tokio::test]
+async fn a_nats_server_with_tls_takes_the_right_files_only() {
+    encrypted::only_the_right_files_are_taken(&encrypted::server("NATS_TLS_URL"), TLS, asked).await;
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_a_nats_server_without_tls_where_tls_is_asked_for() {
+    let plain = server("NATS_URL");
+    let encrypted = plain.replacen("nats://", "tls://", 1);
+    for url in [format!("{plain}?tls=required"), encrypted::right(&plain, TLS), encrypted] {
+        asked(url.clone()).await.expect_err(&url);
+    }
+    asked(plain).await.unwrap();
 }

@@ -22,7 +22,8 @@ pub use rates::{Rate, Rates, Taken};
 
 use port::refused;
 
-/// The cache behind a URL (`moka:`, `redis(s)://`). Checks the address; connects later.
+/// The cache behind a URL (`moka:`, `redis(s)://`; with TLS `?ca=FILE` names the authority that is trusted, and
+/// `?cert=FILE&key=FILE` the client's certificate). Checks the address; connects later.
 pub fn connect(url: &str) -> Result<Arc<dyn Cache>, Error> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("moka") if url == "moka:" => Ok(Arc::new(moka::Moka::new())),
@@ -75,11 +76,13 @@ mod tests {
         assert!(redis.shared());
         assert_eq!(redis.backend(), "redis");
         assert_eq!(connect_rates("redis://cache.example").unwrap().backend(), "redis");
-        for bad in ["redis:", "redis://host/base", "redis://host?prefx=a"] {
+        for bad in ["redis:", "redis://host/base", "redis://host?prefx=a", "rediss://host?cert=a"] {
             reason(bad);
             assert!(connect_rates(bad).is_err(), "{bad}");
         }
         assert!(reason("redis://host?prefx=a").contains("prefx"));
+        assert!(reason("redis://host?ca=a.pem").contains("give rediss://"));
+        assert!(reason("rediss://host?ca=/no/a.pem").contains("/no/a.pem: No such file"));
     }
 
     #[test]

@@ -18,9 +18,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, RedisResult, Script, ScriptInvocation};
+use ::redis::{
+    Client, ClientTlsConfig, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisResult, Script,
+    ScriptInvocation, TlsCertificates,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
+use soonshop_certificates::{Invalid, ServerTls};
 use uuid::Uuid;
 
 use crate::port::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE, refused};
@@ -81,7 +85,8 @@ return there == ARGV[1] and 1 or 0
 ";
 
 pub(crate) struct Redis {
-    client: Client,
+    address: ConnectionInfo,
+    tls: ServerTls,
     prefix: String,
     link: Mutex<Link>,
     spaces: Mutex<HashMap<String, SpaceState>>,
@@ -132,12 +137,23 @@ fn new_epoch() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
+/// Takes the files of TLS out of an address, and sees that they can be used.
+fn taken(url: &mut url::Url) -> Result<ServerTls, Invalid> {
+    let tls = ServerTls::take(url)?;
+    if tls.is_given() && url.scheme() != "rediss" {
+        return Err(Invalid::WithoutTls("ca, cert and key", "give rediss:// instead of redis://"));
+    }
+    tls.check()?;
+    Ok(tls)
+}
+
 impl Redis {
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
         let mut parsed = url::Url::parse(url).map_err(|error| refused(url, error.to_string()))?;
         if !parsed.has_host() {
             return Err(refused(url, "it names no host".to_owned()));
         }
+        let tls = taken(&mut parsed).map_err(|reason| refused(url, reason.to_string()))?;
         let mut prefix = String::new();
         for (name, value) in parsed.query_pairs() {
             match &*name {
@@ -155,13 +171,12 @@ impl Redis {
         if !others.is_empty() {
             parsed.query_pairs_mut().extend_pairs(others);
         }
-        let client = parsed
-            .as_str()
-            .into_connection_info()
-            .and_then(Client::open)
-            .map_err(|error| refused(url, error.to_string()))?;
+        let address = parsed.as_str().into_connection_info();
+        let address = address.map_err(|error| refused(url, error.to_string()))?;
+        Client::open(address.clone()).map_err(|error| refused(url, error.to_string()))?;
         Ok(Self {
-            client,
+            address,
+            tls,
             prefix,
             link: Mutex::default(),
             spaces: Mutex::default(),
@@ -170,6 +185,18 @@ impl Redis {
             invalidate: Script::new(INVALIDATE),
             examine: Script::new(EXAMINE),
         })
+    }
+
+    /// A client with the files of TLS as they are now. An address that names none asks for nothing.
+    fn client(&self) -> Result<Client, Error> {
+        let address = self.address.clone();
+        if !self.tls.is_given() {
+            return Client::open(address).map_err(unreachable);
+        }
+        let pem = self.tls.read().map_err(|error| unreachable(error.of_server()))?;
+        let client_tls = pem.own.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+        let files = TlsCertificates { client_tls, root_cert: pem.ca };
+        Client::build_with_tls(address, files).map_err(unreachable)
     }
 
     /// The connection, opened on first use, because that needs a runtime.
@@ -188,8 +215,9 @@ impl Redis {
             .set_number_of_retries(0)
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
-        let manager =
-            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(unreachable)?;
+        let manager = self.client().and_then(|client| {
+            ConnectionManager::new_lazy_with_config(client, config).map_err(unreachable)
+        })?;
         link.number += 1;
         link.manager = Some(manager.clone());
         Ok((link.number, manager))

@@ -1,6 +1,8 @@
 //! The contract of every cache: the same tests on moka and on a real Redis.
 #![expect(clippy::unwrap_used, reason = "a test's helpers")]
 
+#[path = "../../tests/services/encrypted.rs"]
+mod encrypted;
 #[path = "contract/rates.rs"]
 mod rates;
 
@@ -37,6 +39,48 @@ fn redis_url() -> String {
 /// With a prefix for one test.
 fn redis() -> Arc<dyn Cache> {
     connect(&format!("{}?prefix=test-{}:", redis_url(), Uuid::new_v4().simple())).unwrap()
+}
+
+/// The parameters of an address for the files of TLS.
+const TLS: encrypted::Names = ["ca", "cert", "key"];
+
+fn redis_over_tls() -> Arc<dyn Cache> {
+    let address = encrypted::right(&encrypted::server("REDIS_TLS_URL"), TLS);
+    connect(&format!("{address}&prefix=test-{}:", Uuid::new_v4().simple())).unwrap()
+}
+
+#[tokio::test]
+async fn a_redis_with_tls_takes_the_right_files_only() {
+    let address = encrypted::server("REDIS_TLS_URL");
+    encrypted::only_the_right_files_are_taken(&address, TLS, async |url: String| {
+        let cache = connect(&url).map_err(|error| error.to_string())?;
+        cache.ping().await.map_err(|error| error.to_string())
+    })
+    .await;
+}
+
+/// A certificate that was renewed is shown with the next connection, and the cache is as it was.
+#[tokio::test]
+async fn files_that_change_are_read_with_the_next_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = std::path::PathBuf::from(std::env::var("TLS_FILES").unwrap());
+    let put = |from: &str, to: &str| std::fs::copy(files.join(from), folder.path().join(to)).unwrap();
+    for (from, to) in
+        [("authority.pem", "ca.pem"), ("client-expired.pem", "own.pem"), ("client.key", "own.key")]
+    {
+        put(from, to);
+    }
+    let place = folder.path().display();
+    let address = encrypted::server("REDIS_TLS_URL");
+    let cache =
+        connect(&format!("{address}?ca={place}/ca.pem&cert={place}/own.pem&key={place}/own.key")).unwrap();
+    let said = cache.ping().await.unwrap_err().to_string();
+    assert!(said.contains("own.pem ended on 2020-12-31T23:59:59Z"), "{said}");
+    put("client.pem", "own.pem");
+    is_reachable_again(&*cache).await;
+    put("other-authority.pem", "ca.pem");
+    // The connection that there is goes on.
+    cache.ping().await.unwrap();
 }
 
 async fn an_entry_is_returned_until_it_is_invalidated(cache: Arc<dyn Cache>) {
@@ -221,6 +265,12 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $sentence() {
                 super::$sentence(super::redis()).await;
+            })+
+        }
+        mod redis_over_tls {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $sentence() {
+                super::$sentence(super::redis_over_tls()).await;
             })+
         }
     };

@@ -1,6 +1,8 @@
 //! Databases by URL: a PostgreSQL database with schemas, or a folder of SQLite files. SQL is written once, with `@` in
 //! place of the schema.
 
+mod tls;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -11,6 +13,7 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     Statement, Value,
 };
+use soonshop_certificates::ServerTls;
 use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -31,7 +34,9 @@ impl DatabaseLocation {
     pub fn parse(url: &str) -> Result<Self, Error> {
         let address = |reason: &str| Error::Address { url: shown(url), reason: reason.to_owned() };
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            PgConnectOptions::from_str(url).map_err(|error| address(&error.to_string()))?;
+            let options = PgConnectOptions::from_str(url).map_err(|error| address(&error.to_string()))?;
+            let files = tls::of(url, &options).map_err(|reason| address(&reason))?;
+            files.check().map_err(|error| address(&error.to_string()))?;
             Ok(Self::Postgres(url.to_owned()))
         } else if let Some(folder) = url.strip_prefix("sqlite://") {
             if folder.is_empty() || folder.contains('?') {
@@ -41,6 +46,19 @@ impl DatabaseLocation {
         } else {
             Err(address("it begins with postgres:// or sqlite://"))
         }
+    }
+
+    /// The files of TLS that the address names.
+    pub fn tls(&self) -> Result<ServerTls, Error> {
+        match self {
+            Self::Postgres(url) => tls::files(url).map_err(Error::Unavailable),
+            Self::Sqlite(_) => Ok(ServerTls::default()),
+        }
+    }
+
+    /// Checks these files as they are now: what a connection says of them names none.
+    pub fn check_tls(&self) -> Result<(), Error> {
+        self.tls()?.read().map(drop).map_err(|error| Error::Unavailable(error.of_server()))
     }
 
     pub fn is_sqlite(&self) -> bool {

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../tests/services/encrypted.rs"]
+mod encrypted;
 #[path = "store/fixture.rs"]
 mod fixture;
 
@@ -26,6 +28,8 @@ mod joined;
 mod locks;
 #[path = "store/migrations.rs"]
 mod migrations;
+#[path = "store/over_tls.rs"]
+mod over_tls;
 #[path = "store/parts.rs"]
 mod parts;
 #[path = "store/personal.rs"]

@@ -314,6 +314,13 @@ enum Verb {
         /// The address, on the loopback interface; port 0: any free port
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: std::net::SocketAddr,
+        /// The certificate as PEM, with those that lead to its issuer, to speak TLS. It is read again when the file
+        /// changes
+        #[arg(long, value_name = "FILE", requires = "tls_key")]
+        tls_cert: Option<PathBuf>,
+        /// The certificate's private key as PEM, readable by its owner only
+        #[arg(long, value_name = "FILE", requires = "tls_cert")]
+        tls_key: Option<PathBuf>,
     },
     /// Check everything that this tool needs, and show what is wrong with the shop
     Doctor,
@@ -637,8 +644,8 @@ async fn run(cli: Cli, out: Output) -> Outcome {
 }
 
 async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
-    if let Verb::View { file, listen } = cli.verb {
-        let options = view::Options { file, listen, language: cli.lang };
+    if let Verb::View { file, listen, tls_cert, tls_key } = cli.verb {
+        let options = view::Options { file, listen, tls: tls_cert.zip(tls_key), language: cli.lang };
         return view::view(&options, &out, &stop).await;
     }
     let tool = Tool::open(&cli.config, soonshop_projections::all(), out, stop).await?;

@@ -422,6 +422,7 @@ sentences! {
     ReadingRows { count: u64 } => "tool-reading-rows";
     ManifestDiffers { file: String, detail: String } => "tool-manifest-differs";
     NotListening { address: String, detail: String } => "tool-not-listening";
+    BadTls { detail: String } => "tool-bad-tls";
     NotLoopback { detail: String } => "tool-not-loopback";
     SignedBy { fingerprint: String } => "tool-signed-by";
     Showing { count: u64, head: i64, role: String } => "tool-showing";

@@ -18,9 +18,11 @@ use soonshop_migrations::Namespace;
 use soonshop_projections::Registry;
 use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
+use soonshop_service_kit::connections::Tls;
 use soonshop_service_kit::health::Health;
+use soonshop_service_kit::listening::must_be_of_this_machine;
 use soonshop_service_kit::metrics::Http;
-use soonshop_service_kit::serve::{Door, refuse_non_loopback, serve};
+use soonshop_service_kit::serve::{Door, serve};
 use soonshop_service_kit::work::Work;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Options {
     pub file: PathBuf,
     pub listen: SocketAddr,
+    /// Certificate and key, to speak TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// The language of the pages; None: the browser's.
     pub language: Option<Language>,
 }
@@ -66,13 +70,15 @@ impl<F: Into<Failure>> From<F> for NotShown {
 
 /// Shows the file until stopped.
 pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
-    refuse_non_loopback(options.listen)
+    must_be_of_this_machine(options.listen)
         .map_err(|error| Failure::Usage(Sentence::NotLoopback { detail: error.to_string() }))?;
+    let tls = options.tls.as_ref().map(|(certificate, key)| Tls::read(certificate, key)).transpose();
+    let tls = tls.map_err(|error| Failure::Usage(Sentence::BadTls { detail: error.to_string() }))?;
     let folder = Folder::new()?;
     let shop = Shop::new(&folder).await?;
     let name = || options.file.display().to_string();
     match load(options, &shop, out, stop).await {
-        Ok(file) => Err(show(options, &shop, file, out, stop).await),
+        Ok(file) => Err(show(options, tls, &shop, file, out, stop).await),
         Err(NotShown::Differs(why)) => {
             let sentence = Sentence::ManifestDiffers { file: name(), detail: why };
             let said = sentence.to_string();
@@ -104,7 +110,14 @@ async fn load(options: &Options, shop: &Shop, out: &Output, stop: &Stop) -> Resu
 }
 
 /// Serves the pages until stopped, and says why it ended.
-async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &Stop) -> Failure {
+async fn show(
+    options: &Options,
+    tls: Option<Tls>,
+    shop: &Shop,
+    file: File,
+    out: &Output,
+    stop: &Stop,
+) -> Failure {
     let listening = async {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
@@ -118,7 +131,8 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
         }
     };
     let language = options.language.map(|language| format!("?lang={}", language.tag())).unwrap_or_default();
-    let address = format!("http://{address}/audit/timeline{language}");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = format!("{scheme}://{address}/audit/timeline{language}");
     let (count, listed) = (file.manifest().count(), file.manifest().listed());
     let mut said = json!({
         "address": address, "file": file.name(), "count": count, "head": listed.head, "role": listed.role,
@@ -135,7 +149,7 @@ async fn show(options: &Options, shop: &Shop, file: File, out: &Output, stop: &S
     let (viewer, file) = (shop.viewer(role, &shutdown), Arc::new(file));
     let pages = PagesOfRefusals::of_file(Arc::clone(&file));
     let router = router_of_file(viewer, file);
-    let door = Door { pages: Some(Arc::new(pages)), ..Door::default() };
+    let door = Door { pages: Some(Arc::new(pages)), tls, ..Door::default() };
     let serving = serve(listener, router, Http::default(), &door, shutdown.clone(), GRACE);
     out.result("status", &said, |_| address);
     out.say(&about);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
+use soonshop_certificates::{Invalid, ServerTls};
 use url::Url;
 
 use self::bulk::Bulk;
@@ -35,10 +36,17 @@ const READ: Duration = Duration::from_secs(5);
 pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
     let refused = |reason: String| Error::Address { reason };
     let mut url = Url::parse(text).map_err(|error| refused(error.to_string()))?;
+    let tls = ServerTls::take(&mut url).map_err(|error| refused(error.to_string()))?;
+    if tls.is_given() && url.scheme() != "https" {
+        let reason = Invalid::WithoutTls("ca, cert and key", "give https:// instead of http://");
+        return Err(refused(reason.to_string()));
+    }
     let mut prefix = String::new();
     for (name, value) in url.query_pairs() {
         if name != "prefix" {
-            return Err(refused(format!("there is no option {name:?}, only prefix")));
+            return Err(refused(format!(
+                "there is no option {name:?}, only prefix, and ca, cert and key with https"
+            )));
         }
         if !value.is_empty() && (!indexed::is_index_name(&value) || value.starts_with('_')) {
             return Err(refused(
@@ -49,7 +57,7 @@ pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
     }
     url.set_query(None);
     url.set_fragment(None);
-    let client = Client::new(url).map_err(refused)?;
+    let client = Client::new(url, tls).map_err(refused)?;
     Ok(Arc::new(Elasticsearch { client, prefix, bulk_bytes: AtomicUsize::new(bulk::MOST_BYTES) }))
 }
 

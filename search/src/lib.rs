@@ -28,7 +28,8 @@ use std::sync::Arc;
 pub use facets::{CATEGORY, attribute_facet, requested_facet, value_key};
 pub use port::{Change, Document, Error, Hit, Page, Price, Query, Search, Sort, TooLarge};
 
-/// The search behind a URL (`tantivy://FOLDER`, `http(s)://…`; with `?prefix=` index names get a prefix).
+/// The search behind a URL (`tantivy://FOLDER`, `http(s)://…`; with `?prefix=` index names get a prefix; with
+/// TLS `?ca=FILE` names an authority that is trusted, and `?cert=FILE&key=FILE` the client's certificate).
 /// Checks the address; connects later.
 pub fn connect(url: &str) -> Result<Arc<dyn Search>, Error> {
     match url.split_once("://") {

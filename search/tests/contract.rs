@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[path = "../../tests/services/encrypted.rs"]
+mod encrypted;
 #[path = "contract/spellings.rs"]
 mod spellings;
 #[path = "contract/suite.rs"]
@@ -96,6 +98,55 @@ contract! {
     spellings::mark_up_is_neither_searched_nor_shown
 }
 
+/// The parameters of an address for the files of TLS.
+const TLS: encrypted::Names = ["ca", "cert", "key"];
+
+/// The address of a server that speaks TLS, with a prefix that no other test has.
+fn over_tls(variable: &str) -> String {
+    encrypted::right(&server(variable), TLS)
+}
+
+#[tokio::test]
+async fn words_are_found_over_tls() {
+    for variable in ["ELASTICSEARCH_TLS_URL", "OPENSEARCH_TLS_URL"] {
+        on(&over_tls(variable), |search| Box::pin(suite::words_are_found_in_every_field(search))).await;
+        on(&over_tls(variable), |search| Box::pin(suite::the_checkpoint_moves_with_the_changes(search)))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_tls_takes_the_right_files_only() {
+    for variable in ["ELASTICSEARCH_TLS_URL", "OPENSEARCH_TLS_URL"] {
+        let address = encrypted::server(variable);
+        encrypted::only_the_right_files_are_taken(&address, TLS, async |url: String| {
+            let search = connect(&url).map_err(|error| error.to_string())?;
+            search.ping().await.map_err(|error| error.to_string())
+        })
+        .await;
+    }
+}
+
+/// A certificate that was renewed is shown with the next connection.
+#[tokio::test]
+async fn files_that_change_are_read_after_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = std::path::PathBuf::from(std::env::var("TLS_FILES").unwrap());
+    let put = |from: &str, to: &str| std::fs::copy(files.join(from), folder.path().join(to)).unwrap();
+    for (from, to) in
+        [("authority.pem", "ca.pem"), ("client-of-other.pem", "own.pem"), ("client.key", "own.key")]
+    {
+        put(from, to);
+    }
+    let place = folder.path().display();
+    let address = encrypted::server("ELASTICSEARCH_TLS_URL");
+    let search =
+        connect(&format!("{address}?ca={place}/ca.pem&cert={place}/own.pem&key={place}/own.key")).unwrap();
+    search.ping().await.unwrap_err();
+    put("client.pem", "own.pem");
+    search.ping().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_address_is_checked_before_anything_connects() {
     for url in [
@@ -107,6 +158,9 @@ async fn an_address_is_checked_before_anything_connects() {
         "http://",
         "http://x?prefix=A",
         "http://x?a=b",
+        "http://x?ca=a.pem",
+        "https://x?ca=/no/such/file.pem",
+        "https://x?cert=a.pem",
     ] {
         assert!(matches!(connect(url), Err(Error::Address { .. })), "{url}");
     }

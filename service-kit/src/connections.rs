@@ -63,13 +63,16 @@ pub(crate) async fn serve(
     stop: CancellationToken,
     deadline: Duration,
 ) -> End {
-    let (limits, tls, proxies) = (terms.limits, terms.tls.map(Tls::acceptor), terms.proxies.clone());
+    let (limits, tls, proxies) = (terms.limits, terms.tls.cloned(), terms.proxies.clone());
     let table = Arc::new(Table::new(limits, http.clone()));
     let shared = Arc::new(Shared { router, http, limits, tls, proxies, stop: stop.clone() });
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
     // Also when this future is dropped.
     let _end = end.clone().drop_guard();
+    if let Some(tls) = terms.tls.cloned() {
+        tokio::spawn(end.clone().run_until_cancelled_owned(tls.keep_reading()));
+    }
     loop {
         let accepted = tokio::select! {
             biased;
@@ -125,3 +128,5 @@ fn refuse(socket: TcpStream, peer: SocketAddr, shared: &Shared) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::certificates::folder_of_tests;

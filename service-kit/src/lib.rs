@@ -15,6 +15,7 @@ pub mod headers;
 pub mod health;
 pub mod hosts;
 pub mod json_text;
+pub mod listening;
 pub mod metrics;
 pub mod problem;
 mod query_error;

@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -282,18 +281,6 @@ async fn with_context(mut request: Request, next: Next) -> Response {
     CONTEXT.scope(context, answering.instrument(span)).await
 }
 
-/// Why an address is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0}: until customers can sign in, SoonShop listens on the loopback interface only (127.0.0.1 or [::1])"
-)]
-pub struct NotLoopback(pub SocketAddr);
-
-/// A server that lets everybody do everything must not be reachable from other machines.
-pub fn refuse_non_loopback(addr: SocketAddr) -> Result<(), NotLoopback> {
-    if addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(NotLoopback(addr)) }
-}
-
 /// Waits for SIGTERM or SIGINT, and says which it was.
 pub async fn shutdown_signal() -> io::Result<&'static str> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -439,17 +426,6 @@ mod tests {
     async fn json_is_compressed_and_a_stream_of_events_is_not() {
         assert_eq!(got("/large").await.headers()[CONTENT_ENCODING], "gzip");
         assert!(!got("/stream").await.headers().contains_key(CONTENT_ENCODING));
-    }
-
-    #[test]
-    fn only_the_loopback_interface_is_listened_on() {
-        for good in ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
-            assert_eq!(refuse_non_loopback(good.parse().unwrap()), Ok(()), "{good}");
-        }
-        for bad in ["0.0.0.0:80", "[::]:80", "192.168.1.2:80", "[::ffff:10.0.0.1]:80"] {
-            let error = refuse_non_loopback(bad.parse().unwrap()).unwrap_err().to_string();
-            assert!(error.contains("until customers can sign in"), "{error}");
-        }
     }
 
     /// A server with one running request, and the sender that lets it end.

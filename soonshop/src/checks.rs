@@ -6,6 +6,7 @@
 //! of its remedies are in `texts/locales/*/health.ftl`, under `front-check-` and `remedy-`.
 
 mod bus;
+mod certificate;
 mod clock;
 mod databases;
 mod disk;
@@ -46,7 +47,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 13] = [
+const TABLE: [Check; 14] = [
     Check {
         name: "event-store",
         needed: true,
@@ -125,6 +126,13 @@ const TABLE: [Check; 13] = [
         ask: |asked| async move { disk::ask(&asked.shop, asked.failed.as_ref()).await }.boxed(),
     },
     Check {
+        name: certificate::NAME,
+        needed: false,
+        asked_by: |_| true,
+        object: certificate::object,
+        ask: |asked| async move { certificate::ask(&asked.shop) }.boxed(),
+    },
+    Check {
         name: "clock",
         needed: false,
         asked_by: |_| true,
@@ -170,6 +178,7 @@ pub fn of(
         failed,
     });
     let rows = TABLE.iter().filter(|check| (check.asked_by)(role));
+    let rows = rows.filter(|check| check.name != certificate::NAME || certificate::is_asked(shop));
     Ok(rows.fold(Health::new().cured_by(cure), |health, check| {
         let (asked, object) = (Arc::clone(&asked), (check.object)(shop));
         let ask = move || {

@@ -27,11 +27,18 @@ pub struct ConnectionSettings {
     #[arg(long, env = "SOONSHOP_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', global = true,
           help_heading = HEADING)]
     pub cors_origin: Vec<String>,
-    /// The certificate as PEM, with those that lead to its issuer, if the shop itself speaks TLS
-    #[arg(long, env = "SOONSHOP_TLS_CERTIFICATE_FILE", value_name = "FILE", global = true, help_heading = HEADING)]
+    /// The certificate as PEM, with those that lead to its issuer, if the shop itself speaks TLS. It is read again when
+    /// the file changes
+    #[arg(long, env = "SOONSHOP_TLS_CERT", value_name = "FILE", global = true, help_heading = HEADING)]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key as PEM, readable by its owner only. It is read again when the file changes
+    #[arg(long, env = "SOONSHOP_TLS_KEY", value_name = "FILE", global = true, help_heading = HEADING)]
+    pub tls_key: Option<PathBuf>,
+    /// The earlier name of --tls-cert
+    #[arg(long, env = "SOONSHOP_TLS_CERTIFICATE_FILE", value_name = "FILE", global = true, hide = true)]
     pub tls_certificate_file: Option<PathBuf>,
-    /// The certificate's private key as PEM, readable by its owner only
-    #[arg(long, env = "SOONSHOP_TLS_KEY_FILE", value_name = "FILE", global = true, help_heading = HEADING)]
+    /// The earlier name of --tls-key
+    #[arg(long, env = "SOONSHOP_TLS_KEY_FILE", value_name = "FILE", global = true, hide = true)]
     pub tls_key_file: Option<PathBuf>,
     /// Connections in all; fewer where the process may not open so many files
     #[arg(long, env = "SOONSHOP_MAX_CONNECTIONS", default_value_t = count(Limits::DEFAULT.connections), global = true,
@@ -70,6 +77,8 @@ impl Default for ConnectionSettings {
         Self {
             host: Vec::new(),
             cors_origin: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
             tls_certificate_file: None,
             tls_key_file: None,
             max_connections: count(limits.connections),
@@ -95,13 +104,35 @@ impl ConnectionSettings {
             write: Duration::from_secs(self.write_seconds),
             ..Limits::DEFAULT
         };
-        let tls = match (&self.tls_certificate_file, &self.tls_key_file) {
+        let certificate = one_of(
+            "--tls-cert",
+            self.tls_cert.as_ref(),
+            "--tls-certificate-file",
+            self.tls_certificate_file.as_ref(),
+        )?;
+        let key = one_of("--tls-key", self.tls_key.as_ref(), "--tls-key-file", self.tls_key_file.as_ref())?;
+        let tls = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
             (None, None) => None,
-            _ => bail!("give both --tls-certificate-file and --tls-key-file, or neither"),
+            _ => bail!("give both --tls-cert and --tls-key, or neither"),
         };
         let (hosts, origins) = (Hosts::new(&self.host)?, Origins::new(&self.cors_origin)?);
         Ok(Door { hosts, origins, limits, tls, proxies, pages: None })
+    }
+}
+
+/// The file under the name of an option, or under its earlier one.
+fn one_of<'a>(
+    name: &str,
+    file: Option<&'a PathBuf>,
+    earlier_name: &str,
+    earlier: Option<&'a PathBuf>,
+) -> anyhow::Result<Option<&'a PathBuf>> {
+    match (file, earlier) {
+        (Some(file), Some(earlier)) if file != earlier => {
+            bail!("{name} and {earlier_name}, its earlier name, give two files: give {name} alone")
+        }
+        _ => Ok(file.or(earlier)),
     }
 }
 
@@ -135,6 +166,19 @@ mod tests {
         assert!(with("", "*").unwrap_err().to_string().contains("as a browser sends it"));
         let door = with("", "").unwrap();
         assert_eq!((door.hosts, door.limits), (Hosts::default(), Limits::DEFAULT));
+    }
+
+    #[test]
+    fn certificate_and_key_are_given_together_under_one_name() {
+        let file = || Some(PathBuf::from("a.pem"));
+        let refused =
+            |settings: ConnectionSettings| settings.door(Proxies::default()).unwrap_err().to_string();
+        let alone = ConnectionSettings { tls_cert: file(), ..ConnectionSettings::default() };
+        assert!(refused(alone.clone()).contains("both --tls-cert and --tls-key"));
+        let under_the_earlier_name = ConnectionSettings { tls_key_file: file(), ..alone.clone() };
+        assert!(refused(under_the_earlier_name).contains("a.pem"));
+        let twice = ConnectionSettings { tls_certificate_file: Some("b.pem".into()), ..alone };
+        assert!(refused(twice).contains("its earlier name"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use soonshop_event_store::EventStore;
 use soonshop_projections::status::{FollowerStatus, ShopStatus};
+use soonshop_service_kit::connections::Tls;
 use soonshop_service_kit::health::{Health, Outcome};
 use soonshop_service_kit::metrics::{Metrics, PREFIX};
 use soonshop_workers::relay::Published;
@@ -62,6 +63,12 @@ pub(crate) fn of(
     if role.has(Role::Relay) {
         published.register(metrics.counted());
     }
+    if let Some(tls) = shop.door.tls.clone() {
+        metrics = metrics.looked_up(move || {
+            let tls = tls.clone();
+            async move { Ok(certificate(&tls)) }
+        });
+    }
     let checks = health.clone();
     let mut metrics = metrics.looked_up(move || {
         let checks = checks.clone();
@@ -89,6 +96,17 @@ pub(crate) fn of(
         }
     });
     Ok(metrics)
+}
+
+fn certificate(tls: &Tls) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
+    let ends = ConstGauge::new(tls.ends().timestamp());
+    registry.register(
+        "certificate_end_seconds",
+        "When the certificate in use ends, in seconds since 1970",
+        ends,
+    );
+    registry
 }
 
 fn checked(found: &[Outcome]) -> Registry {

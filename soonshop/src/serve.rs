@@ -12,7 +12,7 @@ use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_command_api::Commands;
-use soonshop_domain::context;
+use soonshop_domain::{clock, context};
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::Projector;
 use soonshop_projections::runner::Readers;
@@ -20,6 +20,8 @@ use soonshop_query_api::http::Queries;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::answers;
 use soonshop_service_kit::health::Health;
+use soonshop_service_kit::hosts::Hosts;
+use soonshop_service_kit::listening;
 use soonshop_service_kit::rates::{self, Class};
 use soonshop_service_kit::security_headers;
 use soonshop_service_kit::serve::{self as kit, Door};
@@ -90,7 +92,7 @@ pub async fn start(
     options: Options,
     projectors: Vec<Arc<dyn Projector>>,
 ) -> anyhow::Result<Running> {
-    kit::refuse_non_loopback(options.listen)?;
+    listening::must_be_protected(options.listen, &shop.door)?;
     let role = options.role;
     migrate::check(&shop).await?;
     migrate::check_read_models(&shop).await?;
@@ -108,6 +110,12 @@ pub async fn start(
         .await
         .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
     let address = listener.local_addr()?;
+    if !listening::is_of_this_machine(address) && door.hosts == Hosts::default() {
+        tracing::warn!(
+            %address,
+            "requests are answered under the names of the loopback interface only: name the shop's with --host"
+        );
+    }
     let stop = CancellationToken::new();
     let published = Published::default();
     let mut followers =
@@ -152,6 +160,9 @@ fn door(shop: &Shop) -> Door {
             "fewer connections than --max-connections asks for: allow more open files (ulimit -n, LimitNOFILE=)"
         );
     }
+    if let Some(complaint) = shop.door.tls.as_ref().and_then(|tls| tls.complaint(clock::now())) {
+        tracing::warn!(complaint, "the certificate of this process cannot stay as it is");
+    }
     Door { limits, ..shop.door.clone() }
 }
 
@@ -162,7 +173,7 @@ fn router(
     health: Health,
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
-    let access = access(shop, options.role)?;
+    let access = access(shop, options)?;
     let api = openapi(options.role);
     let trail = has_trail(options);
     let front = Front {
@@ -217,10 +228,12 @@ fn has_trail(options: &Options) -> bool {
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's
 /// file; for one that only answers queries it is optional.
-fn access(shop: &Shop, role: Role) -> anyhow::Result<Access> {
-    let there = role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
+fn access(shop: &Shop, options: &Options) -> anyhow::Result<Access> {
+    let there = options.role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
     let operator = there.then(|| shop.operator_token()).transpose()?;
-    Ok(Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?)))
+    let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
+    let alone = listening::is_of_this_machine(options.listen) && shop.door.proxies.is_empty();
+    Ok(if alone { access } else { access.reached_by_others() })
 }
 
 /// The API's description of a role. A path of both sides has the operations of both.

@@ -119,7 +119,7 @@ async fn running_behind(settings: ConnectionSettings, proxies: &[&str]) -> (temp
     drop(rustls::crypto::ring::default_provider().install_default());
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config { connections: settings, ..config(folder.path()) };
-    config.rates.trusted_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
+    config.rates.behind_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
     let shop = Shop::open(&config, Role::All).unwrap();
     migrate::migrate(&shop).await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
@@ -252,4 +252,39 @@ async fn a_page_of_an_origin_that_is_named_may_use_every_path_and_others_none() 
         }
     }
     running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn certificates_for_servers_are_watched_like_the_one_of_the_process() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let folder = tempfile::tempdir().unwrap();
+    let data = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tls"));
+    let put = |from: &str, to: &str| {
+        let file = folder.path().join(to);
+        std::fs::copy(data.join(from), &file).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        file
+    };
+    let (certificate, key) = (put("valid.pem", "own.pem"), put("server.key", "own.key"));
+    let (client, client_key) = (put("client.pem", "client.pem"), put("client.key", "client.key"));
+    let mut config = config(folder.path());
+    let found = async |config: &Config| {
+        let shop = Shop::open(config, Role::All).unwrap();
+        let checks = soonshop::checks::of(&shop, Role::All, None, None).unwrap();
+        checks.examine().await.into_iter().find(|one| one.name == "certificate")
+    };
+    assert!(found(&config).await.is_none());
+    // Nothing listens there.
+    config.cache = format!("rediss://127.0.0.1:9?cert={}&key={}", client.display(), client_key.display());
+    assert!(found(&config).await.unwrap().ok);
+    put("client-expired.pem", "client.pem");
+    let ended = found(&config).await.unwrap();
+    assert_eq!((ended.ok, ended.remedy), (false, Some("own-certificate")));
+    let reason = ended.reason.unwrap();
+    assert!(reason.contains("client.pem for servers ended on 2020-12-31T23:59:59Z"), "{reason}");
+    (config.connections.tls_cert, config.connections.tls_key) = (Some(certificate), Some(key));
+    put("client.pem", "client.pem");
+    let both = found(&config).await.unwrap();
+    let object = both.object.unwrap();
+    assert!(both.ok && object.contains("own.pem, ") && object.ends_with("client.pem"), "{object}");
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use soonshop::import::{Count, DateOrder, FileRefused, FormOptions, Options, Report, run};
 use soonshop::serve::{self, Running};
 use soonshop::{Role, Shop, contexts, migrate};
+use soonshop_service_kit::connections::Tls;
 use tempfile::TempDir;
 
 #[path = "fixture/config.rs"]
@@ -491,6 +492,34 @@ async fn a_refused_command_is_reported_and_the_import_goes_on() {
         assert_eq!(report.refused[0].what, "order S-TAKEN");
     }
     assert_eq!((over_http.orders, local.orders), (count(1, 0), count(0, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_with_a_certificate_of_a_private_authority_is_imported_into_over_tls() {
+    let (folder, mut shop) = new_shop().await;
+    let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tls"));
+    let key = folder.path().join("server.key");
+    std::fs::copy(data.join("server.key"), &key).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    shop.door.tls = Some(Tls::read(&data.join("valid.pem"), &key).unwrap());
+    let one = file(folder.path(), "one.csv", csv(&SPECIAL[..3]));
+    let (running, remote) = served(&shop).await;
+    let options = async |parameters: &str| {
+        let to = Some(format!("https://localhost:{}/{parameters}", running.address.port()).parse().unwrap());
+        run(&shop, &Options { to, files: vec![one.clone()], ..remote.clone() }).await
+    };
+    let ca = |name: &str| format!("?ca={}", data.join(name).display());
+    for (parameters, words) in [
+        (ca("no-such.pem"), "no-such.pem: No such file"),
+        (format!("{}&cert=a&key=b", ca("authority.pem")), "no other file"),
+        ("?other=1".to_owned(), "is the address of a shop"),
+    ] {
+        let said = format!("{:#}", options(&parameters).await.unwrap_err());
+        assert!(said.contains(words), "{said}");
+    }
+    let report = options(&ca("authority.pem")).await.unwrap();
+    assert_eq!((report.orders, report.exit_code()), (count(1, 0), 0), "{report}");
+    running.stop().await.unwrap();
 }
 
 /// Many small invoices with every kind of row.

@@ -158,24 +158,91 @@ fn a_wrong_address_is_one_clear_error_before_anything_connects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_listens_on_the_loopback_interface_only() {
-    let (place, _, _) = prepared(Set::Embedded).await;
+async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_proxy() {
+    let (place, shop, token) = prepared(Set::Embedded).await;
+    drop(shop);
     let store = place.config.store.clone();
     let key = place.config.master_key_file.display().to_string();
-    let token = place.config.operator_token_file.display().to_string();
-    let (code, said) = refusal(&[
-        "serve",
-        "--listen",
-        "0.0.0.0:0",
-        "--store",
-        &store,
-        "--master-key-file",
-        &key,
-        "--operator-token-file",
-        &token,
-    ]);
+    let token_file = place.config.operator_token_file.display().to_string();
+    let files = ["--store", &store, "--master-key-file", &key, "--operator-token-file", &token_file];
+    let (code, said) = refusal(&[&["serve", "--listen", "0.0.0.0:0"], &files[..]].concat());
     assert_ne!(code, Some(0));
-    assert!(said.contains("loopback"), "{said}");
+    for words in ["0.0.0.0:0", "--tls-cert", "--behind-proxy", "loopback"] {
+        assert!(said.contains(words), "{said}");
+    }
+    let port = free_port();
+    let listen = format!("0.0.0.0:{port}");
+    let behind = ["serve", "--listen", &listen, "--behind-proxy", "127.0.0.0/8"];
+    let serving = Process::start(&place.config, "open", &behind);
+    let address = format!("http://127.0.0.1:{port}");
+    ready(&Client::new(&address, &token)).await;
+    // There every guest is somebody from anywhere.
+    let guest = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let post = guest.post(format!("{address}/products"));
+    let answer = post.header("content-type", "application/json").body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), 403, "{}", answer.text().await.unwrap());
+    assert_eq!(serving.stop(), Some(0), "a stop was not graceful");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_with_tls_takes_a_renewed_certificate_and_says_why_it_takes_none() {
+    let (place, shop, _) = prepared(Set::Embedded).await;
+    drop(shop);
+    let folder = tempfile::tempdir().unwrap();
+    let put = |from: &str, to: &str| {
+        let file = folder.path().join(to);
+        std::fs::copy(format!("{}/data/tls/{from}", env!("CARGO_MANIFEST_DIR")), &file).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        file.display().to_string()
+    };
+    let (certificate, key) = (put("valid.pem", "tls.pem"), put("server.key", "tls.key"));
+    let port = free_port();
+    let listen = format!("0.0.0.0:{port}");
+    let served = ["serve", "--listen", &listen, "--tls-cert", &certificate, "--tls-key", &key];
+    let serving = Process::start(&place.config, "encrypted", &served);
+    let authority = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tls/authority.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .tls_certs_only([reqwest::Certificate::from_pem(&authority).unwrap()])
+        // Each request is a connection of its own.
+        .pool_max_idle_per_host(0)
+        .build()
+        .unwrap();
+    let get = async |path: &str| {
+        let answer = client.get(format!("https://localhost:{port}{path}")).send().await.ok()?;
+        let secure = answer.headers().contains_key("strict-transport-security");
+        Some((answer.status().as_u16(), secure, answer.text().await.ok()?))
+    };
+    let minute = Duration::from_mins(1);
+    eventually("the process answers over TLS", minute, async || {
+        get("/health/ready").await.is_some_and(|(status, secure, _)| status == 200 && secure)
+    })
+    .await;
+    let plain = client.get(format!("http://localhost:{port}/health/ready")).send().await;
+    plain.expect_err("nothing is answered without TLS");
+    let metrics = get("/metrics").await.unwrap().2;
+    assert!(metrics.contains("\nsoonshop_certificate_end_seconds 4102444800\n"), "{metrics}");
+    assert!(metrics.contains("soonshop_check_ok{check=\"certificate\"} 1"), "{metrics}");
+    // The key of another certificate, and then its own again.
+    put("client.key", "tls.key");
+    eventually("the check says why it is not taken", minute, async || {
+        let (_, _, said) = get("/health/audit").await.unwrap_or_default();
+        said.contains("do not belong together") && said.contains("own-certificate")
+    })
+    .await;
+    put("server.key", "tls.key");
+    eventually("the check is green again", minute, async || {
+        get("/metrics")
+            .await
+            .is_some_and(|(_, _, said)| said.contains("soonshop_check_ok{check=\"certificate\"} 1"))
+    })
+    .await;
+    // One that nobody connects to any more: of another host.
+    put("other-host.pem", "tls.pem");
+    eventually("the new one is shown", minute, async || get("/health/ready").await.is_none()).await;
+    put("valid.pem", "tls.pem");
+    eventually("the one before is shown", minute, async || get("/health/ready").await.is_some()).await;
+    assert_eq!(serving.stop(), Some(0), "a stop was not graceful");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

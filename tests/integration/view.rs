@@ -331,6 +331,8 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
         (of_role("emperor"), &[], 2, "role"),
         (good.clone(), &["--listen", "0.0.0.0:0"], 2, "loopback"),
         (good.clone(), &["--listen", "nowhere"], 2, "--listen"),
+        (good.clone(), &["--tls-cert", "/no/file.pem"], 2, "--tls-key"),
+        (good.clone(), &["--tls-cert", "/no/file.pem", "--tls-key", "/no/file.key"], 2, "/no/file.key"),
         (good.clone(), &["--lang", "fr"], 2, "zh-CN"),
     ] {
         std::fs::write(&file, &bytes).unwrap();
@@ -362,6 +364,43 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
     assert_eq!(viewer.left().len(), 1, "it works in a folder of its own");
     assert_eq!(child.code_after_signal("-INT"), Some(130));
     assert_eq!(viewer.left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_is_shown_over_tls_where_a_certificate_is_given() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let viewer = Viewer::new();
+    let row = json!({
+        "position": 1, "id": uuid::Uuid::from_u128(1).to_string(), "aggregate_type": "stock",
+        "aggregate_id": uuid::Uuid::from_u128(7).to_string(), "version": 1, "context": "inventory",
+        "type": "StockReceived", "event_version": 1, "recorded_at": "2026-11-22T10:45:00.000001Z",
+        "occurred_at": "2026-11-22T10:45:00Z", "has_note": false, "summary": { "sku": "MUG", "quantity": 1 },
+    });
+    let first = json!({ "manifest": {
+        "schema": 1, "format": "ndjson", "filter": {}, "order": "asc", "head": 1, "role": "support",
+        "made_at": "2026-11-22T10:46:00Z",
+    }});
+    let file = viewer.folder.path().join("one.ndjson");
+    std::fs::write(&file, made(first, &format!("{row}\n"))).unwrap();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/tls");
+    let key = viewer.folder.path().join("server.key");
+    std::fs::copy(format!("{data}/server.key"), &key).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let certificate = format!("{data}/valid.pem");
+    let (mut child, address) =
+        viewer.begin(&file, &["--tls-cert", &certificate, "--tls-key", &key.display().to_string()]);
+    assert!(address.starts_with("https://127.0.0.1:"), "{address}");
+    let authority = std::fs::read(format!("{data}/authority.pem")).unwrap();
+    let client = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(30))
+        .tls_certs_only([reqwest::Certificate::from_pem(&authority).unwrap()])
+        .build()
+        .unwrap();
+    let page = client.get(&address).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert!(page.headers().contains_key("strict-transport-security"));
+    assert!(page.text().await.unwrap().contains("MUG"));
+    assert_eq!(child.code_after_signal("-TERM"), Some(143));
 }
 
 /// A history that is too long for one page is listed around the requested version.

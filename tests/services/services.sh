@@ -20,13 +20,15 @@ cache=${SERVICES_CACHE:-${TMPDIR:-/tmp}/soonshop-services-cache-$EUID}
 base=${SERVICES_PORT_BASE:-21000} # below the ports that the kernel gives to outgoing connections
 flavour=${POSTGRES_FLAVOUR:-15}
 password=soonshop
-everyone=(postgres redis nats rabbitmq elasticsearch opensearch)
+everyone=(postgres redis nats nats_tls rabbitmq elasticsearch opensearch)
 optional=(standby smtp)
 
 declare -A port=(
   [postgres]=$base [redis]=$((base + 1)) [nats]=$((base + 2)) [nats_http]=$((base + 3))
   [rabbitmq]=$((base + 4)) [rabbitmq_http]=$((base + 5)) [rabbitmq_dist]=$((base + 6)) [epmd]=$((base + 7))
-  [smtp]=$((base + 8)) [elasticsearch]=$((base + 10)) [opensearch]=$((base + 12)) [standby]=$((base + 14))
+  [smtp]=$((base + 8)) [nats_tls]=$((base + 9)) [elasticsearch]=$((base + 10)) [opensearch]=$((base + 12))
+  [standby]=$((base + 14)) [redis_tls]=$((base + 15)) [rabbitmq_tls]=$((base + 16)) [elasticsearch_tls]=$((base + 17))
+  [opensearch_tls]=$((base + 18))
 )
 
 die() { echo "services: $*" >&2; exit 1; }
@@ -57,7 +59,7 @@ packages_of() { # NAME: the Debian packages that are missing
         *) die "no PostgreSQL $flavour here: 15, 17 or 18" ;;
       esac ;;
     redis) command -v redis-server >/dev/null || echo redis-server ;;
-    nats) command -v nats-server >/dev/null || echo nats-server ;;
+    nats | nats_tls) command -v nats-server >/dev/null || echo nats-server ;;
     rabbitmq) [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || echo rabbitmq-server ;;
     smtp) python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv ;;
     elasticsearch | opensearch)
@@ -204,6 +206,16 @@ wait_until() { # NAME SECONDS CONDITION...
   done
 }
 
+# ---- TLS ------------------------------------------------------------------------------------------------
+
+# Every server but SMTP also speaks TLS, on a port of its own (PostgreSQL: on the same; NATS: another server), and asks
+# for certificates of clients. The files are those of tests/data/tls, where nobody else can read the keys.
+tls_files() { # FOLDER
+  mkdir -p "$1"
+  cp "$here"/../data/tls/*.{pem,key} "$1"
+  chmod 600 "$1"/*.key
+}
+
 # ---- PostgreSQL (refuses to run as root) ----------------------------------------------------------------
 
 postgres_user() { id -un postgres 2>/dev/null || echo nobody; }
@@ -250,13 +262,27 @@ wal_level = logical
 EOF
     mv "$new" "$data"
   fi
-  run_postgres postgres "$bin"
+  # The packages of other flavours may be built without TLS.
+  if [[ $flavour == 15 ]]; then postgres_tls "$data"; else run_postgres postgres "$bin"; fi
+}
+
+# The database `with_certificate` is for clients that have one.
+postgres_tls() { # DATA
+  local rules=$1/pg_hba.conf
+  cp "$root/tls/valid.pem" "$1/server.crt"
+  cp "$root/tls/server.key" "$1/server.key"
+  cp "$root/tls/authority.pem" "$1/root.crt"
+  chmod 600 "$1/server.key"
+  grep -q with_certificate "$rules" || sed -i "1i hostssl with_certificate all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\\
+hostnossl with_certificate all 127.0.0.1/32 reject" "$rules"
+  own_by_postgres "$root/postgres"
+  run_postgres postgres "$(postgres_bin)" -c ssl=on -c ssl_ca_file=root.crt
 }
 
 run_postgres() {
   local pid_file=$root/$1/data/postmaster.pid
   rm -f "$root/$1/pid" "$pid_file" # of one that was killed: `up` has seen that it is gone
-  as_postgres "$2/pg_ctl" -s -D "$root/$1/data" -l "$root/$1/data/log" -o "-p ${port[$1]}" -w -t 60 start </dev/null 9>&- ||
+  as_postgres "$2/pg_ctl" -s -D "$root/$1/data" -l "$root/$1/data/log" -o "-p ${port[$1]} ${*:3}" -w -t 60 start </dev/null 9>&- ||
     { tail -n 30 "$root/$1/data/log" >&2; die "$1 did not start"; }
   remember "$1" "$(head -n 1 "$pid_file")"
 }
@@ -285,6 +311,8 @@ promote() { as_postgres "$(postgres_bin)/pg_ctl" -s -D "$root/standby/data" -w p
 
 start_redis() {
   launch redis redis-server --bind 127.0.0.1 --port "${port[redis]}" --requirepass "$password" --dir "$root/redis" \
+    --tls-port "${port[redis_tls]}" --tls-cert-file "$root/tls/valid.pem" --tls-key-file "$root/tls/server.key" \
+    --tls-ca-cert-file "$root/tls/authority.pem" --tls-auth-clients yes \
     --appendonly yes --appendfsync everysec --save ''
   wait_until redis 20 redis_answers
 }
@@ -304,6 +332,19 @@ EOF
   wait_until nats 20 curl -fs --max-time 2 "http://127.0.0.1:${port[nats_http]}/healthz"
 }
 
+start_nats_tls() {
+  cat >"$root/nats_tls/nats.conf" <<EOF
+listen: "127.0.0.1:${port[nats_tls]}"
+authorization { user: soonshop, password: $password }
+jetstream { store_dir: "$root/nats_tls/data", max_file_store: 4TB }
+tls {
+  cert_file: "$root/tls/valid.pem", key_file: "$root/tls/server.key", ca_file: "$root/tls/authority.pem", verify: true
+}
+EOF
+  launch nats_tls nats-server -c "$root/nats_tls/nats.conf"
+  wait_until nats_tls 20 listening "${port[nats_tls]}"
+}
+
 rabbitmq_environment() {
   export HOME=$root/rabbitmq ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=${port[epmd]}
   export RABBITMQ_NODENAME=soonshop@localhost RABBITMQ_DIST_PORT=${port[rabbitmq_dist]} RABBITMQ_CONF_ENV_FILE=/dev/null
@@ -317,6 +358,12 @@ start_rabbitmq() {
 listeners.tcp.1 = 127.0.0.1:${port[rabbitmq]}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = ${port[rabbitmq_http]}
+listeners.ssl.1 = 127.0.0.1:${port[rabbitmq_tls]}
+ssl_options.cacertfile = $root/tls/authority.pem
+ssl_options.certfile = $root/tls/valid.pem
+ssl_options.keyfile = $root/tls/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
 default_user = soonshop
 default_pass = $password
 loopback_users = none
@@ -347,10 +394,13 @@ start_search() {
   local name=$1 java jars=$cache/search/$1 classes=$root/$1/classes
   java=$(java_home)
   mkdir -p "$classes"
-  [[ ! $here/search/$name/SearchNode.java -nt $classes/SearchNode.class ]] ||
-    "$java/bin/javac" -nowarn -proc:none -cp "$jars/*" -d "$classes" "$here/search/$name"/*.java >&2
+  [[ -e $classes/SearchNode.class && -z $(find "$here/search/$name" "$here/search/TlsPort.java" -name '*.java' \
+    -newer "$classes/SearchNode.class") ]] ||
+    "$java/bin/javac" -nowarn -proc:none -cp "$jars/*" -d "$classes" "$here/search/$name"/*.java \
+      "$here/search/TlsPort.java" >&2
   launch "$name" "$java/bin/java" -Xms512m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
-    --add-opens=java.base/java.io=ALL-UNNAMED -cp "$classes:$jars/*" SearchNode "$root/$name" "${port[$name]}"
+    --add-opens=java.base/java.io=ALL-UNNAMED -cp "$classes:$jars/*" SearchNode "$root/$name" "${port[$name]}" \
+    "${port[${name}_tls]}" "$root/tls"
   wait_until "$name" 120 curl -fs --max-time 5 \
     "http://127.0.0.1:${port[$name]}/_cluster/health?wait_for_status=yellow&timeout=2s"
 }
@@ -419,6 +469,15 @@ export REDIS_URL=redis://default:$password@127.0.0.1:${port[redis]}/0
 export NATS_URL=nats://$login:${port[nats]}
 export AMQP_URL=amqp://$login:${port[rabbitmq]}/%2f
 export RABBITMQ_API_URL=http://$login:${port[rabbitmq_http]}/api
+export NATS_TLS_URL=nats://soonshop:$password@localhost:${port[nats_tls]}?tls=required
+export AMQP_TLS_URL=amqps://soonshop:$password@localhost:${port[rabbitmq_tls]}/%2f
+export REDIS_TLS_URL=rediss://default:$password@localhost:${port[redis_tls]}/0
+export POSTGRES_TLS_URL=postgres://soonshop:$password@localhost:${port[postgres]}/with_certificate?sslmode=verify-full
+export ELASTICSEARCH_TLS_URL=https://soonshop:$password@localhost:${port[elasticsearch_tls]}
+export OPENSEARCH_TLS_URL=https://soonshop:$password@localhost:${port[opensearch_tls]}
+export TLS_FILES=$root/tls
+# PostgreSQL offers TLS on every connection: it is spoken where an address asks for it.
+export PGSSLMODE=disable
 export SMTP_URL=smtp://127.0.0.1:${port[smtp]}
 export ELASTICSEARCH_URL=http://127.0.0.1:${port[elasticsearch]}
 export OPENSEARCH_URL=http://127.0.0.1:${port[opensearch]}
@@ -469,6 +528,7 @@ case $verb in
     own_folder "$cache"
     install "${names[@]}"
     [[ $verb != install ]] || exit 0
+    tls_files "$root/tls"
     # Once more, for a port that was taken for a moment.
     each "$verb" "${names[@]}" || each up "${failed[@]}" ;;
   kill) each kill_hard "${names[@]}" ;;

@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export SERVICES_DIR=${SERVICES_DIR:-${TMPDIR:-/tmp}/soonshop-test-$EUID}
 export SERVICES_PORT_BASE=${SERVICES_PORT_BASE:-21100}
-read -r -a names <<<"${SERVICES:-postgres redis nats rabbitmq elasticsearch opensearch}"
+read -r -a names <<<"${SERVICES:-postgres redis nats nats_tls rabbitmq elasticsearch opensearch}"
 before=
 if [[ ${1:-} == --before ]]; then before=$2; shift 2; fi
 [[ $# -gt 0 ]] || { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2; }
@@ -32,7 +32,9 @@ for name in "${names[@]}"; do
 done
 printf '%s\n' "${ours[@]}" >"$note"
 # Streams that an earlier run left behind reserve the disk that this one needs.
-"$here/services.sh" status nats >/dev/null || rm -rf "$SERVICES_DIR/nats/data"
+for name in nats nats_tls; do
+  "$here/services.sh" status "$name" >/dev/null || rm -rf "${SERVICES_DIR:?}/$name/data"
+done
 
 child=
 servers=

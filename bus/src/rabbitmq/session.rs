@@ -5,9 +5,10 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::tcp::{AsyncTcpStream, OwnedIdentity, OwnedTLSConfig, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
+use soonshop_certificates::{Invalid, ServerTls};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -23,8 +24,12 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects, and opens a channel.
-    pub(super) async fn open(uri: &AMQPUri, role: &str, patience: Duration) -> lapin::Result<Self> {
-        let line = Line::default();
+    pub(super) async fn open(
+        line: Line,
+        uri: &AMQPUri,
+        role: &str,
+        patience: Duration,
+    ) -> lapin::Result<Self> {
         let connection = Arc::new(line.connect(uri, role, patience).await?);
         let channel = connection.create_channel().await?;
         Ok(Self { connection, channel, health: Health::default(), line: Some(line) })
@@ -56,20 +61,40 @@ impl Drop for Session {
 /// The socket below a connection, closed when dropped. lapin drives each connection in a thread that ends with the
 /// socket, and waits without limit for a broker that accepts but never answers: without this, every attempt to
 /// connect to a hanging broker would leak a thread.
-#[derive(Clone, Default)]
-struct Line(Arc<Socket>);
+pub(super) struct Line {
+    socket: Arc<Socket>,
+    trust: Trust,
+}
+
+/// Who is trusted with TLS, and who one is.
+#[derive(Clone)]
+enum Trust {
+    /// The authorities of the address alone.
+    Named(RustlsConnector),
+    /// The public ones.
+    Public(Option<(Vec<u8>, Vec<u8>)>),
+}
 
 #[derive(Default)]
 struct Socket(Mutex<Option<TcpStream>>);
 
 impl Line {
+    /// Reads the files of TLS, for one connection.
+    pub(super) fn new(tls: &ServerTls) -> Result<Self, Invalid> {
+        let trust = match tls.config()? {
+            Some(config) => Trust::Named(RustlsConnector::from(config)),
+            None => Trust::Public(tls.read()?.own),
+        };
+        Ok(Self { socket: Arc::default(), trust })
+    }
+
     async fn connect(&self, uri: &AMQPUri, role: &str, patience: Duration) -> lapin::Result<Connection> {
         let addresses = tokio::net::lookup_host((uri.authority.host.as_str(), uri.authority.port)).await?;
         let addresses: Vec<SocketAddr> = addresses.collect();
         let properties =
             ConnectionProperties::default().with_connection_name(format!("soonshop-bus {role}").into());
         // Weak: lapin's thread keeps this closure as long as it lives.
-        let socket = Arc::downgrade(&self.0);
+        let (socket, trust) = (Arc::downgrade(&self.socket), self.trust.clone());
         let runtime = lapin::runtime::default_runtime()?;
         Connection::connector(
             uri.clone(),
@@ -88,9 +113,14 @@ impl Line {
                 }
                 Ok(match uri.scheme {
                     AMQPScheme::AMQP => stream,
-                    AMQPScheme::AMQPS => {
-                        stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await?
-                    }
+                    AMQPScheme::AMQPS => match &trust {
+                        Trust::Named(connector) => stream.into_rustls(connector, &uri.authority.host).await?,
+                        Trust::Public(own) => {
+                            let identity = own.clone().map(|(pem, key)| OwnedIdentity::PKCS8 { pem, key });
+                            let config = OwnedTLSConfig { identity, cert_chain: None };
+                            stream.into_tls(&uri.authority.host, config.as_ref()).await?
+                        }
+                    },
                 })
             },
             properties,

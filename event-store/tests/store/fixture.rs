@@ -59,12 +59,17 @@ impl Fixture {
     }
 
     pub(crate) async fn postgres_at(url: &str) -> Self {
+        Self::postgres_as(url, |name| with_database(url, name)).await
+    }
+
+    /// A new database of the server, which is reached under that address.
+    pub(crate) async fn postgres_as(url: &str, address: impl FnOnce(&str) -> String) -> Self {
         let name = format!("store_{}", ids::new().simple());
         let mut server = sqlx::PgConnection::connect(url).await.unwrap();
         // Another session may be connected to `template1`; none can connect to `template0`.
         server.execute(format!("CREATE DATABASE {name} TEMPLATE template0").as_str()).await.unwrap();
         server.close().await.unwrap();
-        let place = DatabaseLocation::parse(&with_database(url, &name)).unwrap();
+        let place = DatabaseLocation::parse(&address(&name)).unwrap();
         Self::prepare(place, None, Some((url.to_owned(), name))).await
     }
 

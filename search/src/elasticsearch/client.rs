@@ -1,11 +1,15 @@
 //! Additions to the client: time limits, and retries when a server was busy or down for a moment.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use elasticsearch::auth::{ClientCertificate, Credentials};
+use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::HeaderMap;
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use serde_json::Value;
+use soonshop_certificates::ServerTls;
 use url::Url;
 
 use crate::Error;
@@ -24,7 +28,12 @@ pub(super) const WRITE: Duration = Duration::from_mins(1);
 
 const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
-pub(super) struct Client(Transport);
+pub(super) struct Client {
+    url: Url,
+    tls: ServerTls,
+    /// `None`: the files of TLS are read again for the next request.
+    transport: Mutex<Option<Transport>>,
+}
 
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -84,9 +93,41 @@ impl From<Failure> for Error {
 
 impl Client {
     /// User and password stay in the address: the HTTP client decodes and uses them.
-    pub(super) fn new(url: Url) -> Result<Self, String> {
-        let pool = SingleNodeConnectionPool::new(url);
-        TransportBuilder::new(pool).build().map(Self).map_err(|error| error.to_string())
+    pub(super) fn new(url: Url, tls: ServerTls) -> Result<Self, String> {
+        tls.check().map_err(|error| error.to_string())?;
+        let client = Self { url, tls, transport: Mutex::default() };
+        if !client.tls.is_given() {
+            client.transport()?;
+        }
+        Ok(client)
+    }
+
+    /// The one that there is, or another with the files of TLS as they are now.
+    fn transport(&self) -> Result<Transport, String> {
+        let mut kept = self.transport.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(transport) = kept.as_ref() {
+            return Ok(transport.clone());
+        }
+        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(self.url.clone()));
+        let pem = self.tls.read().map_err(|error| error.of_server())?;
+        if let Some(ca) = pem.ca {
+            let ca = Certificate::from_pem(&ca).map_err(|error| error.to_string())?;
+            builder = builder.cert_validation(CertificateValidation::Full(ca));
+        }
+        if let Some((certificate, key)) = pem.own {
+            let own = ClientCertificate::Pem([key, b"\n".to_vec(), certificate].concat());
+            builder = builder.auth(Credentials::Certificate(own));
+        }
+        let transport = builder.build().map_err(|error| error.to_string())?;
+        *kept = Some(transport.clone());
+        Ok(transport)
+    }
+
+    /// The files of TLS may have changed: they are read again.
+    fn read_again(&self) {
+        if self.tls.is_given() {
+            *self.transport.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     /// Every request may be sent twice: writes carry their versions.
@@ -145,15 +186,20 @@ impl Client {
         body: Option<String>,
         limit: Duration,
     ) -> Result<Answer, Failure> {
+        let transport = self.transport().map_err(Failure::Away)?;
         let request = async {
             let none = None::<&()>;
-            let response = self.0.send(method, path, HeaderMap::new(), none, body, Some(limit)).await?;
+            let response = transport.send(method, path, HeaderMap::new(), none, body, Some(limit)).await?;
             let status = response.status_code().as_u16();
             Ok((status, response.text().await?))
         };
         let (status, text) = match tokio::time::timeout(limit, request).await {
             Ok(answer) => answer.map_err(|error: elasticsearch::Error| {
-                if error.is_timeout() { Failure::Slow } else { Failure::Away(chain(&error)) }
+                if error.is_timeout() {
+                    return Failure::Slow;
+                }
+                self.read_again();
+                Failure::Away(chain(&error))
             })?,
             Err(_) => return Err(Failure::Slow),
         };

@@ -25,22 +25,25 @@ pub struct Caller {
     pub actor: Actor,
     /// The data subject that owns the caller's notes: its key encrypts them. A guest writes no notes.
     pub writer: Option<Uuid>,
+    /// Other machines reach this process: a guest may not trade.
+    pub reached_by_others: bool,
 }
 
 impl Caller {
     pub(super) fn guest() -> Self {
-        Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None }
+        Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None, reached_by_others: false }
     }
 
     /// The caller with the operator's token, or on the command line.
     pub fn operator() -> Self {
         let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
-        Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR) }
+        Self { role: Role::Admin, actor, writer: Some(ids::OPERATOR), ..Self::guest() }
     }
 
     pub(super) fn of(key: &StoredKey) -> Self {
         let kind = if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff };
-        Self { role: key.role, actor: Actor { kind, id: key.id.to_string() }, writer: Some(key.id) }
+        let actor = Actor { kind, id: key.id.to_string() };
+        Self { role: key.role, actor, writer: Some(key.id), ..Self::guest() }
     }
 
     /// Counts a request of that class; 429 if the caller was too fast. Sign-ins are counted where keys are checked.
@@ -56,9 +59,14 @@ impl Caller {
         count(class, who).await
     }
 
+    /// Guests trade on their own machine only, where nobody else can be one.
+    fn is_kept_from(&self, permission: Permission) -> bool {
+        self.reached_by_others && self.role == Role::Guest && permission == Permission::Trade
+    }
+
     /// 403 for a role that the table does not list; `what` names the refused action.
     pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
-        if self.role.may(permission) {
+        if self.role.may(permission) && !self.is_kept_from(permission) {
             return Ok(());
         }
         if self.role == Role::Guest {
@@ -104,6 +112,7 @@ pub struct Access {
     known: Cache<[u8; 32], ()>,
     /// The role of every caller, whatever they send.
     pub(super) everybody: Option<Role>,
+    reached_by_others: bool,
 }
 
 impl Access {
@@ -114,7 +123,16 @@ impl Access {
         let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_live(KNOWN).build();
         let proof = operator.as_ref().map(|token| Secret::new(&hash(token.as_bytes())));
         let operator = operator.map(|token| Secret::new(token.as_bytes()));
-        Self { operator, proof, keys: None, remembered, sessions, known, everybody: None }
+        Self {
+            operator,
+            proof,
+            keys: None,
+            remembered,
+            sessions,
+            known,
+            everybody: None,
+            reached_by_others: false,
+        }
     }
 
     /// Gives every caller that role: for a file on this machine, where there is no shop.
@@ -128,6 +146,17 @@ impl Access {
         Self { keys: Some(keys), ..self }
     }
 
+    /// Guests may not trade: other machines reach this process.
+    #[must_use]
+    pub fn reached_by_others(self) -> Self {
+        Self { reached_by_others: true, ..self }
+    }
+
+    /// Somebody without a key.
+    pub(super) fn guest(&self) -> Caller {
+        Caller { reached_by_others: self.reached_by_others, ..Caller::guest() }
+    }
+
     /// The caller who sent these headers. 401 for a token that is neither a valid key nor the operator's, or for two
     /// tokens; 429 for one that is not known to be right, from an address that has sent too many of them; 503 while keys
     /// cannot be looked up.
@@ -136,7 +165,7 @@ impl Access {
             return Ok(Caller { role, ..Caller::guest() });
         }
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else { return Ok(Caller::guest()) };
+        let Some(value) = values.next() else { return Ok(self.guest()) };
         let token = value
             .to_str()
             .ok()
@@ -256,6 +285,21 @@ mod tests {
     async fn refused(access: &Access, headers: &HeaderMap) -> (u16, String) {
         let problem = access.caller(headers).await.unwrap_err();
         (problem.status().as_u16(), problem.slug().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_guest_trades_only_where_no_other_machine_reaches_the_shop() {
+        let here = Access::new(Some("token".into()));
+        let (nothing, operator) = (HeaderMap::new(), bearer("token"));
+        here.caller(&nothing).await.unwrap().must(Permission::Trade, "it").unwrap();
+        let open = here.reached_by_others();
+        for guest in [open.caller(&nothing).await.unwrap(), open.visitor(&nothing).await.unwrap().caller] {
+            let refused = guest.must(Permission::Trade, "it").unwrap_err();
+            assert_eq!((refused.status().as_u16(), refused.slug()), (403, "operator-only"));
+            guest.must(Permission::Shop, "it").unwrap();
+            guest.must(Permission::Read, "it").unwrap();
+        }
+        open.caller(&operator).await.unwrap().must(Permission::Trade, "it").unwrap();
     }
 
     #[test]

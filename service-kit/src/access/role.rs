@@ -81,7 +81,8 @@ impl Permission {
         Self::Acknowledge,
     ];
 
-    /// The roles that have it. A guest may trade only while the shop listens on the loopback interface.
+    /// The roles that have it. A guest may trade only where no other machine reaches the shop
+    /// ([`Access::reached_by_others`](super::Access::reached_by_others)).
     pub const fn holders(self) -> &'static [Role] {
         use Role::{Admin, Auditor, Guest, Ops, Service, Support};
         match self {

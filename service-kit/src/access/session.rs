@@ -67,11 +67,11 @@ impl Access {
         if self.everybody.is_some() || headers.contains_key(AUTHORIZATION) {
             return self.caller(headers).await.map(known);
         }
-        let Some(hash) = sent(headers) else { return Ok(known(Caller::guest())) };
+        let Some(hash) = sent(headers) else { return Ok(known(self.guest())) };
         self.count_check(&hash).await?;
         let session = self.session(hash).await?;
         self.learn(hash, session.is_some()).await;
-        let Some(session) = session else { return Ok(known(Caller::guest())) };
+        let Some(session) = session else { return Ok(known(self.guest())) };
         let caller = session.caller();
         Ok(Visitor { caller, expires_at: Some(session.expires_at) })
     }

@@ -13,7 +13,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::answer;
@@ -22,6 +21,7 @@ use super::limits::Limits;
 use super::service::Service;
 use super::state::{Overdue, State};
 use super::table::Admitted;
+use super::tls::Tls;
 use crate::metrics::Http;
 use crate::rates::Proxies;
 
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     pub(super) http: Http,
     pub(super) limits: Limits,
     /// Where this process ends TLS itself.
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<Tls>,
     /// Whose word about a client counts.
     pub(super) proxies: Proxies,
     /// Take no more requests.
@@ -109,11 +109,11 @@ pub(super) async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Share
         replaced: Box::pin(close.cancelled_owned()),
         stop: Some(Box::pin(shared.stop.clone().cancelled_owned())),
     };
-    let Some(acceptor) = &shared.tls else {
+    let Some(tls) = &shared.tls else {
         return serve_socket(socket, peer, &shared, admitted, &mut watch, false).await;
     };
     let shaken = {
-        let mut handshake = pin!(acceptor.accept(socket));
+        let mut handshake = pin!(tls.acceptor().accept(socket));
         watch.over(|context| handshake.as_mut().poll(context)).await
     };
     match shaken {

@@ -1,6 +1,7 @@
 //! Over real sockets: what a client can do to connections, and what everybody else sees of it.
 
 mod abuse;
+pub(super) mod certificates;
 mod proxied;
 mod slow;
 

@@ -1,79 +1,154 @@
-//! TLS, where the process ends it itself instead of a proxy before it.
+//! TLS, where the process ends it itself instead of a proxy before it: versions 1.2 and 1.3.
+//!
+//! The files of certificate and key are looked at again every two seconds, by what is in them. A new pair is shown to
+//! those who connect from then on; connections that there are go on. One that cannot be used is not taken.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use chrono::{DateTime, SecondsFormat, Utc};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use soonshop_private_files as private_files;
+use rustls::sign::SingleCertAndKey;
+use soonshop_certificates::{Pair, Standing};
+use soonshop_domain::clock;
 use tokio_rustls::TlsAcceptor;
+
+pub use soonshop_certificates::Invalid as InvalidTls;
+
+/// How often the files are looked at.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The certificate of a process, and its key.
 #[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls(Arc<Shown>);
 
-/// Why TLS cannot be spoken with these files.
-#[derive(Debug, thiserror::Error)]
-pub enum InvalidTls {
-    #[error("{0}: {1}: give the certificate, and those that lead to its issuer, as PEM")]
-    Certificate(String, rustls::pki_types::pem::Error),
-    #[error("{0} holds no certificate: give it, and those that lead to its issuer, as PEM")]
-    NoCertificate(String),
-    #[error("{0}: {1}: give the certificate's private key as PEM")]
-    Key(String, rustls::pki_types::pem::Error),
-    #[error("{0}")]
-    Readable(String),
-    #[error("{0}: {1}")]
-    File(String, io::Error),
-    #[error("certificate and key cannot be used: {0}")]
-    Unusable(rustls::Error),
+/// What is shown to those who connect.
+struct Shown {
+    certificate: PathBuf,
+    key: PathBuf,
+    now: ArcSwap<Current>,
+    /// Why the files are not taken as they are now.
+    refused: Mutex<Option<String>>,
+}
+
+/// A pair, and what is agreed on with it. Sessions are resumed under the certificate that they were begun with only.
+struct Current {
+    pair: Pair,
+    config: Arc<ServerConfig>,
+}
+
+impl Current {
+    fn of(pair: Pair) -> Result<Self, InvalidTls> {
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| InvalidTls::Unusable(pair.file().to_owned(), error))?;
+        let shown = Arc::new(SingleCertAndKey::from(pair.certified()));
+        let mut config = config.with_no_client_auth().with_cert_resolver(shown);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { pair, config: Arc::new(config) })
+    }
 }
 
 impl Tls {
     /// Reads both files, as PEM. The key's must be readable by its owner only.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, InvalidTls> {
-        let named = |path: &Path| path.display().to_string();
-        let key_read = read_key(key)?;
-        let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| InvalidTls::Certificate(named(certificate), error))?;
-        if chain.is_empty() {
-            return Err(InvalidTls::NoCertificate(named(certificate)));
-        }
-        let key =
-            PrivateKeyDer::from_pem_slice(&key_read).map_err(|error| InvalidTls::Key(named(key), error))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
-        let mut config = config.map_err(InvalidTls::Unusable)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+        let now = Current::of(Pair::read(certificate, key)?)?;
+        Ok(Self(Arc::new(Shown {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            now: ArcSwap::from_pointee(now),
+            refused: Mutex::default(),
+        })))
     }
 
+    /// For one connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.0))
+        TlsAcceptor::from(Arc::clone(&self.0.now.load().config))
     }
+
+    /// Looks at the files again and again.
+    pub(super) async fn keep_reading(self) {
+        let mut ticks = tokio::time::interval(AGAIN);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let tls = self.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || tls.read_again(clock::now())).await {
+                tracing::error!(%error, "the files of the certificate could not be looked at");
+            }
+        }
+    }
+
+    /// Takes the pair that the files have now, if it is another one that can be used.
+    pub fn read_again(&self, now: DateTime<Utc>) {
+        let shown = &self.0;
+        let read = Pair::read(&shown.certificate, &shown.key);
+        let unchanged = read.as_ref().is_ok_and(|read| *read == shown.now.load().pair);
+        // The one in use may have ended.
+        let taken = read.and_then(|read| {
+            if unchanged {
+                return Ok(None);
+            }
+            read.must_be_valid(now)?;
+            Current::of(read).map(Some)
+        });
+        let mut refused = shown.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken {
+            Ok(new) => {
+                *refused = None;
+                if let Some(new) = new {
+                    let ends = date(new.pair.validity().ends);
+                    tracing::info!(file = new.pair.file(), ends, "a new certificate is shown");
+                    shown.now.store(Arc::new(new));
+                }
+            }
+            Err(why) => {
+                let why = why.to_string();
+                if refused.as_ref() != Some(&why) {
+                    tracing::warn!(%why, "the certificate before it stays in use");
+                    *refused = Some(why);
+                }
+            }
+        }
+    }
+
+    /// The file of the certificate.
+    pub fn file(&self) -> String {
+        self.0.certificate.display().to_string()
+    }
+
+    /// When the certificate that is shown ends.
+    pub fn ends(&self) -> DateTime<Utc> {
+        self.0.now.load().pair.validity().ends
+    }
+
+    /// What is wrong with the certificate that is shown at that time, or with the one that should take its place.
+    pub fn complaint(&self, now: DateTime<Utc>) -> Option<String> {
+        let validity = self.0.now.load().pair.validity();
+        let (begins, ends) = (date(validity.begins), date(validity.ends));
+        let standing = match validity.at(now) {
+            Standing::Valid => None,
+            Standing::NotYet => Some(format!("the certificate in use is valid from {begins} on")),
+            Standing::EndsSoon => Some(format!("the certificate in use ends on {ends}, soon")),
+            Standing::Ended => Some(format!("the certificate in use ended on {ends}")),
+        };
+        let refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = refused.map(|why| format!("the new one is not taken: {why}"));
+        let all: Vec<String> = standing.into_iter().chain(refused).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+fn date(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
     }
-}
-
-/// What the file holds, if only its owner can read it. Opened once, so that what was looked at is what is read.
-fn read_key(path: &Path) -> Result<Vec<u8>, InvalidTls> {
-    let failed = |error| InvalidTls::File(path.display().to_string(), error);
-    let mut file = File::open(path).map_err(failed)?;
-    if let Some(why) = private_files::exposed(path, &file).map_err(failed)? {
-        return Err(InvalidTls::Readable(why));
-    }
-    let mut read = Vec::new();
-    file.read_to_end(&mut read).map_err(failed)?;
-    Ok(read)
 }

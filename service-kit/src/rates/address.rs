@@ -76,6 +76,11 @@ impl From<Vec<Proxy>> for Proxies {
 }
 
 impl Proxies {
+    /// Whether no proxy is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether it is one of them.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|proxy| proxy.has(address))

@@ -125,7 +125,7 @@ async fn limited(State(limits): State<Arc<Limits>>, mut request: Request, next: 
     if limits.proxies.ignores(peer, request.headers()) && !limits.said.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             "a peer reports the addresses of callers and is not trusted to, so all of them share its rates, and none of \
-             them counts as speaking TLS: if it is a proxy of yours, name it with --trusted-proxy"
+             them counts as speaking TLS: if it is a proxy of yours, name it with --behind-proxy"
         );
     }
     let address = counted_name(limits.proxies.caller(peer, request.headers()));

@@ -16,8 +16,11 @@ pub(super) fn folder(location: &DatabaseLocation) -> Option<&Path> {
 }
 
 /// Refuses a file of SQLite that is gone: connections that are open still have it, and what they write goes with them.
+/// For PostgreSQL these are the files of TLS, without which no new connection is made.
 pub(super) fn file_is_there(database: &Database, namespace: &str) -> Result<(), Fault> {
-    let Some(folder) = folder(database.location()) else { return Ok(()) };
+    let Some(folder) = folder(database.location()) else {
+        return Ok(database.location().check_tls().map_err(|error| error.to_string())?);
+    };
     let file = sqlite_file(folder, namespace);
     match file.try_exists() {
         Ok(true) => Ok(()),

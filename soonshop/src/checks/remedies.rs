@@ -5,6 +5,14 @@ use soonshop_service_kit::health::Fault;
 
 /// What is said, in small letters, and the code of the remedy. The first that is found counts.
 const SAID: &[(&str, &str)] = &[
+    ("tls with this server: ", "server-files"),
+    ("unknownissuer", "server-issuer"),
+    ("fatal alert: certificate", "client-certificate"),
+    ("fatal alert: badcertificate", "client-certificate"),
+    ("fatal alert: unknownca", "client-certificate"),
+    ("fatal alert: unsupportedcertificate", "client-certificate"),
+    ("requires a valid client certificate", "client-certificate"),
+    ("ask for a certificate of its clients", "client-certificate"),
     ("read-only transaction", "read-only"),
     ("readonly database", "read-only"),
     ("read-only file system", "read-only"),
@@ -56,11 +64,12 @@ const SAID: &[(&str, &str)] = &[
 
 /// The codes of all remedies besides those of the checks, which have the check's name.
 #[cfg(test)]
-pub(super) const CODES: [&str; 26] = [
+pub(super) const CODES: [&str; 30] = [
     "broker-full",
     "broker-rights",
     "cache-writes",
     "certificate",
+    "client-certificate",
     "clock-was-ahead",
     "disk-error",
     "disk-full",
@@ -75,12 +84,15 @@ pub(super) const CODES: [&str; 26] = [
     "login",
     "migrate",
     "name",
+    "own-certificate",
     "queue-settings",
     "read-only",
     "rebuild",
     "reindex",
     "release",
     "rights",
+    "server-files",
+    "server-issuer",
     "standing",
     "stopped",
 ];
@@ -125,6 +137,12 @@ mod tests {
             ("error returned from database: permission denied for table events", Some("rights")),
             ("READONLY You can't write against a read only replica.", Some("cache-writes")),
             ("invalid peer certificate: Expired", Some("certificate")),
+            ("invalid peer certificate: UnknownIssuer", Some("server-issuer")),
+            ("TLS with this server: ca.pem: Permission denied (os error 13)", Some("server-files")),
+            ("received fatal alert: CertificateRequired", Some("client-certificate")),
+            ("received fatal alert: UnknownCA", Some("client-certificate")),
+            ("connection requires a valid client certificate", Some("client-certificate")),
+            ("invalid peer certificate: certificate not valid for name \"10.0.0.7\"", Some("certificate")),
             ("failed to lookup address information: Name or service not known", Some("name")),
             ("ACCESS_REFUSED - access to queue 'q' in vhost '/' refused for user 'u'", Some("broker-rights")),
             ("ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN", Some("login")),

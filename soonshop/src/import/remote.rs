@@ -11,6 +11,7 @@ use chrono::SecondsFormat;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use soonshop_certificates::ServerTls;
 use soonshop_domain::text::Sku;
 use soonshop_service_kit::headers::{CORRELATION_ID, EVENT_POSITION, IDEMPOTENCY_KEY, PREFER};
 use tokio::time::Instant;
@@ -87,8 +88,15 @@ impl Answer {
 
 impl Remote {
     pub(super) fn open(url: &Url, token: &str) -> anyhow::Result<Self> {
+        let mut url = url.clone();
+        let tls = ServerTls::take(&mut url)?;
         if !["http", "https"].contains(&url.scheme()) || url.query().is_some() || url.fragment().is_some() {
             bail!("--to is the address of a shop, such as http://127.0.0.1:8000");
+        }
+        if tls.own().is_some() || (tls.ca().is_some() && url.scheme() != "https") {
+            bail!(
+                "--to takes ?ca=FILE with https, and no other file: the operator's token says who is calling"
+            );
         }
         // TLS uses ring; another caller may have installed it before.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -96,7 +104,11 @@ impl Remote {
             .context("the operator's token has characters that no token has")?;
         authorization.set_sensitive(true);
         let headers = [(AUTHORIZATION, authorization), (CHANNEL, HeaderValue::from_static("import"))];
-        let client = Client::builder()
+        let client = match tls.config()? {
+            Some(config) => Client::builder().tls_backend_preconfigured(config),
+            None => Client::builder(),
+        };
+        let client = client
             .default_headers(headers.into_iter().collect())
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(75))

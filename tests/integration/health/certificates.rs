@@ -52,6 +52,114 @@ fn expired_server(greeting: &'static str) -> u16 {
 const NATS: &str = "INFO {\"server_id\":\"T\",\"server_name\":\"T\",\"version\":\"2.10.0\",\"go\":\"go1\",\"host\":\"127.0.0.1\",\
                     \"port\":4222,\"headers\":true,\"max_payload\":1048576,\"proto\":1,\"tls_required\":true}\r\n";
 
+/// Looks until the check has the remedy, and says these words.
+async fn names(shop: &Shop, check: &str, remedy: &str, words: &str) {
+    let checks = soonshop::checks::of(shop, Role::All, None, None).unwrap();
+    let last = std::sync::Mutex::new(String::new());
+    let named = async || {
+        let found = checks.examine().await.into_iter().find(|one| one.name == check).unwrap();
+        *last.lock().unwrap() = format!("{found:?}");
+        found.remedy == Some(remedy) && found.reason.is_some_and(|reason| reason.contains(words))
+    };
+    let ended = tokio::time::timeout(super::NAMED, async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        while !named().await {
+            ticks.tick().await;
+        }
+    });
+    assert!(ended.await.is_ok(), "{check}: {}", last.lock().unwrap());
+}
+
+/// On real servers, which show a certificate of the tests' authority, and ask for one of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_authority_and_a_missing_certificate_are_named_with_what_to_do() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: run `make test`"));
+    let given = PathBuf::from(variable("TLS_FILES"));
+    let folder = tempfile::tempdir().unwrap();
+    let put = |from: &str, to: &str| std::fs::copy(given.join(from), folder.path().join(to)).unwrap();
+    put("client.key", "own.key");
+    let here = folder.path().display();
+    let own = format!("cert={here}/own.pem&key={here}/own.key");
+    for bus in ["AMQP_TLS_URL", "NATS_TLS_URL"] {
+        put("other-authority.pem", "ca.pem");
+        put("client.pem", "own.pem");
+        let mut place = Place::new(Set::Embedded).await;
+        let with = |name: &str| {
+            let address = variable(name);
+            let separator = if address.contains('?') { '&' } else { '?' };
+            format!("{address}{separator}ca={here}/ca.pem&{own}")
+        };
+        (place.config.bus, place.config.cache) = (with(bus), with("REDIS_TLS_URL"));
+        place.config.search = with("OPENSEARCH_TLS_URL");
+        let shop = Shop::open(&place.config, Role::All).unwrap();
+        migrate::migrate(&shop).await.unwrap();
+        for check in ["bus", "cache", "rates", "search"] {
+            names(&shop, check, "server-issuer", "UnknownIssuer").await;
+        }
+        put("authority.pem", "ca.pem");
+        put("client-of-other.pem", "own.pem");
+        // RabbitMQ says why, or cuts the connection.
+        for (check, words) in
+            [("bus", ""), ("cache", "UnknownCA"), ("rates", "UnknownCA"), ("search", "CertificateUnknown")]
+        {
+            names(&shop, check, "client-certificate", words).await;
+        }
+        std::fs::remove_file(folder.path().join("own.pem")).unwrap();
+        for check in ["bus", "cache", "rates", "search"] {
+            names(&shop, check, "server-files", "own.pem: No such file").await;
+        }
+        // What was mended is taken up without a restart.
+        put("client.pem", "own.pem");
+        let checks = soonshop::checks::of(&shop, Role::All, None, None).unwrap();
+        eventually("every server is reached", Duration::from_mins(1), async || {
+            let found = checks.examine().await;
+            let reached = |name: &str| found.iter().any(|one| one.name == name && one.ok);
+            let listens = !found.iter().any(|one| {
+                one.name == "bus"
+                    && one.reason.as_deref().is_some_and(|reason| reason.contains("cannot be reached"))
+            });
+            reached("cache") && reached("rates") && listens
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_a_wrong_authority_is_named_with_what_to_do() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: run `make test`"));
+    let given = PathBuf::from(variable("TLS_FILES"));
+    let folder = tempfile::tempdir().unwrap();
+    let put = |from: &str, to: &str| std::fs::copy(given.join(from), folder.path().join(to)).unwrap();
+    let here = folder.path().display();
+    let mut place = Place::new(Set::Embedded).await;
+    put("other-authority.pem", "ca.pem");
+    put("client-of-other.pem", "own.pem");
+    put("client.key", "own.key");
+    place.config.store = format!(
+        "{}&sslrootcert={here}/ca.pem&sslcert={here}/own.pem&sslkey={here}/own.key",
+        variable("POSTGRES_TLS_URL")
+    );
+    soonshop_event_log::MasterKeys::create(&place.config.master_key_file).unwrap();
+    let shop = Shop::open(&place.config, Role::All).unwrap();
+    names(&shop, "event-store", "server-issuer", "UnknownIssuer").await;
+    put("authority.pem", "ca.pem");
+    names(&shop, "event-store", "client-certificate", "UnknownCA").await;
+    put("client-expired.pem", "own.pem");
+    names(&shop, "event-store", "server-files", "own.pem ended on 2020-12-31T23:59:59Z").await;
+    // `soonshop` and `replay-tool` say the same before they begin.
+    std::fs::remove_file(folder.path().join("ca.pem")).unwrap();
+    let refused = Shop::open(&place.config, Role::All).err().unwrap().to_string();
+    assert!(refused.contains("ca.pem: No such file"), "{refused}");
+    let ran = Command::new(crate::support::built("replay-tool"))
+        .args(["--store", &place.config.store, "list"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && said.contains("ca.pem: No such file"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_certificate_is_named_with_its_date_by_every_client() {
     drop(rustls::crypto::ring::default_provider().install_default());

@@ -11,6 +11,7 @@ page-front-check-cache = The cache does not work
 page-front-check-rates = Rates are not counted for all processes together
 page-front-check-search = Search does not work
 page-front-check-disk = The disk is full
+page-front-check-certificate = A certificate of the shop has to be renewed
 page-front-check-clock = The clock is wrong
 page-front-check-integrity = Tampering was found
 
@@ -31,6 +32,7 @@ page-remedy-broker-full = Give the broker memory or disk, or raise its limits. I
 page-remedy-broker-rights = Give the user its rights on the broker again: to configure, write and read what is named. It is used again by itself.
 page-remedy-cache-writes = Give Redis more memory or a policy that evicts, or make it a primary again. Until then nobody reads it.
 page-remedy-certificate = Renew the certificate of the server, or correct the host in the address.
+page-remedy-client-certificate = The server asks for a certificate of its clients. Name one that its authority issued, and its private key: `cert=FILE` and `key=FILE` in the address (PostgreSQL: `sslcert` and `sslkey`).
 page-remedy-clock-was-ahead = Set the clock of this machine if it is behind. If it is right, it was ahead once: confirm that with `soonshop clock confirm`.
 page-remedy-disk-error = See what the system says of this disk, of a quota, and of the limits of the process; writing goes on by itself.
 page-remedy-disk-full = Make room on the disk, or move the data to a larger one. Everything goes on by itself.
@@ -43,6 +45,7 @@ page-remedy-locked = End the program that keeps the file locked.
 page-remedy-login = Correct the user and the password in the address, or give the user its rights again.
 page-remedy-migrate = Run `soonshop migrate`, and see what it says.
 page-remedy-name = Correct the host in the address, or the name server.
+page-remedy-own-certificate = Put a certificate that is valid and its own private key into the files that are named, the key with mode 600. They are taken up within seconds, and no connection is cut.
 page-remedy-queue-settings = Delete what is named on the broker: it is made again at once with the right settings, and nothing is lost.
 page-remedy-read-only = Make the database writable again: end the standby or read-only mode, mount the disk of its files for writing, or use the address of the primary.
 page-remedy-rebuild = Run `replay-tool rebuild` for what is named, then `verify` and `swap`.
@@ -51,5 +54,7 @@ page-remedy-release = Use the release that wrote the tables, or a newer one.
 page-remedy-rights = Run `soonshop migrate` as the owner of the tables, and make the login a member of its role.
 page-remedy-held = `replay-tool` holds it: see `replay-tool runs`, and wait until the run ends, or end it with `replay-tool cancel`.
 page-remedy-late = It works, and is behind: wait, and see what makes the database or the disk slow.
+page-remedy-server-files = Mend the file that is named: `ca` (PostgreSQL: `sslrootcert`) is the certificate of the authority that issued the server's, `cert` and `key` (`sslcert`, `sslkey`) are the certificate and private key of the shop. It is read again at the next attempt.
+page-remedy-server-issuer = Name the certificate of the authority that issued the server's: `ca=FILE` in the address (PostgreSQL: `sslrootcert`). If it is named, the server shows a certificate of another one: see that it is the right server.
 page-remedy-standing = Restart the process that does this work, and see what its log says: it holds the work and does not get on.
 page-remedy-stopped = Mend what the reason names: it goes on by itself. See the log of the process that does this work.

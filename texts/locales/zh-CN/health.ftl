@@ -11,6 +11,7 @@ page-front-check-cache = 缓存无法正常工作
 page-front-check-rates = 请求频率未能由所有进程统一计数
 page-front-check-search = 搜索无法正常工作
 page-front-check-disk = 磁盘已满
+page-front-check-certificate = 商店的证书需要更换
 page-front-check-clock = 时钟不正确
 page-front-check-integrity = 发现篡改
 
@@ -31,6 +32,7 @@ page-remedy-broker-full = 请为消息代理增加内存或磁盘空间，或提
 page-remedy-broker-rights = 请在消息代理上重新授予该用户对所列对象的配置、写入和读取权限。之后会自动恢复使用。
 page-remedy-cache-writes = 请为 Redis 增加内存或设置淘汰策略，或使其重新成为主节点。在此之前不会读取它。
 page-remedy-certificate = 请更新服务器的证书，或更正地址中的主机名。
+page-remedy-client-certificate = 服务器要求客户端出示证书。请在地址中用 `cert=FILE` 和 `key=FILE`（PostgreSQL：`sslcert` 和 `sslkey`）指明由其认可的机构签发的证书及其私钥。
 page-remedy-clock-was-ahead = 如果这台机器的时钟慢了，请校正。如果时钟是准确的，说明它曾经快过：请用 `soonshop clock confirm` 确认。
 page-remedy-disk-error = 请查看系统关于该磁盘、配额和进程限制的信息；之后写入会自动恢复。
 page-remedy-disk-full = 请腾出磁盘空间，或把数据移到更大的磁盘。之后一切会自动恢复。
@@ -43,6 +45,7 @@ page-remedy-locked = 请结束锁定该文件的程序。
 page-remedy-login = 请更正地址中的用户名和密码，或重新授予该用户权限。
 page-remedy-migrate = 请运行 `soonshop migrate`，并查看其输出。
 page-remedy-name = 请更正地址中的主机名，或修复域名服务器。
+page-remedy-own-certificate = 请把有效的证书及其私钥放到所列的文件中，私钥的权限设为 600。几秒内即会启用，不会中断任何连接。
 page-remedy-queue-settings = 请在消息代理上删除所列对象：它会立即以正确的设置重建，不会丢失任何数据。
 page-remedy-read-only = 请使数据库恢复可写：结束备用或只读模式，以可写方式挂载其文件所在的磁盘，或使用主库的地址。
 page-remedy-rebuild = 请对所列对象运行 `replay-tool rebuild`，然后运行 `verify` 和 `swap`。
@@ -51,5 +54,7 @@ page-remedy-release = 请使用写入这些表的版本或更新的版本。
 page-remedy-rights = 请以表的所有者身份运行 `soonshop migrate`，并使该登录成为相应角色的成员。
 page-remedy-held = `replay-tool` 正占用它：请查看 `replay-tool runs`，等待其结束，或用 `replay-tool cancel` 结束它。
 page-remedy-late = 它在工作，但进度落后：请等待，并查看数据库或磁盘为何缓慢。
+page-remedy-server-files = 请修正所列文件：`ca`（PostgreSQL：`sslrootcert`）是签发服务器证书的机构的证书，`cert` 和 `key`（`sslcert`、`sslkey`）是商店自己的证书和私钥。下次连接时会重新读取。
+page-remedy-server-issuer = 请在地址中用 `ca=FILE`（PostgreSQL：`sslrootcert`）指明签发服务器证书的机构的证书。如果已经指明，说明服务器出示的证书由其他机构签发：请确认它是正确的服务器。
 page-remedy-standing = 请重启负责该工作的进程：它占用该工作却没有进展；请查看其日志。
 page-remedy-stopped = 请排除原因中所列的问题：之后会自动恢复。请查看承担该工作的进程的日志。

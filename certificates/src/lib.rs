@@ -1,0 +1,13 @@
+//! Certificates and keys in files, as PEM: that of a process that speaks TLS itself ([`Pair`]), and those that the
+//! address of a server names ([`ServerTls`]). They are read, checked, and refused with a sentence that says what to do.
+
+mod files;
+mod invalid;
+mod pair;
+mod server;
+mod validity;
+
+pub use invalid::Invalid;
+pub use pair::Pair;
+pub use server::{Pem, ServerTls};
+pub use validity::{Standing, Validity};
