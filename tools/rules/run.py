@@ -51,7 +51,7 @@ pub mod broken {
 
 # Crates whose unit tests are a suite of their own in the copy, such as `units_event_log`: among the unit tests of all
 # crates, theirs could not be built alone with the workspace's features.
-UNITS = ["domain", "event-log", "event-store"]
+UNITS = ["domain", "event-log", "event-store", "workers"]
 
 # Where SQL passes: file, and what is replaced there, as often as it occurs.
 SQL = [

@@ -19,6 +19,7 @@ use crate::history::{received, registered, stock, uuid};
 on_both!(
     messages_that_are_lost_doubled_and_reordered_change_nothing,
     a_message_with_a_forged_predecessor_is_only_a_wake_up,
+    a_message_of_another_history_is_only_a_wake_up,
     announcing_a_missing_position_costs_almost_no_processor_time,
     a_last_message_that_was_lost_is_noticed_within_a_quarter_of_a_second,
     without_a_bus_the_log_is_polled,
@@ -141,6 +142,23 @@ async fn a_message_with_a_forged_predecessor_is_only_a_wake_up(shop: Shop) {
     shop.reach(&generation, 6).await;
     let checkpoint = shop.checkpoint(&generation).await;
     assert_eq!(checkpoint, Checkpoint::at(6, rows[5].event_id));
+    running.stop().await;
+    assert_eq!(shop.rows(&generation).await, replayed(&shop, Arc::new(Sales)).await);
+}
+
+async fn a_message_of_another_history_is_only_a_wake_up(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let generation = shop.generation(&Sales).await;
+    let running = hearing(&shop, &generation);
+    writer.all(receipts(6)).await;
+    let rows = shop.log().read(1, 10).await.unwrap();
+    running.feed.offer(rows[0].clone(), None).await.unwrap();
+    shop.reach(&generation, 1).await;
+    // It has the next position, and follows an event that is not the last applied one.
+    let other = StoredEvent { position: 2, event_id: Uuid::from_u128(7), ..rows[5].clone() };
+    running.feed.offer(other, Some(Uuid::from_u128(8))).await.unwrap();
+    shop.reach(&generation, 6).await;
+    assert_eq!(shop.checkpoint(&generation).await, Checkpoint::at(6, rows[5].event_id));
     running.stop().await;
     assert_eq!(shop.rows(&generation).await, replayed(&shop, Arc::new(Sales)).await);
 }

@@ -302,19 +302,40 @@ impl Rows<'_> {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{ConnectOptions, Database, DatabaseBackend, Statement};
+    use std::path::Path;
+
+    use soonshop_event_log::{Database, DatabaseLocation};
     use soonshop_migrations::Namespace;
 
     use super::*;
 
+    async fn tables(folder: &Path) -> Db {
+        let database = Database::new(DatabaseLocation::Sqlite(folder.to_owned()));
+        let db = database.namespace(Namespace::Process.name()).unwrap();
+        soonshop_migrations::migrate(Namespace::Process, &db.connection).await.unwrap();
+        db
+    }
+
+    #[tokio::test]
+    async fn a_timeout_that_is_due_waits_for_the_head_that_was_read_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = tables(folder.path()).await;
+        let due =
+            "INSERT INTO @timeouts (process, instance, id, due_at) VALUES ('fulfilment', 'one', 'first', 1)";
+        db.connection.execute(db.statement(due, [])).await.unwrap();
+        let rows = Rows { db: &db, process: "fulfilment" };
+        let ready = async |head: i64, at: i64| rows.due(async || Ok(head), at).await.unwrap().len();
+        assert_eq!(ready(9, 8).await, 0, "an event is not read yet");
+        assert_eq!(ready(20, 8).await, 0);
+        assert_eq!(ready(20, 9).await, 1, "later events do not hold it up");
+    }
+
     #[tokio::test]
     async fn sent_commands_are_deleted_without_reading_those_that_wait() {
-        let mut options = ConnectOptions::new("sqlite::memory:");
-        options.max_connections(1);
-        let connection = Database::connect(options).await.unwrap();
-        soonshop_migrations::migrate(Namespace::Process, &connection).await.unwrap();
-        let sql = format!("EXPLAIN QUERY PLAN {}", deleting(50).replace('@', ""));
-        let rows = connection.query_all(Statement::from_string(DatabaseBackend::Sqlite, sql)).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let db = tables(folder.path()).await;
+        let sql = format!("EXPLAIN QUERY PLAN {}", deleting(50));
+        let rows = db.connection.query_all(db.statement(&sql, [])).await.unwrap();
         let plan: Vec<String> = rows.iter().map(|row| row.try_get_by_index(3).unwrap()).collect();
         let (searches, others): (Vec<_>, Vec<_>) = plan.iter().partition(|step| step.starts_with("SEARCH"));
         assert!(searches.len() >= 2, "{plan:?}");
