@@ -228,16 +228,22 @@ const BUSY: Duration = Duration::from_secs(5);
 const BRIEFLY: Duration = Duration::from_millis(50);
 const WHILE: Duration = Duration::from_secs(1);
 
-/// How every SQLite file is opened: durable, readers beside one writer, deleted content overwritten. A connection keeps
+/// How the names of read models begin: each can be made again from the log.
+pub const READ_MODEL: &str = "rm_";
+
+/// How every SQLite file is opened: durable, but for read models, whose last commits a crash of the machine may take
+/// together with their checkpoints; readers beside one writer, deleted content overwritten. A connection keeps
 /// up to 4 MiB of pages in memory: with less, a file that has outgrown it is read again and again, and a larger
 /// transaction is written twice. A thread of a connection has the name of its file (of which Linux shows 15 bytes).
 pub fn sqlite_options(file: &Path) -> SqliteConnectOptions {
     let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let durable =
+        if name.starts_with(READ_MODEL) { SqliteSynchronous::Normal } else { SqliteSynchronous::Full };
     SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(durable)
         .busy_timeout(BUSY)
         .pragma("secure_delete", "on")
         .thread_name(move |_| format!("db-{name}"))

@@ -8,7 +8,7 @@ use std::path::Path;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, TransactionTrait as _, Value};
 use soonshop_event_log::checkpoint::CHECKPOINTS;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, Error};
+use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, Error, READ_MODEL};
 
 use crate::Projector;
 use crate::projector::TableOf;
@@ -29,7 +29,7 @@ pub struct Generation {
 
 /// The name of a generation's schema, file, index and prefix.
 pub(crate) fn namespace(projection: &str, number: i32) -> String {
-    format!("rm_{projection}_{number}")
+    format!("{READ_MODEL}{projection}_{number}")
 }
 
 /// Whether rows of this projection, version and shape are what a projector makes.
@@ -39,7 +39,7 @@ pub(crate) fn is_made_by(projector: &dyn Projector, projection: &str, version: i
 
 /// The projection and the number in a generation's name; `None`: it is not such a name.
 pub fn named(namespace: &str) -> Option<(&str, i32)> {
-    let (projection, number) = namespace.strip_prefix("rm_")?.rsplit_once('_')?;
+    let (projection, number) = namespace.strip_prefix(READ_MODEL)?.rsplit_once('_')?;
     Some((projection, number.parse().ok()?))
 }
 

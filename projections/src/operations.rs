@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, QueryResult, TransactionTrait as _};
 use serde_json::Value;
 use soonshop_domain::{Personal, Purpose};
-use soonshop_event_log::{Db, Error, KeyStore};
+use soonshop_event_log::{Db, Error, KeyStore, READ_MODEL};
 
 /// The owner of notes that are written at the command line; `soonshop migrate` makes the key.
 pub use soonshop_domain::ids::OPERATOR;
@@ -107,7 +107,7 @@ pub async fn add(db: &Db, done: &Operation) -> Result<(), Error> {
 /// written in the transaction that moves the readers, so it exists even if the process died right after.
 pub async fn left_at(db: &Db, projection: &str, number: i32) -> Result<Option<i64>, Error> {
     let sql = "SELECT at, subject, detail FROM @entries WHERE action IN ('swap', 'rollback') ORDER BY position DESC";
-    let of = format!("rm_{projection}_");
+    let of = format!("{READ_MODEL}{projection}_");
     for row in db.connection.query_all(db.statement(sql, [])).await? {
         let (at, subject, detail): (i64, String, String) =
             (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait as _;
 use serde::{Deserialize, Serialize};
 use soonshop_domain::clock;
-use soonshop_event_log::{Db, Error};
+use soonshop_event_log::{Db, Error, READ_MODEL};
 
 /// A lag above this many seconds is unhealthy, for a generation in use, the relay and the seals.
 pub(crate) const UNHEALTHY: f64 = 60.0;
@@ -192,7 +192,7 @@ impl Memory {
 
     /// Writes down what changed, for the next look of any process; `alive` are the generations that there are.
     pub(crate) async fn store(mut self, db: &Db, alive: &[String]) {
-        let is_gone = |name: &&String| name.starts_with("rm_") && !alive.contains(name);
+        let is_gone = |name: &&String| name.starts_with(READ_MODEL) && !alive.contains(name);
         let gone: Vec<_> = self.before.keys().filter(is_gone).cloned().collect();
         self.changed.extend(gone.into_iter().map(|name| (name, None)));
         for (subject, after) in &self.changed {

@@ -20,12 +20,11 @@ impl Writing {
     pub(super) fn begin(
         db: Db,
         fence: Fence,
-        durable: Durable,
         entries: &[Entry],
         (from, to): (Checkpoint, Checkpoint),
         writes: Vec<Write>,
     ) -> Self {
-        let task = tokio::spawn(write(db, fence, durable, from, to.clone(), writes));
+        let task = tokio::spawn(write(db, fence, from, to.clone(), writes));
         Self { entries: entries.to_vec(), to, task }
     }
 
@@ -49,12 +48,11 @@ impl Drop for Writing {
 async fn write(
     db: Db,
     fence: Fence,
-    durable: Durable,
     from: Checkpoint,
     to: Checkpoint,
     writes: Vec<Write>,
 ) -> Result<(), Broken> {
-    let tx = Transaction::begin(&db, durable).await?;
+    let tx = Transaction::begin(&db, Durable::Soon).await?;
     fence.advance(&tx, &from, &to).await?;
     for write in writes {
         tx.write(write).await?;

@@ -80,9 +80,7 @@ impl Fold<'_> {
     }
 
     /// Keeps up to this many rows in memory between batches. While all rows of the generation are in memory, a batch
-    /// is folded while the one before it is written: call [`Fold::written`] at the end. A generation that is being
-    /// built has no readers, so its commits do not wait for the disk, as long as a commit that waits comes at the end
-    /// ([`Fold::index`]).
+    /// is folded while the one before it is written: call [`Fold::written`] at the end.
     pub fn keep(&mut self, rows: usize) {
         self.mode = Mode::Bulk { keep: rows };
         self.memory.all = self.needs_none() || rows > 0 && self.checkpoint.position == 0;
@@ -110,8 +108,8 @@ impl Fold<'_> {
         let as_thought = self.settled().await?;
         if let Some(writes) = ahead.filter(|_| as_thought) {
             let way = (self.checkpoint.clone(), last.checkpoint());
-            let (db, fence, durable) = (self.db.clone(), self.fence.clone(), self.mode.durable());
-            self.writing = Some(Writing::begin(db, fence, durable, entries, way, writes));
+            let (db, fence) = (self.db.clone(), self.fence.clone());
+            self.writing = Some(Writing::begin(db, fence, entries, way, writes));
             return Ok(());
         }
         let from = self.checkpoint.clone();
@@ -256,7 +254,10 @@ impl Fold<'_> {
     ) -> Result<Checkpoint, Broken> {
         let projector = &*self.follower.projector;
         let to = entries.last().map_or_else(|| from.clone(), Entry::checkpoint);
-        let tx = Transaction::begin(&self.db, Durable::AtOnce).await?;
+        // An erasure is complete only once it is on disk.
+        let erases = entries.iter().any(|entry| erasure(entry).is_some());
+        let durable = if erases { Durable::AtOnce } else { Durable::Soon };
+        let tx = Transaction::begin(&self.db, durable).await?;
         self.fence.advance(&tx, from, &to).await?;
         // Taken out of `self`, so that a failed batch leaves nothing in memory.
         let Memory { mut unit, all } = std::mem::take(&mut self.memory);
@@ -283,10 +284,9 @@ impl Fold<'_> {
             texts.hold(gathered);
         }
         self.parking.extend(newly);
-        let erased = entries.iter().any(|entry| erasure(entry).is_some());
-        self.overwritten.note(erased);
+        self.overwritten.note(erases);
         // Rows that an erasure may have changed outside memory are read again.
-        let beside = erased && !projector.personal().is_empty();
+        let beside = erases && !projector.personal().is_empty();
         let keep = self.mode.keep();
         if !beside && keep > 0 && unit.settle() <= keep {
             self.memory = Memory { unit, all };

@@ -1,7 +1,6 @@
 //! How a generation is folded: how failing events are handled, and how much stays in memory between batches.
 
 use crate::projector::Unit;
-use crate::transaction::Durable;
 
 /// How an event that a projector cannot take is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +18,8 @@ pub(super) enum Mode {
     Stepwise,
     /// Live: for projectors that only add rows, one is folded while the one before it is written.
     Live,
-    /// A rebuild: up to this many rows stay in memory between batches. While all rows of the generation are in
-    /// memory, a batch is folded while the one before it is written. A generation that is being built has no readers,
-    /// so commits do not wait for the disk.
+    /// Without readers, as in a rebuild: up to this many rows stay in memory between batches. While all rows of the
+    /// generation are in memory, a batch is folded while the one before it is written.
     Bulk { keep: usize },
 }
 
@@ -32,13 +30,6 @@ impl Mode {
         match self {
             Self::Stepwise | Self::Live => 0,
             Self::Bulk { keep } => keep,
-        }
-    }
-
-    pub(super) fn durable(self) -> Durable {
-        match self {
-            Self::Stepwise | Self::Live => Durable::AtOnce,
-            Self::Bulk { .. } => Durable::Soon,
         }
     }
 }

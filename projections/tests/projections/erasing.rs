@@ -15,6 +15,7 @@ use crate::history::{
 };
 
 on_both!(
+    commits_of_rows_do_not_wait_for_the_disk_and_those_of_an_erasure_do,
     an_erasure_makes_old_rows_equal_to_rows_built_after_it,
     a_value_written_between_request_and_confirmation_of_an_erasure_is_removed_too,
     only_values_of_the_erased_purposes_are_removed,
@@ -29,6 +30,43 @@ const BOTH: [Purpose; 2] = [Purpose::Account, Purpose::Invoice];
 async fn holds(shop: &Shop, generation: &Generation, texts: &[&str]) -> bool {
     let rows = shop.rows(generation).await.to_string();
     texts.iter().any(|text| rows.contains(text))
+}
+
+async fn commits_of_rows_do_not_wait_for_the_disk_and_those_of_an_erasure_do(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    writer.write(uuid(1), registered(uuid(1))).await;
+    let generation = shop.generation(&Users).await;
+    let name = generation.namespace();
+    if shop.is_sqlite() {
+        // After an erasure the file is written, which waits for the disk.
+        assert_eq!(shop.number(&name, "PRAGMA synchronous").await, 1, "normal");
+        assert_eq!(shop.number("process", "PRAGMA synchronous").await, 2, "full");
+        return;
+    }
+    for sql in [
+        "CREATE TABLE @commits (setting TEXT NOT NULL)".to_owned(),
+        format!(
+            "CREATE FUNCTION {name}.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO {name}.commits VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$"
+        ),
+        format!(
+            "CREATE TRIGGER note AFTER INSERT OR UPDATE ON {name}.users FOR EACH STATEMENT \
+             EXECUTE FUNCTION {name}.note()"
+        ),
+    ] {
+        shop.run(&name, &sql).await;
+    }
+    let settings = async || shop.text(&name, "SELECT string_agg(DISTINCT setting, ',') FROM @commits").await;
+    let running = shop.start(Arc::new(Users), &generation);
+    shop.reach(&generation, 1).await;
+    assert_eq!(settings().await.as_deref(), Some("off"));
+    shop.run(&name, "DELETE FROM @commits").await;
+    let purposes = [soonshop_domain::Purpose::Account, soonshop_domain::Purpose::Invoice];
+    writer.store.keys().clone().erase(uuid(1), &purposes).await.unwrap();
+    writer.write(uuid(1), erasure_requested()).await;
+    shop.reach(&generation, 2).await;
+    assert_eq!(settings().await.as_deref(), Some("on"));
+    running.stop().await;
 }
 
 async fn an_erasure_makes_old_rows_equal_to_rows_built_after_it(shop: Shop) {

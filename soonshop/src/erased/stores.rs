@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{DatabaseLocation, Db};
+use soonshop_event_log::{DatabaseLocation, Db, READ_MODEL};
 use soonshop_projections::{Projector, generation};
 
 use crate::Shop;
@@ -22,7 +22,7 @@ pub(super) async fn generations(shop: &Shop) -> anyhow::Result<Vec<String>> {
             let files = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
             let name = |file: std::fs::DirEntry| {
                 let name = file.file_name().to_str()?.strip_suffix(".sqlite")?.to_owned();
-                (name.starts_with("rm_") && file.path() == sqlite_file(folder, &name)).then_some(name)
+                (name.starts_with(READ_MODEL) && file.path() == sqlite_file(folder, &name)).then_some(name)
             };
             files.filter_map(Result::ok).filter_map(name).collect()
         }
