@@ -1,5 +1,5 @@
 //! What a text names: an order by its number, a product by its name or a SKU, an event by its position, id or hash, a
-//! command, a request, an API key. Every kind of name is tried, and everything that has the name is returned.
+//! command, a request, an API key, a stock by its SKU and location. Every kind of name is tried, and everything that has the name is returned.
 //!
 //! No personal value is a name here: people are found by a [look-up](crate::look_up), which is recorded.
 
@@ -13,9 +13,12 @@ use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::{NameColumn, Projector};
 use uuid::Uuid;
 
-use crate::name::Names;
+use crate::name::{BETWEEN, Names};
 use crate::names::{places, text, unless_unavailable};
 use crate::reader::{ChangesFrom, Reader};
+
+/// The beginning of every API key.
+const KEY: &str = "ssk_";
 
 /// The longest name, in characters.
 const LONGEST: usize = 200;
@@ -71,9 +74,16 @@ impl Finds {
     }
 }
 
+/// A text without the secret of an API key in it, which is never searched: `ssk_5c73ca50` of `ssk_5c73ca50_…`. Every
+/// other text stays as it is.
+pub fn without_secret(typed: &str) -> &str {
+    let end = typed.strip_prefix(KEY).and_then(|rest| rest.find('_'));
+    end.map_or(typed, |end| &typed[..KEY.len() + end])
+}
+
 /// Everything that this text names; business names come first.
 pub async fn find(reader: &Reader, typed: &str) -> Result<Finds, QueryError> {
-    let typed = typed.trim();
+    let typed = without_secret(typed.trim());
     let mut finds = Finds::default();
     if typed.is_empty() || typed.contains('\0') || typed.chars().count() > LONGEST {
         return Ok(finds);
@@ -126,6 +136,9 @@ fn columns() -> Vec<(&'static str, NameColumn)> {
 }
 
 async fn by_names(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(), QueryError> {
+    for id in unless_unavailable(by_place(reader, typed).await)?.unwrap_or_default() {
+        finds.add("sku", Thing::Aggregate { kind: "stock".to_owned(), id });
+    }
     for (projection, column) in columns() {
         let found = async {
             let source = Source::of(&reader.registry, projection, None).await?;
@@ -136,6 +149,17 @@ async fn by_names(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The stock with this name: its SKU and its location.
+async fn by_place(reader: &Reader, typed: &str) -> Result<Vec<String>, QueryError> {
+    let Some((sku, location)) = typed.split_once(BETWEEN) else { return Ok(Vec::new()) };
+    let source = Source::of(&reader.registry, "stock", None).await?;
+    let sql =
+        format!("SELECT id FROM @stock WHERE sku IN ($1, $2, $3) AND location = $4 ORDER BY id LIMIT {MOST}");
+    let values: [String; 4] = [sku.to_owned(), sku.to_uppercase(), sku.to_lowercase(), location.to_owned()];
+    let rows = source.plain(&sql, values.into_iter().map(Into::into).collect()).await?;
+    rows.iter().map(|row| text(row, 0)).collect()
 }
 
 /// The ids of the aggregates with this name in a column.
@@ -203,13 +227,14 @@ async fn by_id(reader: &Reader, id: &str, finds: &mut Finds) -> Result<(), Query
     Ok(())
 }
 
-/// API keys by their id, by the part of a key that is shown, and by what they are for.
+/// API keys by their id, by the part of a key that is shown, with or without `ssk_` before it, and by what they are for.
 async fn keys(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(), QueryError> {
+    let shown = typed.strip_prefix(KEY).unwrap_or(typed);
     let db = reader.registry.operations();
     let sql = format!(
         "SELECT id, role, name FROM @api_keys WHERE id = $1 OR prefix = $1 OR lower(name) = lower($2) ORDER BY id LIMIT {MOST}"
     );
-    let statement = db.statement(&sql, [typed.to_lowercase().into(), typed.into()]);
+    let statement = db.statement(&sql, [shown.to_lowercase().into(), typed.into()]);
     for row in db.connection.query_all(statement).await.map_err(query_failed)? {
         let (id, role, name) = (text(&row, 0)?, text(&row, 1)?, text(&row, 2)?);
         let kind = if role == "service" { ActorKind::Service } else { ActorKind::Staff };
@@ -274,6 +299,21 @@ mod tests {
         assert_eq!(hash(&format!("sha256:{digits}")), Some(vec![15; 32]));
         for bad in ["", "0f", &"0g".repeat(32), &"é".repeat(32), &"+f".repeat(32), &format!("{digits}00")] {
             assert_eq!(hash(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_secret_of_a_key_is_cut_off_and_nothing_else() {
+        for (typed, kept) in [
+            ("ssk_5c73ca50_Zm9v_YmFy", "ssk_5c73ca50"),
+            ("ssk_5c73ca50_", "ssk_5c73ca50"),
+            ("ssk_5c73ca50", "ssk_5c73ca50"),
+            ("5c73ca50", "5c73ca50"),
+            ("a_b_c", "a_b_c"),
+            ("ssk", "ssk"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secret(typed), kept, "{typed}");
         }
     }
 

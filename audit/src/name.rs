@@ -11,6 +11,9 @@ use uuid::Uuid;
 /// The type of an API key, beside those of aggregates.
 pub const KEY: &str = "key";
 
+/// What stands between the parts of a name that has several, such as the SKU and the location of a stock.
+pub const BETWEEN: &str = " · ";
+
 /// The length of an id.
 const LENGTH: usize = 36;
 
@@ -59,7 +62,7 @@ pub fn given_by(event_type: &str, summary: &Value) -> Option<String> {
         _ => None,
     });
     let parts: Vec<String> = parts.collect::<Option<_>>()?;
-    (!parts.is_empty()).then(|| parts.join(" · "))
+    (!parts.is_empty()).then(|| parts.join(BETWEEN))
 }
 
 #[cfg(test)]

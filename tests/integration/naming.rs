@@ -28,6 +28,13 @@ async fn an_aggregate_is_shown_by_its_name_and_can_be_asked_for_by_it() {
             (&Value::from(order.as_str()), &Value::from(number.as_str()))
         );
     }
+    // A stock is asked for by what it is called: its SKU and location.
+    let stock = id_of("stock");
+    let name = lines(&ran(&shop.place, &["show", "stock", &stock, "--json"]).await)[0]["name"].clone();
+    let name = name.as_str().unwrap();
+    assert!(name.contains(" · "), "{name}");
+    let json = ran(&shop.place, &["show", "stock", name, "--json"]).await;
+    assert_eq!(lines(&json)[0]["id"], Value::from(stock.as_str()), "{json:?}");
     let chinese = ran(&shop.place, &["show", "order", &number, "--lang", "zh-CN"]).await;
     assert!(String::from_utf8(chinese.stdout).unwrap().starts_with(&format!("订单 {number}，版本 ")));
     let unknown = ran(&shop.place, &["show", "order", "no such order"]).await;

@@ -103,6 +103,7 @@ impl Choices {
 
 async fn jump(call: &Call, typed: &str, looks_up: bool) -> Result<Response, Problem> {
     let (view, reader) = (View::of(call), &call.shared.reader);
+    let typed = finder::without_secret(typed);
     if typed.is_empty() {
         return Ok(see_other(&view.to("/audit/timeline", &[])));
     }

@@ -151,9 +151,20 @@ async fn the_ids_of_a_command_and_of_a_request_and_hashes_and_keys_lead_to_what_
     let operations = shop.registry.operations();
     let sql = "INSERT INTO @api_keys (id, prefix, hash, role, name, created_at) VALUES ($1, '0badcafe', 'x', 'support', 'help desk', 0)";
     operations.connection.execute(operations.statement(sql, [key.to_string().into()])).await.unwrap();
-    for text in ["0badcafe", "Help Desk", &key.to_string()] {
+    for text in [
+        "0badcafe",
+        "ssk_0badcafe",
+        "ssk_0badcafe_Zm9v_YmFy",
+        " ssk_0BADCAFE ",
+        "Help Desk",
+        &key.to_string(),
+    ] {
         assert_eq!(leads(&shop, text).await, format!("/audit/timeline?q=actor%3Astaff%3A{key}"), "{text}");
     }
+
+    let unknown = typed(&shop, "ssk_00000000_Zm9vYmFy").await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text);
+    assert!(unknown.text.contains("ssk_00000000") && !unknown.text.contains("Zm9vYmFy"), "{}", unknown.text);
 
     let rows = shop.store.log().read(1, 10).await.unwrap();
     let leaves: Vec<Hash> = rows.iter().map(|row| Content::of(row).at(row.position)).collect();
@@ -297,6 +308,36 @@ async fn a_search_for_an_order_shows_its_own_events_first_and_what_belongs_to_it
     }
     let other = shop.see("/audit/timeline?q=agg:order+558638&lang=en").await.text;
     assert!(!other.contains("named-thing"), "that is more than a name");
+}
+
+#[tokio::test]
+async fn every_name_in_an_answer_leads_to_what_has_it() {
+    let shop = Shop::open().await;
+    shop.product("Red cup", &["mug"], None).await;
+    for place in ["main", "north"] {
+        shop.stock("mug", place, Stock::Receive { quantity: 5 }).await;
+    }
+    let (order, note) = (ids::new(), ids::new());
+    shop.command::<Order>(order, place_of("558638", guest(), vec![line(1, "mug", 1, 1299)], "UK")).await;
+    shop.command::<Order>(order, order::Command::Confirm).await;
+    credit(&shop, order, note).await;
+    ready(&shop).await;
+    let items = shop.see("/api/audit/timeline?order=asc").await.items();
+    let mut names = 0;
+    for item in &items {
+        let Some(name) = item["name"].as_str() else { continue };
+        let page = format!(
+            "/audit/a/{}/{}",
+            item["aggregate_type"].as_str().unwrap(),
+            item["aggregate_id"].as_str().unwrap()
+        );
+        assert_eq!(leads(&shop, name).await, page, "{name}");
+        names += 1;
+    }
+    assert!(names >= 5, "{items:?}");
+    let stock = inventory::stream(&sku("mug"), "north");
+    assert_eq!(leads(&shop, " mug · north ").await, format!("/audit/a/stock/{stock}"));
+    assert_eq!(typed(&shop, "MUG · nowhere").await.status, 404);
 }
 
 /// Issues the credit note `C-1` for line 1 of an order, in one append.
