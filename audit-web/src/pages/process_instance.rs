@@ -11,6 +11,7 @@ use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
 use super::frame::{View, described, page, see_other, shown_as, with};
+use super::labels;
 use super::parts::command;
 use super::times::times;
 use super::titles;
@@ -71,17 +72,40 @@ pub(crate) fn address(view: &View<'_>, key: &Key, pairs: &[(&str, &str)]) -> Str
     view.to(&path(key), pairs)
 }
 
-/// The type of a command and what it is for, such as `stock.reserve 2`.
-pub(crate) fn command_name(unsent: &Unsent) -> Markup {
+/// The type of a command and what it is for, such as `stock.reserve, line 2`.
+pub(crate) fn command_name(view: &View<'_>, unsent: &Unsent) -> Markup {
     let name = unsent.command_type.as_deref().or(unsent.purpose.as_deref()).unwrap_or("?");
-    html! { code translate="no" { (name) @if let Some(key) = &unsent.key { " " (key) } } }
+    of_target(view, name, unsent.key.as_deref())
+}
+
+/// A command by its name, and by the target's own key: the number of a line.
+fn of_target(view: &View<'_>, name: &str, key: Option<&str>) -> Markup {
+    html! {
+        code translate="no" { (name) }
+        @match key {
+            Some(key) if key.parse::<u32>().is_ok() => { (view.word("list-comma")) (view.language.fill("line", &[key])) },
+            Some(key) => { (view.word("list-comma")) code translate="no" { (key) } },
+            None => {},
+        }
+    }
+}
+
+/// Why a command was refused: by the name of the code, or else by the text of its problem.
+fn why(view: &View<'_>, slug: &str) -> Markup {
+    let is_named = view.language.value_of("reason", slug).is_some();
+    html! {
+        @match view.word_of(&format!("refused-{slug}")).filter(|_| !is_named) {
+            Some(text) => span.coded title=(slug) { (text) },
+            None => (labels::reason(view, slug)),
+        }
+    }
 }
 
 /// The last command that was refused, why, and when.
 pub(crate) fn refused(view: &View<'_>, refused: &Refused) -> Markup {
     html! {
-        code translate="no" { (refused.purpose.as_deref().unwrap_or("?")) @if let Some(key) = &refused.key { " " (key) } }
-        " " code translate="no" { (refused.slug) } " " (view.time(refused.at))
+        (of_target(view, refused.purpose.as_deref().unwrap_or("?"), refused.key.as_deref()))
+        " " (why(view, &refused.slug)) " " (view.time(refused.at))
     }
 }
 
@@ -192,7 +216,7 @@ fn time(view: &View<'_>, moment: Option<chrono::DateTime<chrono::Utc>>) -> Marku
 fn waiting(view: &View<'_>, unsent: &Unsent, names: &Names) -> Markup {
     let target = unsent.command_type.as_deref().and_then(|name| name.split('.').next()).zip(unsent.stream);
     html! {
-        (row(view.word("waits-with"), &command_name(unsent)))
+        (row(view.word("waits-with"), &command_name(view, unsent)))
         @if let Some((kind, id)) = target {
             (row(view.word("command-target"), &aggregate(view, kind, id, names)))
         }

@@ -129,7 +129,7 @@ fn row(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
             td data-name=(view.word("since")) { @if let Some(since) = one.since { (view.time(since)) } @else { "–" } }
             td data-name=(view.word("waits-with")) {
                 @if let Some(unsent) = &one.waits_with {
-                    (command_name(unsent))
+                    (command_name(view, unsent))
                     @if one.unsent > 1 { " " (view.language.fill("of-unsent", &[&one.unsent.to_string()])) }
                     @if let Some(reason) = &unsent.reason {
                         div.ill lang="en" { (reason) }

@@ -179,7 +179,7 @@ async fn a_page_shows_one_instance_in_both_languages() {
     for part in [
         "This instance is stuck",
         "reserving stock",
-        "stock.reserve 2",
+        "stock.reserve</code>, line 2",
         "Why it waits",
         "&lt;script&gt;",
         "Order placed",
@@ -194,10 +194,24 @@ async fn a_page_shows_one_instance_in_both_languages() {
     }
     assert!(!text.contains(HOSTILE));
     let text = page(waiting, "zh-CN").await;
-    for part in ["此实例已卡住", "正在预留库存", "等待原因", "stock.reserve 2"] {
+    for part in ["此实例已卡住", "正在预留库存", "等待原因", "stock.reserve</code>、第 2 行"]
+    {
         assert!(text.contains(part), "{part} is not in {text}");
     }
-    assert!(page(refused, "en").await.contains("insufficient-stock"));
+    let text = page(refused, "en").await;
+    assert!(
+        text.contains("reserve</code>, line 2 <code translate=\"no\">insufficient-stock</code>"),
+        "{text}"
+    );
+    let text = page(refused, "zh-CN").await;
+    let said = "reserve</code>、第 2 行 <span class=\"coded\" title=\"insufficient-stock\">库存不足</span>";
+    assert!(text.contains(said), "{text}");
+    // A code without a name is said by the text of its problem.
+    let process = shop.store.log().db().beside("process").unwrap();
+    shop.sql(&process, "UPDATE @instances SET refused_slug = 'person-erased' WHERE refused_slug IS NOT NULL")
+        .await;
+    let text = page(refused, "zh-CN").await;
+    assert!(text.contains("<span class=\"coded\" title=\"person-erased\">该当事人的数据已删除"), "{text}");
     let text = page(done, "en").await;
     assert!(text.contains("confirmed") && text.contains("There are no events yet."), "{text}");
     assert!(!text.contains("This instance is stuck") && !text.contains("soonshop process retry"), "{text}");
