@@ -16,8 +16,10 @@ use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 
 use super::frame::{View, address, described, page, shown, with};
+use super::labels;
 use super::reasons::{REVEAL, reason, reveal_form};
 use crate::kinds::{ACTIONS, sentence_key};
+use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint};
 use crate::{fields, messages, naming, operations};
 
@@ -98,9 +100,12 @@ fn filled(view: &View<'_>, entry: &OperationEntry, variable: &str) -> Filled<'st
                 return number.as_i64().map_or_else(|| number.to_string().into(), Filled::Number);
             }
             (_, Some(Value::Array(items))) => {
-                let more = if items.len() > MOST_NAMED { ", …" } else { "" };
-                let named = items.iter().take(MOST_NAMED).map(messages::value).collect::<Vec<_>>();
-                named.join(", ") + more
+                let mut named: Vec<_> =
+                    items.iter().take(MOST_NAMED).map(|item| item_of(view, variable, item)).collect();
+                if items.len() > MOST_NAMED {
+                    named.push("…".to_owned());
+                }
+                named.join(view.word("list-comma"))
             }
             (_, None | Some(Value::Null)) => "–".to_owned(),
             (_, Some(Value::String(code))) if variable == "role" => view.label(code),
@@ -108,6 +113,35 @@ fn filled(view: &View<'_>, entry: &OperationEntry, variable: &str) -> Filled<'st
         },
     };
     text.into()
+}
+
+/// An item of a list in the details of an entry. English pages show fields by the names of the API.
+fn item_of(view: &View<'_>, list: &str, item: &Value) -> String {
+    match item.as_str() {
+        Some(path) if list == "fields" && view.language != Language::English => {
+            view.language.field(path, |_| None)
+        }
+        _ => messages::value(item),
+    }
+}
+
+/// A value in the details of an entry, by its path.
+fn detail(view: &View<'_>, path: &str, value: &Value, names: &Names) -> Markup {
+    let said = match (path, value) {
+        _ if view.language == Language::English => None,
+        ("action", Value::String(action)) => view.word_of(&format!("did-{action}")).map(str::to_owned),
+        ("fields", Value::Array(items)) => {
+            let items = items.iter().map(|item| item_of(view, path, item));
+            Some(items.collect::<Vec<_>>().join(view.word("list-comma")))
+        }
+        _ => None,
+    };
+    html! {
+        @match said {
+            Some(said) => span.coded title=(messages::value(value)) { (said) },
+            None => (labels::value(view, path, value, names)),
+        }
+    }
 }
 
 /// The object of an operation, as people know it.
@@ -293,10 +327,11 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
                 thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("value")) } } }
                 tbody {
                     @for (path, shown) in &details {
+                        @let path = path.trim_start_matches('/');
                         tr {
-                            td { code translate="no" { (path.trim_start_matches('/')) } }
+                            td { (labels::field(view, path, &entry.names)) }
                             td data-name=(view.word("value")) {
-                                (naming::value(view, &beginning(shown), &entry.names))
+                                (detail(view, path, &beginning(shown), &entry.names))
                                 @if let Some(more) = more(shown) { " " span.soft { "+" (more) } }
                             }
                         }

@@ -12,6 +12,7 @@ use soonshop_event_store::CommandContext;
 use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
+use crate::operations::{add, each_kind};
 use crate::shop::*;
 
 /// Words of other languages that Chinese texts use themselves.
@@ -198,6 +199,36 @@ async fn no_english_is_left_on_a_chinese_page() {
         );
     }
     assert!(left.is_empty(), "{left:#?}");
+}
+
+/// What the entries of the record name: read models, views, a process manager and its command.
+const OF_ENTRIES: &[&str] = &["orders", "refunds", "returns", "fulfilment", "stock", "reserve"];
+
+#[tokio::test]
+async fn the_page_of_an_entry_of_any_kind_is_chinese() {
+    let shop = Shop::open().await;
+    let kinds = each_kind();
+    let mut left = Vec::new();
+    for (number, (action, subject, detail, _)) in kinds.iter().enumerate() {
+        add(&shop, "staff:42", action, subject, detail.clone()).await;
+        let page = shop.get(&format!("/audit/operations/{}?lang=zh-CN", number + 1)).await;
+        assert_eq!(page.status, 200, "{action}: {}", page.text);
+        let found: BTreeSet<String> = said(&page.text).iter().flat_map(|text| words(text)).collect();
+        left.extend(
+            found.into_iter().filter(|word| !OF_ENTRIES.contains(&word.as_str())).map(|word| (*action, word)),
+        );
+    }
+    assert!(left.is_empty(), "{left:#?}");
+    let page = shop.get("/audit/operations/3?lang=zh-CN").await.text;
+    for said in [
+        "<span class=\"field\" title=\"person\">当事人</span>",
+        "<span class=\"coded\" title=\"name, email\">名称、邮箱</span>",
+        "<span class=\"coded\" title=\"parcel-label\">包裹标签</span>",
+    ] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let english = shop.get("/audit/operations/3?lang=en").await.text;
+    assert!(english.contains("<code translate=\"no\">person</code>"), "{english}");
 }
 
 #[tokio::test]

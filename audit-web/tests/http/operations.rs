@@ -20,7 +20,7 @@ pub(crate) async fn add(shop: &Shop, actor: &str, action: &'static str, subject:
 
 /// An entry of each kind, with the details that it has.
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static str)> {
+pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static str)> {
     let order = "order/0199aabb-0000-7000-8000-000000000001";
     let person = "0199aabb-0000-7000-8000-000000000002";
     vec![
