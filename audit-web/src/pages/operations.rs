@@ -15,7 +15,7 @@ use soonshop_texts::Value as Filled;
 use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 
-use super::frame::{View, address, described, page, shown, with};
+use super::frame::{View, address, described, page, shown, shown_as, with};
 use super::labels;
 use super::reasons::{REVEAL, reason, reveal_form};
 use crate::kinds::{ACTIONS, sentence_key};
@@ -71,7 +71,9 @@ fn shown_one(
     found: Result<(i64, OperationDetail), Problem>,
     revealed: bool,
 ) -> soonshop_service_kit::endpoint::Answer {
-    shown(call, "record", found, |view, one| entry(view, one, revealed))
+    let title =
+        |view: &View<'_>, one: &OperationDetail| format!("{} #{}", view.word("record"), one.entry.position);
+    shown_as(call, found, title, |view, one| entry(view, one, revealed))
 }
 
 /// The sentence of an entry; one of an unknown kind is said by its title and its subject.

@@ -23,9 +23,10 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Reads,
             Action::new(with(vec![asked]), described(), |call| async move {
                 let found = async {
+                    let head = call.shared.reader.log.head().await?.position;
                     let causes = parked::find(&call.shared.reader).await?;
                     let names = parked::names(&call.shared.reader, &causes).await?;
-                    Ok::<_, QueryError>((0, (causes, names)))
+                    Ok::<_, QueryError>((head, (causes, names)))
                 };
                 let found = found.await;
                 let (may, asked) = (call.may(Permission::RetryParked), call.params.number("asked"));

@@ -105,15 +105,20 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
             "key-create",
             person,
             json!({ "role": "support", "prefix": "0badcafe" }),
-            "Created the API key ssk_0badcafe with the role support",
+            "Created the API key “…00000002” (ssk_0badcafe) with the role support",
         ),
         (
             "key-rotate",
             person,
             json!({ "role": "support", "prefix": "0badcafe", "rotated_from": person }),
-            "Replaced an API key with the role support by ssk_0badcafe",
+            "Replaced an API key with the role support by “…00000002” (ssk_0badcafe)",
         ),
-        ("key-revoke", person, json!({ "prefix": "0badcafe" }), "Revoked the API key ssk_0badcafe"),
+        (
+            "key-revoke",
+            person,
+            json!({ "prefix": "0badcafe" }),
+            "Revoked the API key “…00000002” (ssk_0badcafe)",
+        ),
         (
             "clock-confirm",
             "log",
@@ -155,6 +160,8 @@ async fn every_kind_of_entry_is_a_sentence_in_both_languages_and_no_page_shows_j
     for page in [&english, &chinese, &shop.get("/audit?lang=en").await] {
         assert!(!page.text.contains("{&quot;") && !page.text.contains("[&quot;"), "{}", page.text);
     }
+    let title = shop.get("/audit/operations/10?lang=en").await.text;
+    assert!(title.contains("<title>Record of operations #10"), "{title}");
     // What no release knows is shown by its name and its object.
     add(&shop, "staff:42", "teleport", "rm_orders_4", json!({ "a": { "b": 1 } })).await;
     assert!(shop.get("/audit/operations?lang=en").await.text.contains("teleport: orders v4"));

@@ -584,6 +584,7 @@ async fn parked_events_are_retried_once_and_only_while_parked() {
         page.contains("name=\"like\" value=\"1\"") && page.contains("name=\"like\" value=\"2\""),
         "{page}"
     );
+    assert!(page.contains("<strong>3</strong>"), "as of the head of the log: {page}");
     shop.store.keys().ensure(ids::OPERATOR, Purpose::Account).await.unwrap();
     let retry = |generation: &'static str, more: (&'static str, &'static str)| {
         let shop = &shop;

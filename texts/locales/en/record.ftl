@@ -51,9 +51,9 @@ record-discard = { $positions-count ->
        *[other] Discarded { $positions-count } parked events of { $subject }
     }
 record-process-retry = Retried the waiting command { $command } of the process manager { $process }, instance { $subject }
-record-key-create = Created the API key ssk_{ $prefix } with the role { $role }
-record-key-rotate = Replaced an API key with the role { $role } by ssk_{ $prefix }
-record-key-revoke = Revoked the API key ssk_{ $prefix }
+record-key-create = Created the API key “{ $subject }” (ssk_{ $prefix }) with the role { $role }
+record-key-rotate = Replaced an API key with the role { $role } by “{ $subject }” (ssk_{ $prefix })
+record-key-revoke = Revoked the API key “{ $subject }” (ssk_{ $prefix })
 record-clock-confirm = Confirmed the clock, which was ahead at position { $position }
 record-save-view = { $replaced ->
         [true] Replaced the view { $subject }

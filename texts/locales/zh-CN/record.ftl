@@ -35,9 +35,9 @@ record-retire = { $for-erasure ->
 record-retry = 重试了“{ $subject }”的 { $positions-count } 个搁置事件
 record-discard = 丢弃了“{ $subject }”的 { $positions-count } 个搁置事件
 record-process-retry = 重试了流程管理器“{ $process }”的等待命令“{ $command }”，实例“{ $subject }”
-record-key-create = 创建了角色为{ $role }的 API 密钥“ssk_{ $prefix }”
-record-key-rotate = 以“ssk_{ $prefix }”替换了角色为{ $role }的 API 密钥
-record-key-revoke = 吊销了 API 密钥“ssk_{ $prefix }”
+record-key-create = 创建了 API 密钥“{ $subject }”（ssk_{ $prefix }），角色为{ $role }
+record-key-rotate = 以 API 密钥“{ $subject }”（ssk_{ $prefix }）替换了角色为{ $role }的密钥
+record-key-revoke = 吊销了 API 密钥“{ $subject }”（ssk_{ $prefix }）
 record-clock-confirm = 确认了时钟：在位置 { $position } 时曾超前
 record-save-view = { $replaced ->
         [true] 替换了视图“{ $subject }”
