@@ -64,7 +64,7 @@ async function agree(page, shop, name, words) {
   await see(page, shop, '/audit?lang=en');
   const overview = await page.locator('main').innerText();
   if (complaint) {
-    assert.match(overview, new RegExp(`${name}\\s+v1 · Behind ${lag} · \\d+ s · since \\d{4}-\\d\\d-\\d\\d `), 'the overview');
+    assert.match(overview, new RegExp(`${name}\\s+v1 · Behind ${lag} events? · \\d+\\.\\d s · since \\d{4}-\\d\\d-\\d\\d `), 'the overview');
   } else {
     assert.match(overview, /✓/);
   }

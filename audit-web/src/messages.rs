@@ -22,6 +22,7 @@ const PREFIXES: [&str; 4] = ["page-", "aggregate-", "actor-", "role-"];
 const VARIABLES: &[(&str, &[&str])] = &[
     ("aggregates", &["count"]),
     ("appended-lately", &["count", "minutes"]),
+    ("at-positions", &["count", "found"]),
     ("axis", &["whole", "pauses"]),
     ("changes-more", &["count"]),
     ("commands-wait", &["count"]),
@@ -285,6 +286,11 @@ mod tests {
         assert_eq!(Language::Chinese.fill("tail", &["1"]), "1 个事件尚未封存。");
         assert_eq!(["1", "2"].map(|count| Language::English.fill("events", &[count])), ["event", "events"]);
         assert_eq!(Language::Chinese.fill("events", &["1"]), "个事件");
+        let at = |language: Language| {
+            [["1", "20"], ["2", "3…7"]].map(|values| language.fill("at-positions", &values))
+        };
+        assert_eq!(at(Language::English), ["position 20", "positions 3…7"]);
+        assert_eq!(at(Language::Chinese), ["位置 20", "位置 3…7"]);
     }
 
     #[test]

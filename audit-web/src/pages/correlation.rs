@@ -11,6 +11,7 @@ use super::frame::{View, described, page, shown_as, with};
 use super::parts::shape;
 use super::times::times;
 use super::{timeline, titles};
+use crate::messages::Language;
 use crate::state::{Action, Endpoint};
 use crate::{find, naming};
 
@@ -190,10 +191,10 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
             @if !tree.pending.is_empty() {
                 span.ill { span aria-hidden="true" { "┆ " } strong { (tree.pending.len()) } " " (view.word("steps-missing")) }
             }
-            span { (view.word("took")) " " strong { (duration(tree.total_micros)) } }
+            span { (view.word("took")) " " strong { (duration(view.language, tree.total_micros)) } }
             @if tree.active_micros < tree.total_micros {
-                span { (view.word("of-it-active")) " " strong { (duration(tree.active_micros)) } }
-                span { (view.word("of-it-idle")) " " (duration(tree.total_micros - tree.active_micros)) }
+                span { (view.word("of-it-active")) " " strong { (duration(view.language, tree.active_micros)) } }
+                span { (view.word("of-it-idle")) " " (duration(view.language, tree.total_micros - tree.active_micros)) }
             }
         }
         @if !tree.missing.is_empty() {
@@ -309,7 +310,7 @@ fn lane(view: &View<'_>, display: &Display, axis: &Axis, node: &Node) -> Markup 
                     (critical(view, node))
                     @match (node.link, node.latency_micros) {
                         (Link::Root, _) => span.soft { (view.word("root")) },
-                        (_, Some(micros)) => (duration(micros)),
+                        (_, Some(micros)) => (duration(view.language, micros)),
                         (_, None) => "–",
                     }
                 }
@@ -334,9 +335,9 @@ fn link(view: &View<'_>, node: &Node) -> Markup {
             Link::Caused => {
                 @if let Some(micros) = node.latency_micros {
                     span {
-                        "↳ " (view.word("because")) " " (duration(micros))
+                        "↳ " (view.word("because")) " " (duration(view.language, micros))
                         @if let (Some(queue), Some(handle)) = (node.queue_micros, node.handle_micros) {
-                            " (" (view.language.fill("queue-and-handle", &[&duration(queue), &duration(handle)])) ")"
+                            " (" (view.language.fill("queue-and-handle", &[&duration(view.language, queue), &duration(view.language, handle)])) ")"
                         }
                     }
                 }
@@ -418,9 +419,9 @@ pub(crate) fn missing(view: &View<'_>, pending: &Pending) -> Markup {
     let expected: Vec<_> = pending.expected.iter().map(|kind| view.language.kind(kind)).collect();
     let values = [
         view.language.kind(&pending.kind),
-        span_of(ago),
+        span_of(view.language, ago),
         expected.join(view.word("or")),
-        span_of(pending.within_seconds.saturating_mul(1_000_000)),
+        span_of(view.language, pending.within_seconds.saturating_mul(1_000_000)),
     ];
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     html! { span.ill { span aria-hidden="true" { "┆ " } (view.language.fill("step-missing", &values)) } }
@@ -550,7 +551,7 @@ fn cells(view: &View<'_>, display: &Display, node: &Node) -> Markup {
             td data-name=(view.word("by")) { (naming::actor_of(view, event)) }
             td data-name=(view.word("begun")) { (times(view, event.recorded_at, event.occurred_at)) }
             @for (name, micros) in spent {
-                td.span data-name=(view.word_of(name).unwrap_or(name)) { @match micros { Some(micros) => (duration(micros)), None => "–" } }
+                td.span data-name=(view.word_of(name).unwrap_or(name)) { @match micros { Some(micros) => (duration(view.language, micros)), None => "–" } }
             }
         }
     }
@@ -613,7 +614,7 @@ impl Axis {
 
     /// The axis: moments after the start, and the length of each shortened pause.
     fn drawn(&self, view: &View<'_>) -> Markup {
-        let said = self.lengths();
+        let said = self.lengths(view);
         // Lengths are written on two lines; one that fits on neither is only in the picture's name.
         let mut ends = [i64::MIN; 2];
         let mut written = Vec::new();
@@ -626,13 +627,13 @@ impl Axis {
         let base = if said.is_empty() { 16 } else { 40 };
         let moments = TICKS.into_iter().filter_map(|place| Some((place, self.moment(place)?)));
         html! {
-            svg.axis.paused[!said.is_empty()] role="img" aria-label=(view.language.fill("axis", &[&duration(self.whole), &if said.is_empty() { "–".to_owned() } else { said.join(", ") }])) {
+            svg.axis.paused[!said.is_empty()] role="img" aria-label=(view.language.fill("axis", &[&duration(view.language, self.whole), &if said.is_empty() { "–".to_owned() } else { said.join(", ") }])) {
                 @for (at, _) in &self.gaps { line.gap x1=(percent(*at)) x2=(percent(*at)) y1="26" y2="46" {} }
                 @for (at, y, said) in written { text x=(percent(at)) y=(y) text-anchor="middle" { "⁄⁄ " (said) " ⁄⁄" } }
                 text x="0" y=(base) { "0" }
                 @if self.whole > 0 {
-                    @for (at, moment) in moments { text.tick x=(percent(at)) y=(base) text-anchor="middle" { (duration(moment)) } }
-                    text x="100%" y=(base) text-anchor="end" { (duration(self.whole)) }
+                    @for (at, moment) in moments { text.tick x=(percent(at)) y=(base) text-anchor="middle" { (duration(view.language, moment)) } }
+                    text x="100%" y=(base) text-anchor="end" { (duration(view.language, self.whole)) }
                 }
             }
         }
@@ -640,7 +641,7 @@ impl Axis {
 
     /// The lengths of the pauses in words, for windows that are too narrow for them on the axis.
     fn pauses(&self, view: &View<'_>) -> Markup {
-        let said = self.lengths();
+        let said = self.lengths(view);
         html! {
             @if !said.is_empty() {
                 p.pauses.soft { (view.word("pauses")) ": " @for said in &said { span { "⁄⁄ " (said) } " " } }
@@ -648,8 +649,8 @@ impl Axis {
         }
     }
 
-    fn lengths(&self) -> Vec<String> {
-        self.gaps.iter().map(|(_, long)| span_of(*long)).collect()
+    fn lengths(&self, view: &View<'_>) -> Vec<String> {
+        self.gaps.iter().map(|(_, long)| span_of(view.language, *long)).collect()
     }
 
     /// The bar from the recording of its cause to its own: a thin line while it waited, a thick one while it was
@@ -681,28 +682,33 @@ fn percent(place: i64) -> String {
 }
 
 /// A duration in microseconds, in readable units.
-pub(crate) fn duration(micros: i64) -> String {
+pub(crate) fn duration(language: Language, micros: i64) -> String {
     let whole = micros.max(0);
     let (milliseconds, seconds) = (whole / 1_000, whole / 1_000_000);
     match seconds {
-        0 => format!("{milliseconds}.{:03} ms", whole % 1_000),
-        1..60 => format!("{seconds}.{:03} s", milliseconds % 1_000),
-        _ => long(seconds, true),
+        0 => format!("{milliseconds}.{:03} {}", whole % 1_000, language.word("unit-ms")),
+        1..60 => format!("{seconds}.{:03} {}", milliseconds % 1_000, language.word("unit-s")),
+        _ => long(language, seconds, true),
     }
 }
 
 /// A rough duration: without zero parts, and no finer than seconds.
-fn span_of(micros: i64) -> String {
+fn span_of(language: Language, micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
-    if seconds < 60 { format!("{seconds} s") } else { long(seconds, false) }
+    if seconds < 60 {
+        format!("{seconds} {}", language.word("unit-s"))
+    } else {
+        long(language, seconds, false)
+    }
 }
 
-fn long(seconds: i64, whole: bool) -> String {
+fn long(language: Language, seconds: i64, whole: bool) -> String {
     let (large, unit, small, smaller) = match seconds {
-        ..3_600 => (seconds / 60, "min", seconds % 60, "s"),
-        3_600..86_400 => (seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
-        _ => (seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+        ..3_600 => (seconds / 60, "unit-min", seconds % 60, "unit-s"),
+        3_600..86_400 => (seconds / 3_600, "unit-h", seconds % 3_600 / 60, "unit-min"),
+        _ => (seconds / 86_400, "unit-d", seconds % 86_400 / 3_600, "unit-h"),
     };
+    let (unit, smaller) = (language.word(unit), language.word(smaller));
     if small == 0 && !whole { format!("{large} {unit}") } else { format!("{large} {unit} {small} {smaller}") }
 }
 
@@ -712,9 +718,18 @@ mod tests {
 
     #[test]
     fn a_duration_is_shown_in_its_two_largest_units() {
-        let said = [0, 12_345, 2_310_000, 61_000_000, 5_520_000_000, 90_000_000_000].map(duration);
-        assert_eq!(said, ["0.000 ms", "12.345 ms", "2.310 s", "1 min 1 s", "1 h 32 min", "1 d 1 h"]);
-        let roughly = [0, 59_999_999, 900_000_000, 5_520_000_000, 86_400_000_000].map(span_of);
+        let said = [0, 12_345, 2_310_000, 61_000_000, 5_520_000_000, 90_000_000_000];
+        let of = |language| said.map(|micros| duration(language, micros));
+        assert_eq!(
+            of(Language::English),
+            ["0.000 ms", "12.345 ms", "2.310 s", "1 min 1 s", "1 h 32 min", "1 d 1 h"]
+        );
+        assert_eq!(
+            of(Language::Chinese),
+            ["0.000 毫秒", "12.345 毫秒", "2.310 秒", "1 分钟 1 秒", "1 小时 32 分钟", "1 天 1 小时"]
+        );
+        let roughly = [0, 59_999_999, 900_000_000, 5_520_000_000, 86_400_000_000]
+            .map(|micros| span_of(Language::English, micros));
         assert_eq!(roughly, ["0 s", "59 s", "15 min", "1 h 32 min", "1 d"]);
     }
 

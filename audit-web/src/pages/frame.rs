@@ -497,13 +497,19 @@ fn alarm(view: &View<'_>, ranges: &str, looks: bool) -> Markup {
                 span aria-hidden="true" { "⚠ " } strong { (view.word("alarm")) }
                 @if looks {
                     @for (of, where_found) in ranges.split("; ").filter_map(|part| part.split_once(' ')) {
-                        " " (view.word_of(&format!("sealed-{of}")).unwrap_or("–")) " " span translate="no" { (where_found) }
+                        " " (view.word_of(&format!("sealed-{of}")).unwrap_or("–")) " " span { (positions(view, where_found)) }
                     }
                     " · " a href=(view.to("/audit/integrity", &[])) { (view.word("alarm-see")) }
                 }
             }
         }
     }
+}
+
+/// Positions in words: `position 20`, `positions 3…7`.
+fn positions(view: &View<'_>, found: &str) -> String {
+    let count = if found.parse::<i64>().is_ok() { "1" } else { "2" };
+    view.language.fill("at-positions", &[count, found])
 }
 
 /// The box that leads to what is typed. It may be a person's name, so it is sent in a form, and is in no address; an

@@ -271,7 +271,7 @@ fn section(view: &View<'_>, sealed: &Sealed, page: &Page) -> Markup {
                 @if sealed.tail() > 0 {
                     p.soft {
                         (view.language.fill("tail", &[&sealed.tail().to_string()]))
-                        @if let Some(waiting) = sealed.waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) }
+                        @if let Some(waiting) = sealed.waiting { " " (duration(view.language, i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) }
                     }
                 }
             }
@@ -363,7 +363,7 @@ fn verdict(view: &View<'_>, Made { report, took }: &Made) -> Markup {
                     @if !broken { span { (view.word("positions")) " " strong { (report.from) "…" (report.to) } } }
                     span { strong { (report.rows) } " " (view.counted("rows", report.rows)) }
                     span { strong { (report.seals) } " " (view.counted("seals", report.seals)) }
-                    span { (view.word("took")) " " (duration(i64::try_from(took.as_micros()).unwrap_or(i64::MAX))) }
+                    span { (view.word("took")) " " (duration(view.language, i64::try_from(took.as_micros()).unwrap_or(i64::MAX))) }
                     @if !broken { @for key in &report.keys { span { (view.word("key-is")) " " code translate="no" { (key) } } } }
                 }
                 @if !broken && !report.key_given { p.soft { (view.word("key-not-given")) } }

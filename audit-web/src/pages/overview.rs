@@ -14,7 +14,7 @@ use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
 use super::integrity::{self, Sealed};
 use super::operations::rows as operation_rows;
-use super::parts::{bars, command, failed_check, what_to_do};
+use super::parts::{bars, behind, command, failed_check, what_to_do};
 use super::processes;
 use super::projections::{complaint, rows, runs, trouble};
 use crate::find;
@@ -99,18 +99,18 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                 }))
                 (card(view, "relay", "/audit/projections", &html! {
                     p.figure { (all.health.relay.lag_events) } p.soft { (view.counted("relay-waits", all.health.relay.lag_events)) }
-                    p { (format!("{:.1} s", all.health.relay.lag_seconds)) }
+                    p { (format!("{:.1}", all.health.relay.lag_seconds)) " " (view.word("unit-s")) }
                 }))
                 (card(view, "projections", "/audit/projections", &html! {
                     p.figure { (active().count()) } p.soft { (view.word("in-use")) }
-                    p { (view.word("worst-lag")) " " strong { (format!("{worst:.1} s")) } }
+                    p { (view.word("worst-lag")) " " strong { (format!("{worst:.1}")) " " (view.word("unit-s")) } }
                     @if !all.alive.is_empty() { p { (view.language.fill("runs-alive", &[&all.alive.len().to_string()])) } }
                 }))
                 (card(view, "processes", "/audit/processes", &html! {
                     @let waiting: i64 = all.health.processes.iter().map(|one| one.waiting).sum();
                     p class=(if waiting > 0 { "figure ill" } else { "figure" }) { (waiting) } p.soft { (view.counted("commands-wait", waiting)) }
                     @for one in &all.health.processes {
-                        p { span translate="no" { (one.name) } " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one)) }
+                        p { span translate="no" { (one.name) } " · " (view.word("lag")) " " (behind(view, one.progress.lag_events, one.progress.lag_seconds)) " · " (processes::state(view, one)) }
                     }
                 }))
                 (card(view, "parked", "/audit/parked", &html! {
@@ -122,7 +122,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                         Some((position, ..)) => {
                             p.figure { (position) } p.soft { (view.word("sealed-to")) }
                             p { (view.language.fill("tail", &[&all.sealed[0].tail().to_string()]))
-                                @if let Some(waiting) = all.sealed[0].waiting { " " (duration(i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
+                                @if let Some(waiting) = all.sealed[0].waiting { " " (duration(view.language, i64::try_from(waiting.as_micros()).unwrap_or(i64::MAX))) } }
                         },
                         None if all.sealed[0].broken.is_some() => p.ill { (view.word("seal-broken")) },
                         None => p { (view.word("seal-none")) },
@@ -159,7 +159,7 @@ fn verdict(view: &View<'_>, all: &Overview) -> Markup {
                     @for one in &ill {
                         li {
                             a href=(view.to(&format!("/audit/projections/{}", one.status.projection), &[])) { span translate="no" { (one.status.projection) } " v" (one.status.generation) }
-                            " · " (view.word("lag")) " " (one.status.lag_events) " · " (format!("{:.0} s", one.status.lag_seconds))
+                            " · " (view.word("lag")) " " (behind(view, one.status.lag_events, one.status.lag_seconds))
                             @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
                             " · " (complaint(view, one))
                             (what_to_do(view, one.remedy))
@@ -175,14 +175,14 @@ fn verdict(view: &View<'_>, all: &Overview) -> Markup {
                     @for one in all.health.processes.iter().filter(|one| one.progress.complaint.is_some()) {
                         li {
                             a href=(view.to("/audit/processes", &[("process", &one.name)])) { (view.word("process")) " " span translate="no" { (one.name) } }
-                            " · " (view.word("lag")) " " (one.progress.lag_events) " · " (processes::state(view, one))
+                            " · " (view.word("lag")) " " (behind(view, one.progress.lag_events, one.progress.lag_seconds)) " · " (processes::state(view, one))
                             @if let Some(since) = one.progress.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
                             (what_to_do(view, one.progress.remedy))
                         }
                     }
                     @for (name, one) in [("relay", &all.health.relay), ("seals-of", &all.health.seals), ("seals-of-record", &all.health.record_seals)] {
                         @if let Some(found) = &one.trouble {
-                            li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (one.lag_events)
+                            li { (view.word_of(name).unwrap_or(name)) " · " (view.word("lag")) " " (behind(view, one.lag_events, one.lag_seconds))
                                 @if let Some(since) = one.unhealthy_since { " · " (view.word("since")) " " (view.time(since)) }
                                 " · " (trouble(view, Some(found))) (what_to_do(view, one.remedy))
                             }

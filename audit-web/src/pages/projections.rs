@@ -276,7 +276,7 @@ fn run_body(view: &View<'_>, run: &Run) -> Markup {
                 span { strong { (run_state(view, run)) } }
                 span { (run.actor) " " code translate="no" { (run.host) "/" (run.pid) } }
                 span { (view.word("begun")) " " (view.micros(run.started_at * 1_000)) }
-                @if let Some(ended) = run.ended_at { span { (view.word("took")) " " (duration((ended - run.started_at) * 1_000)) } }
+                @if let Some(ended) = run.ended_at { span { (view.word("took")) " " (duration(view.language, (ended - run.started_at) * 1_000)) } }
             }
             progress max=(all) value=(done.clamp(0, all)) aria-label=(view.word("seen")) {}
             table {

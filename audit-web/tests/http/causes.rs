@@ -204,7 +204,7 @@ async fn an_overdue_step_is_shown_until_it_comes_or_is_not_needed() {
     }
     for view in ["tree", "table"] {
         let page = shop.see(&format!("/audit/{tree}?view={view}&lang=zh-CN")).await.text;
-        assert!(page.contains("应在 15 min 内") && page.contains("missing"), "{view} {page}");
+        assert!(page.contains("应在 15 分钟内") && page.contains("missing"), "{view} {page}");
     }
     // Another request makes it unnecessary: none of its events is in this correlation.
     shop.command::<Order>(order, order::Command::Cancel { reason: "changed my mind".to_owned() }).await;

@@ -22,8 +22,8 @@ const KEPT: &[&str] = &[
     "API", "CSV", "JSON", "NDJSON", "OpenAPI", "SoonShop", "UUID", "UTC",
     // The other language, by its own name.
     "English",
-    // Currencies, and symbols of units.
-    "GBP", "ms", "min",
+    // A currency.
+    "GBP",
     // An example of a tag, which takes Latin letters only.
     "call", "back", "late",
 ];

@@ -370,6 +370,10 @@ page-range-after-broken-seal = After a seal that does not hold: only a check fro
 page-range-acknowledged = Acknowledged, not proved
 page-acknowledge = Acknowledge
 page-alarm = Tampering was found.
+page-at-positions = { $count ->
+        [one] position { $found }
+       *[other] positions { $found }
+    }
 page-alarm-see = See where, and what to do
 page-alarm-what = What to do
 page-alarm-ends = Compare what is named with a copy that you trust. The alarm ends when a check of these positions finds nothing, or when somebody acknowledges them with a reason, which is recorded.

@@ -99,7 +99,7 @@ tool-standing = a worker holds it, but it has not moved from position { $positio
 tool-other-complaint = { $detail }
 tool-unhealthy-since = {"      "}since { $at }
 tool-what-to-do = {"      "}-> { $remedy }
-tool-tampering-found = tampering found: { $ranges }
+tool-tampering-found = tampering found at these positions: { $ranges }
 tool-following-row = { LEFT($name, 12) } { RIGHT($at, 37) } of { LEFT($head, 12) } lag { RIGHT($lag, 8) } { $lag ->
         [one] {"event "}
        *[other] events

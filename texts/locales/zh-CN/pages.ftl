@@ -227,7 +227,7 @@ page-cause = 原因事件
 page-subject = 当事人
 page-of-it-parked = 个被搁置
 page-steps-missing = 个步骤逾期
-page-step-missing = { $event }已过 { $elapsed }，仍未出现：{ $expected }（应在 { $limit } 内）
+page-step-missing = { $event }已过 { $elapsed }，仍未出现：{ $expected }（应在 { $limit }内）
 page-list-comma = {"、"}
 page-or = 或
 page-folded-deeper = 展开更深的 { $count } 个事件
@@ -331,6 +331,9 @@ page-range-after-broken-seal = 位于失效的封条之后：只有从该封条�
 page-range-acknowledged = 已确认，但未证明
 page-acknowledge = 确认
 page-alarm = 发现篡改。
+page-at-positions = { $count ->
+       *[other] 位置 { $found }
+    }
 page-alarm-see = 查看位置和处理方法
 page-alarm-what = 处理方法
 page-alarm-ends = 请把所列位置与可信的副本比较。对这些位置的核对通过，或有人说明理由并予以确认（会被记录）之后，警报才会解除。
