@@ -198,7 +198,7 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
             }
         }
         @if !tree.missing.is_empty() {
-            p.soft { "◌ " (view.word("cause-missing")) ": " @for id in &tree.missing { code translate="no" { (id) } " " } }
+            p.soft { "◌ " (view.word("cause-missing")) (view.word("colon")) @for id in &tree.missing { code translate="no" { (id) } " " } }
         }
         (tools(view, tree, display))
         @match display.view {
@@ -216,7 +216,7 @@ fn heading(view: &View<'_>, tree: &Tree) -> Markup {
         h1 {
             (view.word("correlation"))
             @if let Some(Node { event, .. }) = tree.items.first() {
-                ": " (view.label(&event.aggregate_type)) " "
+                (view.word("colon")) (view.label(&event.aggregate_type)) " "
                 span translate="no" { (naming::called(event.name.as_deref(), &event.aggregate_id)) }
             }
         }
@@ -372,7 +372,7 @@ fn parked(view: &View<'_>, node: &Node) -> Markup {
     html! {
         @if !node.parked.is_empty() {
             a.ill href=(view.to("/audit/parked", &[])) {
-                span aria-hidden="true" { "⚠ " } (view.word("parked")) ": " span translate="no" { (node.parked.join(", ")) }
+                span aria-hidden="true" { "⚠ " } (view.word("parked")) (view.word("colon")) span translate="no" { (node.parked.join(", ")) }
             }
         }
     }
@@ -644,7 +644,7 @@ impl Axis {
         let said = self.lengths(view);
         html! {
             @if !said.is_empty() {
-                p.pauses.soft { (view.word("pauses")) ": " @for said in &said { span { "⁄⁄ " (said) } " " } }
+                p.pauses.soft { (view.word("pauses")) (view.word("colon")) @for said in &said { span { "⁄⁄ " (said) } " " } }
             }
         }
     }

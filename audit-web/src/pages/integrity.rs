@@ -356,7 +356,7 @@ fn verdict(view: &View<'_>, Made { report, took }: &Made) -> Markup {
             p class=(class) {
                 @let of = if report.log == LOG { Of::Log } else { Of::Record };
                 span aria-hidden="true" { (sign) }
-                (view.word_of(&format!("sealed-{}", of.name())).unwrap_or("–")) ": " strong { (word) }
+                (view.word_of(&format!("sealed-{}", of.name())).unwrap_or("–")) (view.word("colon")) strong { (word) }
             }
             @if report.verdict != Verdict::Nothing {
                 p.facts {

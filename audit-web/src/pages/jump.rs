@@ -267,7 +267,7 @@ fn choice(view: &View<'_>, finds: &Finds, found: &Found) -> Markup {
             Thing::Correlation(id) => a href=(to) { (view.word("correlation")) " " code translate="no" { (id) } },
             Thing::Person(id) => a href=(to) { (view.word("subject")) " " code translate="no" { (id) } },
             Thing::Key { name, .. } => a href=(to) { (view.word("key")) " " span translate="no" { (name) } },
-            Thing::Seal(number, (first, last)) => a href=(to) { (view.word("seal")) " " (number) ": #" (first) " – #" (last) },
+            Thing::Seal(number, (first, last)) => a href=(to) { (view.word("seal")) " " (number) (view.word("colon")) "#" (first) " – #" (last) },
         }
         " " span.soft { (by) }
     }

@@ -82,7 +82,7 @@ fn sentence(view: &View<'_>, entry: &OperationEntry) -> String {
     let said = key.and_then(|key| view.language.filled(key, |variable| filled(view, entry, variable)));
     said.unwrap_or_else(|| {
         let title = view.word_of(&format!("did-{}", entry.action)).unwrap_or(&entry.action);
-        format!("{title}: {}", subject(view, &entry.subject, &entry.names))
+        format!("{title}{}{}", view.word("colon"), subject(view, &entry.subject, &entry.names))
     })
 }
 

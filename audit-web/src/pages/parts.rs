@@ -68,7 +68,7 @@ pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
     let name = view.word_of(&format!("front-check-{}", one.name)).unwrap_or(&one.name);
     html! {
         (name)
-        @if let Some(reason) = &one.reason { ": " span lang="en" { (reason) } }
+        @if let Some(reason) = &one.reason { (view.word("colon")) span lang="en" { (reason) } }
         @if let Some(object) = &one.object { " · " code translate="no" { (object) } }
         (what_to_do(view, one.remedy))
     }

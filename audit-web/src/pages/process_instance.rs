@@ -56,7 +56,11 @@ pub(crate) fn table() -> Vec<Endpoint> {
 
 fn title(view: &View<'_>, detail: &InstanceDetail) -> String {
     let one = &detail.instance;
-    titles::about(view, "instance", &format!("{}: {}", one.process, subject_name(view, one, &detail.names)))
+    titles::about(
+        view,
+        "instance",
+        &format!("{}{}{}", one.process, view.word("colon"), subject_name(view, one, &detail.names)),
+    )
 }
 
 /// The path of an instance's page.
@@ -127,7 +131,7 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
     let one = &detail.instance;
     let key = one.key();
     html! {
-        h1 { (view.word("instance")) " " span translate="no" { (one.process) } ": " (subject(view, one, &detail.names)) }
+        h1 { (view.word("instance")) " " span translate="no" { (one.process) } (view.word("colon")) (subject(view, one, &detail.names)) }
         p.soft.named { (naming::id(view, &one.instance)) }
         (retry_result(view))
         div data-poll {

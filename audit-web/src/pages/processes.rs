@@ -66,7 +66,7 @@ pub(crate) fn state(view: &View<'_>, one: &Status) -> Markup {
     let word = view.word_of(&format!("process-{}", one.state)).unwrap_or(&one.state);
     html! {
         @if let Some(found) = &one.progress.trouble {
-            span.ill { span aria-hidden="true" { "⚠ " } (word) ": " (trouble(view, Some(found))) }
+            span.ill { span aria-hidden="true" { "⚠ " } (word) (view.word("colon")) (trouble(view, Some(found))) }
         } @else {
             span.well { span aria-hidden="true" { "✓ " } (word) }
         }

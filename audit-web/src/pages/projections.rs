@@ -125,8 +125,8 @@ pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
 pub(crate) fn trouble(view: &View<'_>, found: Option<&Trouble>) -> Markup {
     html! {
         @match found {
-            Some(Trouble::Stopped { reason, .. }) => { (view.word("is-stopped")) ": " span lang="en" { (reason) } },
-            Some(Trouble::Parked { count }) => { (view.word("parked")) ": " (count) },
+            Some(Trouble::Stopped { reason, .. }) => { (view.word("is-stopped")) (view.word("colon")) span lang="en" { (reason) } },
+            Some(Trouble::Parked { count }) => { (view.word("parked")) (view.word("colon")) (count) },
             Some(Trouble::Unkept) => (view.word("kept-by-nobody")),
             Some(Trouble::Late { .. }) => (view.word("is-late")),
             Some(Trouble::Standing { position }) => (view.language.fill("is-standing", &[&position.to_string()])),
@@ -225,7 +225,7 @@ fn gate(view: &View<'_>, active: &Judged, candidate: &Judged) -> Markup {
     let near = candidate.status.lag_events <= 100;
     let shape = candidate.status.shape == active.status.shape;
     html! {
-        h2 { (view.word("gate")) ": v" (active.status.generation) " → v" (candidate.status.generation) }
+        h2 { (view.word("gate")) (view.word("colon")) "v" (active.status.generation) " → v" (candidate.status.generation) }
         ul.plain {
             li { span aria-hidden="true" { (mark(near)) } (view.word("gate-lag")) " " (candidate.status.lag_events) }
             li {

@@ -17,7 +17,7 @@ pub(crate) fn reason(view: &View<'_>, reason: Option<&Redacted>, form: Option<&s
     let hidden = reason["personal"] == "masked";
     html! {
         span.reason {
-            (view.word("reason-in-words")) ": "
+            (view.word("reason-in-words")) (view.word("colon"))
             @if !hidden { (value(view, reason)) }
             @else if let Some(form) = form.filter(|_| view.role().may(Permission::Reveal)) { a href=(form) { (view.word("reason-reveal")) } }
             @else { span.mask { (view.word("reason-hidden")) } }

@@ -24,7 +24,7 @@ pub(crate) fn related(view: &View<'_>, relations: &Relations) -> Markup {
                             a href=(address(view, &key, &[])) { (view.word("process")) " " span translate="no" { (one.process) } }
                             @if let Some(step) = &one.step {
                                 @let name = view.word_of(&format!("step-{step}")).unwrap_or(step);
-                                ": " @if one.stuck { span.ill { span aria-hidden="true" { "⚠ " } (name) } } @else { (name) }
+                                (view.word("colon")) @if one.stuck { span.ill { span aria-hidden="true" { "⚠ " } (name) } } @else { (name) }
                             }
                         }
                     }

@@ -384,10 +384,10 @@ pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
             " " span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
         @if let Some(reason) = &entry.reason_code {
-            " " span { (view.word("reason")) ": " (labels::reason(view, reason)) }
+            " " span { (view.word("reason")) (view.word("colon")) (labels::reason(view, reason)) }
         }
         @if entry.has_note {
-            " " span { (view.word("reason-in-words")) ": " (view.word("reason-hidden")) }
+            " " span { (view.word("reason-in-words")) (view.word("colon")) (view.word("reason-hidden")) }
         }
         @if let Some(whom) = &entry.on_behalf_of {
             " " span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), &entry.names)) }

@@ -359,7 +359,7 @@ fn about(view: &View<'_>, event: &Step, names: &Names) -> Markup {
             span { (view.word("channel")) " " (view.label(&format!("channel-{channel}")).trim_start_matches("channel-")) }
         }
         @if let Some(reason) = &event.reason_code {
-            span { (view.word("reason")) ": " (labels::reason(view, reason)) }
+            span { (view.word("reason")) (view.word("colon")) (labels::reason(view, reason)) }
         }
         @if let Some(whom) = &event.on_behalf_of {
             span { (view.word("on-behalf-of")) " " (naming::actor_in(view, Some(whom), names)) }
@@ -406,7 +406,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
     let path = &view.visit.path;
     html! {
         section aria-label=(view.word("state")) {
-            h2 { (view.word("changes")) ": v" (trail.diff.from) " → v" (trail.diff.to) }
+            h2 { (view.word("changes")) (view.word("colon")) "v" (trail.diff.from) " → v" (trail.diff.to) }
             form.line method="get" action=(path) {
                 (view.hidden())
                 input type="hidden" name="v" value=(trail.version);
@@ -420,7 +420,7 @@ fn at_version(view: &View<'_>, trail: &Trail) -> Markup {
                 (in_part(view, &trail.diff.changes, |changes| changed(view, changes, &trail.names)))
             }
             @if trail.diff.more > 0 { p.soft { (view.counted("changes-more", trail.diff.more)) } }
-            h2 { (view.word("state")) ": v" (trail.version) }
+            h2 { (view.word("state")) (view.word("colon")) "v" (trail.version) }
             (state(view, trail))
             @if let Some(parts) = &trail.parts {
                 p.soft {

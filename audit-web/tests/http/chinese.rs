@@ -241,7 +241,7 @@ async fn fields_values_and_reasons_have_chinese_names() {
         "<span class=\"field\" title=\"/status\">状态</span>",
         "<span class=\"coded\" title=\"cancelled\">已取消</span>",
         "<span class=\"field\" title=\"/placed/lines/number=1/quantity\">下单内容 / 各行 / 编号 1 / 数量</span>",
-        "原因: <span class=\"coded\" title=\"not-shipped-in-time\">未按时发货</span>",
+        "原因：<span class=\"coded\" title=\"not-shipped-in-time\">未按时发货</span>",
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }

@@ -191,7 +191,7 @@ async fn an_unhealthy_process_names_the_failed_check() {
     assert!(!english.text.contains("The keys of") && !english.text.contains("can do its work."));
     let chinese = page(&router, "/?lang=zh-CN").await.text;
     assert!(
-        chinese.contains("此进程目前无法完成全部工作") && chinese.contains("事件存储无法正常工作: "),
+        chinese.contains("此进程目前无法完成全部工作") && chinese.contains("事件存储无法正常工作："),
         "{chinese}"
     );
     let told: Value = send(&router, Request::get("/")).await.ok();

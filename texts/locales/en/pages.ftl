@@ -245,6 +245,7 @@ page-of-it-parked = parked
 page-steps-missing = overdue
 page-step-missing = { $event } { $elapsed } ago; still missing: { $expected } (expected within { $limit })
 page-list-comma = {", "}
+page-colon = {": "}
 page-or = {" "}or{" "}
 page-folded-deeper = { $count ->
         [one] show 1 deeper event

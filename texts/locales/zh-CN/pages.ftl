@@ -229,6 +229,7 @@ page-of-it-parked = 个被搁置
 page-steps-missing = 个步骤逾期
 page-step-missing = { $event }已过 { $elapsed }，仍未出现：{ $expected }（应在 { $limit }内）
 page-list-comma = {"、"}
+page-colon = {"："}
 page-or = 或
 page-folded-deeper = 展开更深的 { $count } 个事件
 page-folded-more = 展开其余 { $count } 个事件
