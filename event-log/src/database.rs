@@ -313,6 +313,11 @@ impl Db {
         self.connection.get_database_backend()
     }
 
+    /// Whether it is a file, which has no roles.
+    pub fn is_sqlite(&self) -> bool {
+        self.backend() == DatabaseBackend::Sqlite
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

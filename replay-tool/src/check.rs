@@ -14,7 +14,7 @@ use soonshop_migrations::rights;
 use soonshop_projections::integrity::Of;
 use soonshop_projections::{integrity, integrity_check, operations};
 
-use crate::sentences::Word;
+use crate::sentences::{Remedy, Word};
 use crate::status::{lines, what_is_wrong};
 use crate::{ACTOR, Ended, Failure, Outcome, Output, Sentence, Tool, exit};
 
@@ -188,11 +188,17 @@ pub async fn doctor(tool: &Tool) -> Outcome {
             Err(said) => (false, said),
         };
         well &= ok;
-        let value = json!({ "what": what, "ok": ok, "said": said.to_string() });
+        let remedy = matches!(said, Sentence::TamperingFound { .. }).then_some("integrity");
+        let mut value = json!({ "what": what, "ok": ok, "said": said.to_string() });
+        if let Some(remedy) = remedy {
+            value["remedy"] = remedy.into();
+        }
         let (what, detail) = (Word::of(what), Box::new(said));
         let sentence =
             if ok { Sentence::CheckPassed { what, detail } } else { Sentence::CheckFailed { what, detail } };
-        tool.out.result("status", &value, |language| sentence.text(language));
+        let mut said = vec![sentence];
+        said.extend(remedy.map(|code| Sentence::WhatToDo { remedy: Remedy(code) }));
+        tool.out.result("status", &value, |language| lines(&said, language));
     };
     let head = tool.log.head().await.map(|head| Sentence::LastPosition { position: head.position });
     note("event log", head.map_err(ill));

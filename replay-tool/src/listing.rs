@@ -370,6 +370,17 @@ fn named(language: Language, prefix: &str, code: &str) -> String {
     name.unwrap_or(code).to_owned()
 }
 
+/// Who somebody acted for, from `kind:id`: by the name of the id, if it has one.
+fn acted_for(entry: &Value, who: &str, language: Language) -> String {
+    match who.split_once(':') {
+        Some((kind, id)) => {
+            let name = entry["names"][id]["name"].as_str().unwrap_or(id);
+            format!("{}:{name}", named(language, "actor-", kind))
+        }
+        None => named(language, "actor-", who),
+    }
+}
+
 fn sentence(entry: &Value, language: Language) -> String {
     let text = |name: &str| entry[name].as_str().unwrap_or("");
     let actor = &entry["actor"];
@@ -391,7 +402,7 @@ fn sentence(entry: &Value, language: Language) -> String {
     let given = |name: &str| entry[name].as_str().map(str::to_owned);
     let more = [
         happened(entry).map(|at| Sentence::HappenedAt { at }),
-        given("on_behalf_of").map(|who| Sentence::OnBehalfOf { who }),
+        given("on_behalf_of").map(|who| Sentence::OnBehalfOf { who: acted_for(entry, &who, language) }),
         given("channel")
             .map(|code| Sentence::ViaChannel { channel: named(language, "page-channel-", &code) }),
         given("reason_code").map(|code| Sentence::Because { code: named(language, "field-reason.", &code) }),
@@ -423,6 +434,12 @@ mod tests {
         let chinese = "7  2026-11-29T10:00:00Z  订单已取消 v3  订单-0199  员工:42  发生于 2011-01-04T08:26:00Z  \
                        渠道 管理后台  原因 未按时发货";
         assert_eq!(sentence(&entry, Language::Chinese), chinese);
+        entry["on_behalf_of"] = json!("staff:77");
+        entry["names"] = json!({ "77": { "type": "key", "name": "help desk" } });
+        assert!(sentence(&entry, Language::English).contains("  for staff:help desk  via admin"));
+        assert!(sentence(&entry, Language::Chinese).contains("  代表 员工:help desk  渠道 "));
+        entry["on_behalf_of"] = json!("customer:78");
+        assert!(sentence(&entry, Language::Chinese).contains("  代表 顾客:78  "));
         entry["occurred_at"] = json!("2026-11-29T09:59:00Z");
         assert!(!sentence(&entry, Language::English).contains("happened"), "a minute is nothing");
     }

@@ -196,6 +196,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-range-", "proved broken other-key after-broken-seal acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
     ("page-sealed-", "log record"),
+    ("page-sink-", "cache index rows"),
     ("page-sort-", "recorded occurred"),
     ("page-step-", "new reserving refusing confirmed waiting cancelling ended"),
     (

@@ -207,8 +207,14 @@ fn body(view: &View<'_>, choices: &Choices) -> Markup {
     let Choices { typed, finds, texts: (texts, more), people, may_look_up, back } = choices;
     let found = &finds.found;
     let nothing = choices.is_nothing();
+    let only_texts = !nothing && found.is_empty() && people.as_ref().is_none_or(Vec::is_empty);
+    let heading = match (nothing, only_texts) {
+        (true, _) => "found-nothing",
+        (_, true) => "found-texts",
+        _ => "found-several",
+    };
     html! {
-        h1 { (view.word(if nothing { "found-nothing" } else { "found-several" })) }
+        h1 { (view.word(heading)) }
         @if let Some(text) = choices.shown_text() { p { q translate="no" { (text) } } }
         @if nothing { (missed(view.word("missed-jump"))) }
         @if !found.is_empty() {
@@ -227,7 +233,7 @@ fn body(view: &View<'_>, choices: &Choices) -> Markup {
             p.soft { (view.word("look-up-recorded")) }
         }
         @if !texts.is_empty() {
-            h2 { (view.word("found-texts")) }
+            @if !only_texts { h2 { (view.word("found-texts")) } }
             ol.trail {
                 @for entry in texts.iter().take(SHOWN) {
                     li data-position=(entry.position) data-id=(entry.id) { (event_summary(view, entry, &Detail::default())) }

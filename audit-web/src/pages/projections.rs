@@ -53,6 +53,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
 
 struct Detail {
     name: String,
+    /// The database has roles: that of a rebuild has no right to write to the log.
+    has_roles: bool,
     head: i64,
     generations: Vec<Judged>,
     runs: Vec<Run>,
@@ -67,7 +69,8 @@ async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
     }
     let runs = Runs::new(call.shared.reader.registry.operations().clone());
     let runs = runs.last(Some(&call.key), LISTED).await.map_err(failed)?;
-    Ok((head, Detail { name: call.key.clone(), head, generations, runs }))
+    let has_roles = !call.shared.reader.log.db().is_sqlite();
+    Ok((head, Detail { name: call.key.clone(), has_roles, head, generations, runs }))
 }
 
 async fn run(call: &Call) -> Result<Run, Problem> {
@@ -197,8 +200,8 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
                     }
                     @for sink in &status.sinks {
                         p.soft {
-                            code translate="no" { (sink.name) } " "
-                            @match sink.position { Some(position) => (position), None => (view.word("never-begun")) }
+                            (view.word_of(&format!("sink-{}", sink.name)).unwrap_or(sink.name)) (view.word("colon"))
+                            @match sink.position { Some(position) => (view.language.fill("at-positions", &["1", &position.to_string()])), None => (view.word("never-begun")) }
                             @if let Some(holder) = &sink.holder { " · " code translate="no" { (holder) } }
                         }
                     }
@@ -214,7 +217,7 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
         (command(view, &format!("replay-tool verify {}", detail.name)))
         (command(view, &format!("replay-tool swap {} --reason \"…\"", detail.name)))
         (command(view, &format!("replay-tool rollback {} --reason \"…\"", detail.name)))
-        p.soft { (view.word("guard")) }
+        @if detail.has_roles { p.soft { (view.word("guard")) } }
     }
 }
 

@@ -270,7 +270,9 @@ async fn a_text_of_several_things_is_shown_on_the_page_and_in_no_address() {
     let got = typed(&shop, "mug").await;
     assert_eq!((got.status, got.header("location")), (200, ""));
     assert!(got.text.contains("“Red mug”") && got.text.contains("“Blue mug”"), "{}", got.text);
-    assert!(got.text.contains("Events that contain this text") && got.text.contains("/audit/look-up"));
+    assert!(
+        got.text.contains("<h1>Events that contain this text</h1>") && got.text.contains("/audit/look-up")
+    );
     let quoted = typed(&shop, "<b>\"mug\"</b>").await;
     assert!(quoted.status == 404 && !quoted.text.contains("<b>"), "{}", quoted.text);
 }

@@ -125,6 +125,14 @@ async fn pages_and_json_report_the_same_read_model_health() {
     let page = shop.see("/audit/projections?lang=en").await.text;
     assert!(page.contains("Every read model is healthy.") && page.contains("products"), "{page}");
 
+    let page = shop.see("/audit/projections/products?lang=en").await.text;
+    assert!(
+        page.contains("rows: position 1") && !page.contains("database role"),
+        "a file has no roles: {page}"
+    );
+    let chinese = shop.see("/audit/projections/products?lang=zh-CN").await.text;
+    assert!(chinese.contains("数据行：位置 1"), "{chinese}");
+
     let rows = shop.generation("products").await;
     let sql = format!(
         "INSERT INTO @parked (position, event_id, rows, cause) VALUES (1, 'x', '[\"products/{id}\"]', 'broken')"
