@@ -66,7 +66,7 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
             "swap",
             "rm_orders_4",
             json!({ "run": 58, "from": 3, "to": 4, "position": 9, "accepted": null, "rejected": false }),
-            "Made generation 4 of orders the active one, instead of generation 3",
+            "Swapped orders from generation 3 to generation 4",
         ),
         (
             "rollback",
@@ -91,7 +91,7 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
             "retire",
             "rm_orders_1",
             json!({ "generation": 1, "erasure_of": person, "asked_at_position": 7 }),
-            "Retired generation 1 of orders: nobody ran it, and an erasure was overdue there",
+            "Retired generation 1 of orders: no worker kept it up to date, and an erasure was overdue there",
         ),
         ("retry", "rm_orders_4", json!({ "positions": [7, 8] }), "Retried 2 parked events of orders v4"),
         ("discard", "rm_orders_4", json!({ "positions": [7] }), "Discarded 1 parked event of orders v4"),
@@ -244,7 +244,7 @@ async fn sign_ins_push_nothing_out_of_the_overview() {
         add(&shop, "staff:2", "sign-in", "2", json!({})).await;
     }
     let overview = shop.get("/audit?lang=en").await.text;
-    assert!(overview.contains("Made generation 2 of orders the active one, instead of generation 1"));
+    assert!(overview.contains("Swapped orders from generation 1 to generation 2"));
     assert!(!overview.contains("Signed in") && overview.contains("/audit/operations"), "{overview}");
     let page = shop.get("/audit/operations?lang=en").await.text;
     assert!(page.contains("data-position=\"1\"") && !page.contains("data-position=\"61\""), "{page}");

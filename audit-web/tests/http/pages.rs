@@ -401,7 +401,7 @@ async fn what_is_wrong_with_the_relay_and_the_seals_is_said_in_the_language_of_t
     shop.product("Mug", &["mug"], None).await;
     shop.see("/api/audit/timeline").await.ok();
     age(&shop).await;
-    for (language, said) in [("en", "No worker is running"), ("zh-CN", "没有工作进程")] {
+    for (language, said) in [("en", "No worker is running"), ("zh-CN", "没有正在运行的工作进程")] {
         let page = shop.get(&format!("/audit?lang={language}")).await.text;
         assert!(page.contains(said) && !page.contains("no worker is running"), "{page}");
         assert!(!page.contains(" s behind"), "{page}");

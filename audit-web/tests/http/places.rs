@@ -88,7 +88,7 @@ async fn a_jump_to_nothing_keeps_what_was_typed_and_leads_back() {
     let nobody = uuid::Uuid::nil().to_string();
     for typed in ["99", "99999999999999999999", nobody.as_str(), "weathercock", "a: b"] {
         let query: String = url::form_urlencoded::byte_serialize(typed.as_bytes()).collect();
-        let says = ["Nothing has this id, number or text.", "没有任何内容具有该标识、编号或文字。"];
+        let says = ["Nothing has this id, number or text.", "没有任何内容具有该编号、单号或文字。"];
         stays(
             &shop,
             &format!("/audit/jump?id={query}"),

@@ -12,7 +12,7 @@ pub enum Fault {
     RowUnreadable { reason: String },
     #[error("the event {event} comes after position {position}")]
     RowOutOfOrder { event: String, position: i64 },
-    #[error("the log goes on at position {position}")]
+    #[error("the log continues at position {position}")]
     RowsMissing { position: i64 },
     #[error("it was recorded before the event before it")]
     RecordedEarlier,
@@ -61,7 +61,7 @@ pub enum Fault {
     #[error("the seals were signed by other keys than the one you gave, {key}")]
     SignedByOthers { key: String },
 
-    #[error("the file is not as it was written: its last line does not fit it")]
+    #[error("the file was changed: it does not match its last line")]
     FileChanged,
     #[error("the file was cut off: its last line is missing")]
     FileCutOff,

@@ -25,7 +25,7 @@ record-check = { $verdict ->
        *[other] Checked { $subject }: there was nothing to check
     }
 record-acknowledge = Acknowledged an alarm about { $subject }, positions { $from } to { $to }
-record-swap = Made generation { $to } of { $projection } the active one, instead of generation { $from }
+record-swap = Swapped { $projection } from generation { $from } to generation { $to }
 record-rollback = Rolled back { $projection } from generation { $from } to generation { $to }
 record-rebuild = { $resumed ->
         [true] Went on to rebuild { $projection } as generation { $number }, in run { $run }
@@ -39,7 +39,7 @@ record-verify = { $result ->
         }
     }
 record-retire = { $for-erasure ->
-        [true] Retired generation { $number } of { $projection }: nobody ran it, and an erasure was overdue there
+        [true] Retired generation { $number } of { $projection }: no worker kept it up to date, and an erasure was overdue there
        *[other] Retired generation { $number } of { $projection }
     }
 record-retry = { $positions-count ->
@@ -69,8 +69,8 @@ page-record-all = All operations
 page-record-no-sign-ins = Sign-ins are left out.
 page-record-sign-ins = with sign-ins
 page-record-any-action = any operation
-page-record-any-actor = by anybody
-page-record-any-subject = to anything
+page-record-any-actor = any actor
+page-record-any-subject = any object
 page-record-signed-in = { $count ->
         [one] One sign-in on this day.
        *[other] { $count } sign-ins on this day.

@@ -2,7 +2,7 @@
 
 seal-fault-row-unreadable = the row cannot be read: { $reason }
 seal-fault-row-out-of-order = the event { $event } comes after position { $position }
-seal-fault-rows-missing = the log goes on at position { $position }
+seal-fault-rows-missing = the log continues at position { $position }
 seal-fault-recorded-earlier = it was recorded before the event before it
 seal-fault-events-cut-off = the events up to position { $to } were there before, and are missing
 seal-fault-seals-cut-off = the positions up to { $to } were under a seal before, and are not any more
@@ -25,5 +25,5 @@ seal-fault-seal-not-next = seal { $seal }: it does not follow the seal before it
 seal-fault-key-not-named = seal { $seal }: the key { $key } was not named by the one before it
 seal-fault-other-key-not-named = seal { $seal }: it does not name the other key as it should
 seal-fault-signed-by-others = the seals were signed by other keys than the one you gave, { $key }
-seal-fault-file-changed = the file is not as it was written: its last line does not fit it
+seal-fault-file-changed = the file was changed: it does not match its last line
 seal-fault-file-cut-off = the file was cut off: its last line is missing

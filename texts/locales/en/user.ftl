@@ -15,4 +15,4 @@ aggregate-person = person
 field-purposes = purposes
     .account = account
     .invoice = invoice
-context-user = Users, and people who are forgotten
+context-user = Users, and the erasure of people

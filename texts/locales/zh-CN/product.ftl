@@ -13,4 +13,4 @@ event-ProductDeleted = 商品已删除
 event-ProductSkuReleased = 货号已释放
     .sentence = 已删除商品“{ $self }”的货号 { $sku } 已释放
 aggregate-product = 商品
-context-product = 商品及其规格、价格和搜索
+context-product = 商品及其款式、价格和搜索

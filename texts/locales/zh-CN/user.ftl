@@ -15,4 +15,4 @@ aggregate-person = 当事人
 field-purposes = 用途
     .account = 账户
     .invoice = 发票
-context-user = 用户，以及被遗忘的个人
+context-user = 用户，以及个人信息的删除
