@@ -307,9 +307,9 @@ enum Verb {
         #[arg(long)]
         reason: String,
     },
-    /// Show an export (NDJSON) as pages, on this machine only, without a shop
+    /// Show an export (NDJSON or CSV) as pages, on this machine only, without a shop
     View {
-        /// The file from `export`, or from `/api/audit/export.ndjson`
+        /// The file from `export`, or from `/api/audit/export.ndjson` or `.csv`
         file: PathBuf,
         /// The address, on the loopback interface; port 0: any free port
         #[arg(long, default_value = "127.0.0.1:0")]

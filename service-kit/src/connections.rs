@@ -44,7 +44,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) limits: Limits,
     /// Where this process ends TLS itself.
     pub(crate) tls: Option<&'a Tls>,
-    /// Whose word about a client counts.
+    /// The proxies that are believed about a client.
     pub(crate) proxies: &'a Proxies,
 }
 

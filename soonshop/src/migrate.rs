@@ -152,7 +152,7 @@ pub async fn check(shop: &Shop) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Succeeds if `migrate` made every read model, whoever made it: its last step.
+/// Succeeds if every read model exists, which is the last step of `migrate`, run here or by another process.
 pub async fn check_read_models(shop: &Shop) -> anyhow::Result<()> {
     let registry = shop.registry()?;
     for projector in soonshop_projections::all() {

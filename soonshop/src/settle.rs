@@ -68,7 +68,7 @@ pub async fn follower_statuses(shop: &Shop) -> anyhow::Result<(i64, Vec<Follower
 /// the verdict on the shop counts them, too.
 pub async fn with_others(shop: &Shop) -> anyhow::Result<(i64, Vec<FollowerStatus>, Vec<FollowerStatus>)> {
     let (log, projectors) = (shop.log()?, soonshop_projections::all());
-    // The head is read first: whoever is there afterwards has seen all that was there before.
+    // The head is read first: a follower that has reached it afterwards has seen all that was there before.
     let whole = Box::pin(shop.status_reader()?.read(&projectors)).await?;
     let process = shop.store_database.namespace("process")?;
     let head = whole.append.position;

@@ -1,4 +1,4 @@
-//! What every client has to do with a server that speaks TLS, whose authority is nobody's but ours, and that asks for
+//! What every client has to do with a server that speaks TLS, signed by an authority of this test only, and that asks for
 //! certificates of clients. The tests of each adapter include this file.
 
 use std::path::PathBuf;

@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     /// Where this process ends TLS itself.
     pub(super) tls: Option<Tls>,
-    /// Whose word about a client counts.
+    /// The proxies that are believed about a client.
     pub(super) proxies: Proxies,
     /// Take no more requests.
     pub(super) stop: CancellationToken,

@@ -43,7 +43,7 @@ pub(super) struct Service {
     pub(super) reserved: bool,
     /// The client speaks TLS with this process itself.
     pub(super) over_tls: bool,
-    /// Whose word about a client counts.
+    /// The proxies that are believed about a client.
     pub(super) proxies: Proxies,
 }
 
