@@ -85,8 +85,14 @@ pub(crate) fn path(view: &View<'_>, path: &str, names: &Names) -> String {
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// What a part of a path stands for, where it is an id, or an id and the number of a line.
+/// What a part of a path stands for, where it is a line, an id, or an id and the number of a line.
 pub(crate) fn part(view: &View<'_>, raw: &str, names: &Names) -> Option<String> {
+    if let Some(line) = raw.strip_prefix("number=")
+        && !line.is_empty()
+        && line.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Some(view.language.fill("line", &[line]));
+    }
     let part = raw.replace("~1", "/").replace("~0", "~");
     let (id, key) = part.split_once('/').map_or((part.as_str(), None), |(id, key)| (id, Some(key)));
     if !is_id(id) {

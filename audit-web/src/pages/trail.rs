@@ -241,9 +241,19 @@ fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<Missed>
             @if reveals.done {
                 p.soft { (view.word("revealed")) " " a href=(step(trail.version)) { (view.word("hide")) } }
             }
-            (command(view, &format!("replay-tool show {} {} --as-of v{}", trail.kind, trail.id, trail.version)))
+            (command(view, &format!("replay-tool show {} {} --as-of v{}", trail.kind, given(trail), trail.version)))
         }
     }
+}
+
+/// What it is given by on a command line: its number, which no other has, or its id.
+fn given(trail: &Trail) -> &str {
+    let is_plain = |number: &&str| {
+        number.starts_with(|sign: char| sign.is_ascii_alphanumeric())
+            && number.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte))
+    };
+    let has_number = ["order", "credit_note"].contains(&trail.kind.as_str());
+    trail.name.as_deref().filter(is_plain).filter(|_| has_number).unwrap_or(&trail.id)
 }
 
 /// What people call it. Where the read model does not know it yet, its state may.

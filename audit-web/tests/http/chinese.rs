@@ -240,13 +240,16 @@ async fn fields_values_and_reasons_have_chinese_names() {
     for said in [
         "<span class=\"field\" title=\"/status\">状态</span>",
         "<span class=\"coded\" title=\"cancelled\">已取消</span>",
-        "<span class=\"field\" title=\"/placed/lines/number=1/quantity\">下单内容 / 各行 / 编号 1 / 数量</span>",
+        "<span class=\"field\" title=\"/placed/lines/number=1/quantity\">下单内容 / 各行 / 第 1 行 / 数量</span>",
         "原因：<span class=\"coded\" title=\"not-shipped-in-time\">未按时发货</span>",
     ] {
         assert!(page.contains(said), "{said}: {page}");
     }
     let english = shop.see(&format!("{cancelled}?lang=en")).await.text;
     assert!(english.contains("<code translate=\"no\">/status</code>"), "{english}");
+    let line = "title=\"/placed/lines/number=1/quantity\">/placed/lines/line 1/quantity</code>";
+    assert!(english.contains(line), "{english}");
+    assert!(english.contains("replay-tool show order S-4 --as-of v2"), "{english}");
 }
 
 #[test]
