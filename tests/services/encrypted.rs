@@ -1,5 +1,5 @@
-//! What every client has to do with a server that speaks TLS, signed by an authority of this test only, and that asks for
-//! certificates of clients. The tests of each adapter include this file.
+//! What every client has to do with a server that speaks TLS with a certificate signed by an authority of this test only,
+//! and that asks for certificates of clients. The tests of each adapter include this file.
 
 use std::path::PathBuf;
 

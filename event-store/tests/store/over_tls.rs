@@ -1,4 +1,4 @@
-//! A PostgreSQL server that speaks TLS, signed by an authority of this test only.
+//! A PostgreSQL server that speaks TLS with a certificate signed by an authority of this test only.
 
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::ids;
