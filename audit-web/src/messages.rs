@@ -286,6 +286,7 @@ mod tests {
         assert_eq!(Language::Chinese.fill("tail", &["1"]), "1 个事件尚未封存。");
         assert_eq!(["1", "2"].map(|count| Language::English.fill("events", &[count])), ["event", "events"]);
         assert_eq!(Language::Chinese.fill("events", &["1"]), "个事件");
+        assert_eq!(Language::Chinese.fill("relay-waits", &["0"]), "总线未确认的事件：0");
         let at = |language: Language| {
             [["1", "20"], ["2", "3…7"]].map(|values| language.fill("at-positions", &values))
         };
