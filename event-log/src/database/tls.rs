@@ -92,7 +92,7 @@ mod tests {
         }
         assert!(read("?sslmode=require&sslcert=c.pem&sslkey=k.pem").unwrap().own().is_some());
         assert!(read("?sslmode=verify-full&ca=a.pem").unwrap_err().contains("sslrootcert"));
-        for bad in ["?ssl_mode=verify-full", "?sslmod=require", "?pasword=hush"] {
+        for bad in ["?ssl_mode=verify-full", "?sslmod=require", "?pass=hush"] {
             let said = read(bad).unwrap_err();
             assert!(said.contains("has no parameter") && !said.contains("hush"), "{said}");
         }
