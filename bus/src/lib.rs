@@ -13,6 +13,8 @@ mod link;
 mod message;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod parameters;
 mod port;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

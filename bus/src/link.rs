@@ -13,22 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use url::Url;
 
 use crate::{Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 /// How many messages a broker hands out before it waits for [`Subscription::acknowledge`].
 pub(crate) const UNACKNOWLEDGED: u16 = 500;
-
-/// Removes one of our parameters from the address: the client libraries do not know it.
-pub(crate) fn take_parameter(url: &mut Url, name: &str) -> Option<String> {
-    let (ours, theirs): (Vec<_>, Vec<_>) = url.query_pairs().into_owned().partition(|(key, _)| key == name);
-    url.set_query(None);
-    if !theirs.is_empty() {
-        url.query_pairs_mut().extend_pairs(theirs);
-    }
-    ours.into_iter().next().map(|(_, value)| value)
-}
 
 /// The sending side of a session. Opened by its [`Link`], dropped when [`broken`](Self::broken).
 pub(crate) trait Outlet: Send + 'static {

@@ -27,10 +27,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use self::rights::{BACKEND, Refusals, Since};
-use crate::address::{address, take_tls};
-use crate::link::{
-    Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
-};
+use crate::address::address;
+use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED};
+use crate::parameters::{must_know, take_parameter, take_tls};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 /// The server's limit includes the headers: the id, its name, and the version line.
@@ -76,6 +75,7 @@ impl Nats {
             Some(_) => return Err(address(&url, "tls=required is the only value of tls")),
         };
         let tls = take_tls(&mut url, true, "")?;
+        must_know(&url, &[])?;
         let login = match (url.username(), url.password()) {
             ("", None) => Login::None,
             (token, None) => Login::Token(decoded(token)),

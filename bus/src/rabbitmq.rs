@@ -25,13 +25,12 @@ use lapin::{Acker, BasicProperties, Channel, Confirmation as Answer, Consumer, E
 use soonshop_certificates::ServerTls;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
-use url::Url;
+use url::{Host, Url};
 
 use self::session::{Line, Session};
-use crate::address::{address, take_tls};
-use crate::link::{
-    Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED, take_parameter,
-};
+use crate::address::address;
+use crate::link::{Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED};
+use crate::parameters::{must_know, take_parameter, take_tls};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "rabbitmq";
@@ -70,7 +69,12 @@ impl RabbitMq {
         }
         let encrypted = url.scheme() == "amqps";
         let tls = take_tls(&mut url, encrypted, "give amqps:// instead of amqp://")?;
+        must_know(&url, &["channel_max", "connection_timeout", "frame_max", "heartbeat", "auth_mechanism"])?;
         let mut uri: AMQPUri = url.as_str().parse().map_err(|reason: String| address(&url, &reason))?;
+        // The parser of these addresses knows no address of IPv6, and would take its own machine.
+        if let Some(Host::Ipv6(host)) = url.host() {
+            uri.authority.host = host.to_string();
+        }
         let heartbeat = u16::try_from(settings.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX);
         uri.query.heartbeat.get_or_insert(heartbeat);
         let broker = Arc::new(Broker { uri, tls, exchange, settings: *settings });

@@ -419,6 +419,9 @@ async fn an_address_is_checked_at_once_and_shown_without_its_password() {
         "amqps://u:secret@host?cert=a.pem",
         "nats://u:secret@host?key=a.pem",
         "nats://u:secret@host?tls=maybe",
+        "nats://host?pass=secret",
+        "nats://host?sslrootcert=a.pem",
+        "amqp://host?cacertfile=secret",
         "tls:secret",
     ] {
         let error = connect(bad).err().unwrap_or_else(|| panic!("{bad:?} was taken"));

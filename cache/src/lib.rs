@@ -87,7 +87,12 @@ mod tests {
 
     #[test]
     fn a_refused_address_keeps_its_password() {
-        for bad in ["redis://u:secret@host?x=1", "redis://u:secret@host:port", "mysql://u:secret@host"] {
+        for bad in [
+            "redis://u:secret@host?x=1",
+            "redis://u:secret@host:port",
+            "mysql://u:secret@host",
+            "redis://host?password=secret",
+        ] {
             assert!(!reason(bad).contains("secret"), "{}", reason(bad));
         }
     }

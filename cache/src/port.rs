@@ -55,7 +55,8 @@ pub(crate) const ENTRY_LIFE: Duration = Duration::from_hours(24);
 
 /// The error for an address, shown without a possible password.
 pub(crate) fn refused(url: &str, reason: String) -> Error {
-    let shown = match url::Url::parse(url) {
+    let without_query = url.split('?').next().unwrap_or_default();
+    let shown = match url::Url::parse(without_query) {
         Ok(mut parsed) if parsed.password().is_some() => match parsed.set_password(Some("***")) {
             Ok(()) => parsed.to_string(),
             Err(()) => format!("{}:…", parsed.scheme()),

@@ -1,5 +1,6 @@
 //! Reading files of certificates and keys.
 
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -9,25 +10,47 @@ use soonshop_private_files as private_files;
 
 use crate::Invalid;
 
-/// The name of a file in messages.
+/// More than any file of certificates or of a key has.
+const MOST: u64 = 1 << 20;
+
+/// The name of a file in messages. A key that was given in place of its file's name is shown to nobody.
 pub(crate) fn named(file: &Path) -> String {
-    file.display().to_string()
+    let name = file.to_string_lossy();
+    if name.contains("-----") || name.contains(char::is_control) {
+        "(a text in place of the name of a file)".to_owned()
+    } else {
+        name.into_owned()
+    }
+}
+
+/// A regular file: a pipe would be waited for.
+fn open(file: &Path) -> std::io::Result<File> {
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    File::open(file)
+}
+
+fn bytes(opened: File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if opened.take(MOST + 1).read_to_end(&mut bytes)? as u64 > MOST {
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
 }
 
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Invalid> {
-    std::fs::read(file).map_err(|error| Invalid::File(named(file), error))
+    open(file).and_then(bytes).map_err(|error| Invalid::File(named(file), error))
 }
 
 /// Reads a file that nobody but its owner may read.
 pub(crate) fn read_private(file: &Path) -> Result<Vec<u8>, Invalid> {
     let failed = |error| Invalid::File(named(file), error);
-    let mut opened = std::fs::File::open(file).map_err(failed)?;
+    let opened = open(file).map_err(failed)?;
     if let Some(why) = private_files::exposed(file, &opened).map_err(failed)? {
         return Err(Invalid::Readable(why));
     }
-    let mut bytes = Vec::new();
-    opened.read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    bytes(opened).map_err(failed)
 }
 
 /// The certificates of a file, of which there is at least one.

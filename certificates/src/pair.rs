@@ -20,6 +20,8 @@ pub(crate) type OwnPem = (Vec<u8>, Vec<u8>);
 pub struct Pair {
     certified: Arc<CertifiedKey>,
     validity: Validity,
+    /// The time in which those that lead to its issuer are valid, too.
+    of_chain: Validity,
     /// The name of the certificate's file.
     file: String,
     /// Tells it from another one.
@@ -39,7 +41,9 @@ impl Pair {
         let bytes = read(certificate)?;
         let chain = chain(certificate, &bytes)?;
         let file = named(certificate);
-        let validity = Validity::of(&chain).map_err(|why| Invalid::Damaged(file.clone(), why))?;
+        let damaged = |why| Invalid::Damaged(file.clone(), why);
+        let validity = Validity::of(&chain[..1]).map_err(damaged)?;
+        let of_chain = Validity::of(&chain).map_err(damaged)?;
         let key = key(private_key, &key_bytes)?;
         let certified = CertifiedKey::from_der(chain, key, &provider::default_provider());
         let certified = certified.map_err(|error| match error {
@@ -53,7 +57,7 @@ impl Pair {
         }
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
-        Ok((Self { certified: Arc::new(certified), validity, file, digest }, (bytes, key_bytes)))
+        Ok((Self { certified: Arc::new(certified), validity, of_chain, file, digest }, (bytes, key_bytes)))
     }
 
     /// As rustls uses it.
@@ -64,6 +68,12 @@ impl Pair {
     /// The time in which it is valid.
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// The time in which it and those that lead to its issuer are valid. One that is old may do no harm: clients often
+    /// know another way.
+    pub fn validity_of_chain(&self) -> Validity {
+        self.of_chain
     }
 
     /// The name of the certificate's file.
@@ -155,6 +165,12 @@ mod tests {
         refused(&half, &key, &["half.pem"]);
         refused(&damaged, &key, &["damaged.pem"]);
         refused(&certificate, &put("empty.key", ""), &["empty.key", "private key as PEM"]);
+        let large = put("large.pem", &" ".repeat((1 << 20) + 1));
+        refused(&large, &key, &["large.pem", "larger than 1 MiB"]);
+        refused(&folder.path().to_owned(), &key, &["no regular file"]);
+        let inline = PathBuf::from("-----BEGIN PRIVATE KEY-----\nhush");
+        let said = Pair::read(&certificate, &inline).unwrap_err().to_string();
+        assert!(said.contains("in place of the name of a file") && !said.contains("hush"), "{said}");
         refused(&file("missing.pem"), &key, &["missing.pem", "No such file"]);
         refused(&certificate, &file("missing.key"), &["missing.key", "No such file"]);
         refused(&certificate, &file("client.key"), &["valid.pem", "client.key", "do not belong together"]);

@@ -34,6 +34,7 @@ impl DatabaseLocation {
     pub fn parse(url: &str) -> Result<Self, Error> {
         let address = |reason: &str| Error::Address { url: shown(url), reason: reason.to_owned() };
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            tls::files(url).map_err(|reason| address(&reason))?;
             let options = PgConnectOptions::from_str(url).map_err(|error| address(&error.to_string()))?;
             let files = tls::of(url, &options).map_err(|reason| address(&reason))?;
             files.check().map_err(|error| address(&error.to_string()))?;

@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::listening::is_of_this_machine;
 use crate::metrics::Http;
 use crate::rates::Proxies;
 
@@ -65,6 +66,9 @@ pub(crate) async fn serve(
 ) -> End {
     let (limits, tls, proxies) = (terms.limits, terms.tls.cloned(), terms.proxies.clone());
     let table = Arc::new(Table::new(limits, http.clone()));
+    // Where other machines reach the address, plain text is for the proxies and for this machine.
+    let open = listener.local_addr().map_or(true, |address| !is_of_this_machine(address));
+    let only_proxies = open && tls.is_none();
     let shared = Arc::new(Shared { router, http, limits, tls, proxies, stop: stop.clone() });
     let connections = TaskTracker::new();
     let end = CancellationToken::new();
@@ -89,6 +93,10 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        if only_proxies && !may_speak_plainly(peer, &shared.proxies) {
+            tracing::debug!(%peer, "a connection was closed: without TLS only the named proxies are served");
+            continue;
+        }
         socket::prepare(&socket);
         match table.admit(peer.ip()) {
             Some(admitted) => {
@@ -104,6 +112,10 @@ pub(crate) async fn serve(
         () = connections.wait() => End::Drained,
         () = tokio::time::sleep(deadline) => End::AtDeadline,
     }
+}
+
+fn may_speak_plainly(peer: SocketAddr, proxies: &Proxies) -> bool {
+    is_of_this_machine(peer) || proxies.trusts(peer.ip().to_canonical())
 }
 
 /// The client went away before its connection was taken.

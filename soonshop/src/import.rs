@@ -202,6 +202,8 @@ async fn into_store(
     };
     drop(guard);
     let ended = async { while followers.tasks.join_next().await.is_some() {} };
+    // What went wrong is said soon: the next start builds the indexes.
+    let deadline = if outcome.is_ok() { deadline } else { crate::serve::DEADLINE };
     if tokio::time::timeout(deadline, ended).await.is_ok() {
         if let Ok(report) = &mut outcome {
             report.took(report.seconds_giving, began.elapsed().as_secs_f64());

@@ -51,25 +51,37 @@ pub use role::Role;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
     /// The event store: `postgres://…` or `sqlite://FOLDER`
-    #[arg(long, env = "SOONSHOP_STORE", default_value = "sqlite://data", global = true)]
+    #[arg(
+        long,
+        env = "SOONSHOP_STORE",
+        hide_env_values = true,
+        default_value = "sqlite://data",
+        global = true
+    )]
     pub store: String,
     /// The read models: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
-    #[arg(long, env = "SOONSHOP_READ_MODELS", global = true)]
+    #[arg(long, env = "SOONSHOP_READ_MODELS", hide_env_values = true, global = true)]
     pub read_models: Option<String>,
     /// The keys of people's data: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
-    #[arg(long, env = "SOONSHOP_KEYS", global = true)]
+    #[arg(long, env = "SOONSHOP_KEYS", hide_env_values = true, global = true)]
     pub keys: Option<String>,
     /// The register of erasures: `postgres://…` or `sqlite://FOLDER`. The keys' database unless given
-    #[arg(long, env = "SOONSHOP_ERASURES", global = true)]
+    #[arg(long, env = "SOONSHOP_ERASURES", hide_env_values = true, global = true)]
     pub erasures: Option<String>,
     /// The bus: `in-process:`, `amqp(s)://…` (RabbitMQ) or `nats://…`
-    #[arg(long, env = "SOONSHOP_BUS", default_value = "in-process:", global = true)]
+    #[arg(long, env = "SOONSHOP_BUS", hide_env_values = true, default_value = "in-process:", global = true)]
     pub bus: String,
     /// The cache: `moka:` or `redis(s)://…`
-    #[arg(long, env = "SOONSHOP_CACHE", default_value = "moka:", global = true)]
+    #[arg(long, env = "SOONSHOP_CACHE", hide_env_values = true, default_value = "moka:", global = true)]
     pub cache: String,
     /// Search: `tantivy://FOLDER` or `http(s)://…` (Elasticsearch, OpenSearch)
-    #[arg(long, env = "SOONSHOP_SEARCH", default_value = "tantivy://data/search", global = true)]
+    #[arg(
+        long,
+        env = "SOONSHOP_SEARCH",
+        hide_env_values = true,
+        default_value = "tantivy://data/search",
+        global = true
+    )]
     pub search: String,
     /// The file with the master key, 32 bytes in base64 a line, the newest first
     #[arg(long, env = "SOONSHOP_MASTER_KEY_FILE", default_value = "data/master.key", global = true)]

@@ -232,7 +232,11 @@ fn access(shop: &Shop, options: &Options) -> anyhow::Result<Access> {
     let there = options.role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
     let operator = there.then(|| shop.operator_token()).transpose()?;
     let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
-    let alone = listening::is_of_this_machine(options.listen) && shop.door.proxies.is_empty();
+    // With a name of its own, or behind a proxy, the shop is there for others.
+    let door = &shop.door;
+    let alone = listening::is_of_this_machine(options.listen)
+        && door.proxies.is_empty()
+        && door.hosts == Hosts::default();
     Ok(if alone { access } else { access.reached_by_others() })
 }
 

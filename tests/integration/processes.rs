@@ -8,7 +8,7 @@ use serde_json::json;
 use soonshop::{Role, Shop, migrate, settle};
 use uuid::Uuid;
 
-use crate::support::{Client, Place, Process, Set, binary, eventually, free_port};
+use crate::support::{Client, Place, Process, Set, binary, built, eventually, free_port};
 
 async fn prepared(set: Set) -> (Place, Shop, String) {
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -181,7 +181,34 @@ async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_prox
     let post = guest.post(format!("{address}/products"));
     let answer = post.header("content-type", "application/json").body("{}").send().await.unwrap();
     assert_eq!(answer.status(), 403, "{}", answer.text().await.unwrap());
+    // Nor is a guest one who began something: another guest did, or nobody.
+    let made =
+        Client::new(&address, "").post("/users", &json!({"country": "Spain"})).await.expect(201).json();
+    let user = made["id"].as_str().unwrap();
+    for user in [user, "0199aabb-0000-7000-8000-000000000001"] {
+        let delete = guest.delete(format!("{address}/users/{user}")).header("if-match", "*");
+        let answer = delete.send().await.unwrap();
+        let status = answer.status();
+        let said = answer.text().await.unwrap();
+        assert!(status == 403 && said.contains("not-yours"), "{status} {said}");
+    }
     assert_eq!(serving.stop(), Some(0), "a stop was not graceful");
+}
+
+#[test]
+fn no_help_shows_the_password_of_an_address() {
+    for program in ["soonshop", "replay-tool"] {
+        let mut help = std::process::Command::new(built(program));
+        for name in ["STORE", "READ_MODELS", "KEYS", "ERASURES", "BUS", "CACHE", "SEARCH"] {
+            help.env(format!("SOONSHOP_{name}"), "postgres://shop:hush@db.example/shop");
+        }
+        let printed = help.args(["migrate", "--help"]).output().unwrap();
+        let other = help.args(["list", "--help"]).output().unwrap();
+        for output in [printed, other] {
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(!said.contains("hush"), "{program}: {said}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

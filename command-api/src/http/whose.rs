@@ -40,6 +40,11 @@ impl Call {
         if self.caller().role != Role::Guest {
             return Ok(());
         }
+        if self.caller().is_one_of_many() {
+            let detail =
+                "others reach this shop, and one guest is not told from another: send a key that may do this";
+            return Err(Problem::forbidden("not-yours", detail));
+        }
         let first =
             self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
         // The command itself refuses a thing that does not exist.

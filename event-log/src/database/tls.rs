@@ -7,6 +7,21 @@ use soonshop_certificates::{Invalid, ServerTls};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+/// The other parameters that sqlx knows.
+const PARAMETERS: [&str; 11] = [
+    "sslmode",
+    "ssl-mode",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 /// The files of an address, by the names that sqlx knows.
 pub(super) fn files(url: &str) -> Result<ServerTls, String> {
     let url = Url::parse(url).map_err(|error| error.to_string())?;
@@ -19,7 +34,9 @@ pub(super) fn files(url: &str) -> Result<ServerTls, String> {
             "ca" | "cert" | "key" => {
                 return Err("for PostgreSQL, ca, cert and key are sslrootcert, sslcert and sslkey".to_owned());
             }
-            _ => continue,
+            name if PARAMETERS.contains(&name) || name.starts_with("options[") => continue,
+            // sqlx would pass it over: a misspelt `sslmode` is no encryption.
+            name => return Err(format!("an address of PostgreSQL has no parameter {name}")),
         };
         *file = Some(PathBuf::from(value.into_owned()));
     }
@@ -75,6 +92,11 @@ mod tests {
         }
         assert!(read("?sslmode=require&sslcert=c.pem&sslkey=k.pem").unwrap().own().is_some());
         assert!(read("?sslmode=verify-full&ca=a.pem").unwrap_err().contains("sslrootcert"));
+        for bad in ["?ssl_mode=verify-full", "?sslmod=require", "?pass=hush"] {
+            let said = read(bad).unwrap_err();
+            assert!(said.contains("has no parameter") && !said.contains("hush"), "{said}");
+        }
+        assert!(read("?application_name=x&options[jit]=off&port=5432").is_ok());
         assert!(read("?sslmode=verify-full&sslcert=c.pem").unwrap_err().contains("given together"));
     }
 }

@@ -19,12 +19,12 @@ impl Fold<'_> {
     /// parked.
     pub(super) async fn retry(&mut self) -> Result<(), Stopped> {
         self.written().await?;
-        let at = &self.checkpoint.clone();
-        self.forget();
         let statement = self.db.statement("SELECT position FROM @retries LIMIT 1", []);
         if self.db.connection.query_one(statement).await?.is_none() {
             return Ok(());
         }
+        let at = &self.checkpoint.clone();
+        self.forget();
         let sql = "DELETE FROM @retries AS r WHERE NOT EXISTS (SELECT 1 FROM @parked p WHERE p.position = r.position)";
         if self.db.connection.execute(self.db.statement(sql, [])).await?.rows_affected() > 0 {
             tracing::info!(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, FORWARDED};
 use chrono::TimeDelta;
 use moka::future::Cache;
 use soonshop_domain::{Actor, ActorKind, clock, ids};
@@ -15,7 +15,7 @@ use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
 use super::role::{Permission, Role};
 use crate::problem::{Kind, Problem};
-use crate::rates::{Class, Who, count};
+use crate::rates::{Class, Who, X_FORWARDED_FOR, count};
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,12 @@ impl Caller {
 
     /// Guests trade on their own machine only, where nobody else can be one.
     fn is_kept_from(&self, permission: Permission) -> bool {
-        self.reached_by_others && self.role == Role::Guest && permission == Permission::Trade
+        self.is_one_of_many() && permission == Permission::Trade
+    }
+
+    /// A guest of a shop that others reach: nobody knows which of them sends a request.
+    pub fn is_one_of_many(&self) -> bool {
+        self.reached_by_others && self.role == Role::Guest
     }
 
     /// 403 for a role that the table does not list; `what` names the refused action.
@@ -165,7 +170,12 @@ impl Access {
             return Ok(Caller { role, ..Caller::guest() });
         }
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else { return Ok(self.guest()) };
+        let Some(value) = values.next() else {
+            // A proxy that is not named passes on the requests of others.
+            let passed_on = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+            let guest = self.guest();
+            return Ok(Caller { reached_by_others: guest.reached_by_others || passed_on, ..guest });
+        };
         let token = value
             .to_str()
             .ok()
@@ -380,6 +390,19 @@ mod tests {
         basic.insert(AUTHORIZATION, HeaderValue::try_from(format!("Basic {}", good.text())).unwrap());
         assert_eq!(refused(&access, &basic).await, (401, "bad-token".to_owned()));
         assert!(access.caller(&bearer(&good.text())).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_guest_is_one_of_many_where_others_reach_the_shop_and_where_a_proxy_says_so() {
+        let (_, access) = access();
+        let passed_on = HeaderMap::from_iter([(X_FORWARDED_FOR, HeaderValue::from_static("198.51.100.9"))]);
+        let many = async |access: &Access, headers: &HeaderMap| {
+            access.caller(headers).await.unwrap().is_one_of_many()
+        };
+        assert!(!many(&access, &HeaderMap::new()).await);
+        assert!(many(&access, &passed_on).await);
+        assert!(!many(&access, &bearer("the-operator's-token")).await);
+        assert!(many(&access.clone().reached_by_others(), &HeaderMap::new()).await);
     }
 
     #[tokio::test]

@@ -25,11 +25,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use super::{Limits, may_speak_plainly};
 use crate::cors::Origins;
 use crate::extract::{BODY_LIMIT, Json};
 use crate::metrics::Http;
 use crate::problem::Problem;
+use crate::rates::Proxies;
 use crate::security_headers::came_over_tls;
 use crate::serve::{Door, Stopped, serve};
 
@@ -487,4 +488,19 @@ async fn tls_has_the_same_bounds_and_tells_browsers_to_stay_with_it() {
     let mut said = Vec::new();
     drop(plain.read_to_end(&mut said).await);
     assert!(!String::from_utf8_lossy(&said).contains("HTTP/1.1"));
+}
+
+#[test]
+fn without_tls_other_machines_are_served_only_if_they_are_named_proxies() {
+    let proxies = Proxies::from(vec!["10.0.0.0/8".parse().unwrap()]);
+    for (peer, served) in [
+        ("127.0.0.1:4711", true),
+        ("[::1]:4711", true),
+        ("10.3.3.3:4711", true),
+        ("[::ffff:10.3.3.3]:4711", true),
+        ("192.168.1.2:4711", false),
+        ("[2001:db8::17]:4711", false),
+    ] {
+        assert_eq!(may_speak_plainly(peer.parse().unwrap(), &proxies), served, "{peer}");
+    }
 }

@@ -131,7 +131,7 @@ impl Tls {
         let validity = self.0.now.load().pair.validity();
         let (begins, ends) = (date(validity.begins), date(validity.ends));
         let standing = match validity.at(now) {
-            Standing::Valid => None,
+            Standing::Valid => of_chain(&self.0.now.load().pair, now),
             Standing::NotYet => Some(format!("the certificate in use is valid from {begins} on")),
             Standing::EndsSoon => Some(format!("the certificate in use ends on {ends}, soon")),
             Standing::Ended => Some(format!("the certificate in use ended on {ends}")),
@@ -140,6 +140,18 @@ impl Tls {
         let refused = refused.map(|why| format!("the new one is not taken: {why}"));
         let all: Vec<String> = standing.into_iter().chain(refused).collect();
         (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+/// What is wrong with the certificates that lead to its issuer, while it is valid itself.
+fn of_chain(pair: &Pair, now: DateTime<Utc>) -> Option<String> {
+    let chain = pair.validity_of_chain();
+    let ends = date(chain.ends);
+    match chain.at(now) {
+        Standing::Valid => None,
+        Standing::NotYet => Some("a certificate that leads to its issuer is not valid yet".to_owned()),
+        Standing::EndsSoon => Some(format!("a certificate that leads to its issuer ends on {ends}, soon")),
+        Standing::Ended => Some(format!("a certificate that leads to its issuer ended on {ends}")),
     }
 }
 

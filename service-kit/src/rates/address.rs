@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderName};
 
 use crate::grammar;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The callers that a proxy passes on, the last one last.
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The most addresses of a header that are read: more proxies than anybody has in a row.
 pub(super) const MOST: usize = 32;
@@ -25,7 +26,9 @@ pub struct Proxy {
 
 /// Why a proxy is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a proxy is an address or a network, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8")]
+#[error(
+    "a proxy is an address or a network by its first address, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8, and not everybody"
+)]
 pub struct BadProxy;
 
 impl FromStr for Proxy {
@@ -39,7 +42,19 @@ impl FromStr for Proxy {
         let address: IpAddr = address.parse().map_err(|_| BadProxy)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(most);
-        if bits > most { Err(BadProxy) } else { Ok(Self { address, bits }) }
+        if !(1..=most).contains(&bits) {
+            return Err(BadProxy);
+        }
+        // Addresses of IPv4 are compared as such, however they come.
+        let (address, bits) = match address.to_canonical() {
+            IpAddr::V4(inner) if address.is_ipv6() => {
+                (IpAddr::V4(inner), bits.checked_sub(96).filter(|bits| *bits > 0).ok_or(BadProxy)?)
+            }
+            address => (address, bits),
+        };
+        let proxy = Self { address, bits };
+        // A network is named by its first address: 10.0.0.7/8 may be meant as 10.0.0.7.
+        if proxy.first() == address { Ok(proxy) } else { Err(BadProxy) }
     }
 }
 
@@ -50,6 +65,21 @@ impl fmt::Display for Proxy {
 }
 
 impl Proxy {
+    /// The first address of the network.
+    fn first(self) -> IpAddr {
+        let bits = u32::from(self.bits);
+        match self.address {
+            IpAddr::V4(own) => {
+                let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+                Ipv4Addr::from_bits(own.to_bits() & mask).into()
+            }
+            IpAddr::V6(own) => {
+                let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+                Ipv6Addr::from_bits(own.to_bits() & mask).into()
+            }
+        }
+    }
+
     fn has(self, other: IpAddr) -> bool {
         match (self.address, other) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -190,6 +220,25 @@ mod tests {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         Proxies::from(proxies.to_vec()).caller(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_network_is_named_by_its_first_address_and_is_not_everybody() {
+        let read = |text: &str| text.parse::<Proxy>().map(|proxy| proxy.to_string()).ok();
+        for (text, taken) in [
+            ("10.0.0.7", Some("10.0.0.7/32")),
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("fd00::/8", Some("fd00::/8")),
+            ("::ffff:10.0.0.7", Some("10.0.0.7/32")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("10.0.0.7/8", None),
+            ("fd00::1/8", None),
+            ("0.0.0.0/0", None),
+            ("::/0", None),
+            ("10.0.0.0/33", None),
+        ] {
+            assert_eq!(read(text).as_deref(), taken, "{text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use soonshop_certificates::ServerTls;
 use soonshop_domain::text::Sku;
 use soonshop_service_kit::headers::{CORRELATION_ID, EVENT_POSITION, IDEMPOTENCY_KEY, PREFER};
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 use uuid::Uuid;
 
 use super::natural::natural;
@@ -86,12 +86,30 @@ impl Answer {
     }
 }
 
+/// Whether the address is one of this machine.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
 impl Remote {
     pub(super) fn open(url: &Url, token: &str) -> anyhow::Result<Self> {
         let mut url = url.clone();
         let tls = ServerTls::take(&mut url)?;
         if !["http", "https"].contains(&url.scheme()) || url.query().is_some() || url.fragment().is_some() {
             bail!("--to is the address of a shop, such as http://127.0.0.1:8000");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            bail!("--to takes no name and no password: the operator's token says who is calling");
+        }
+        if url.scheme() == "http" && !is_here(&url) {
+            bail!(
+                "--to with http:// would send the operator's token over the network as it is: give https://"
+            );
         }
         if tls.own().is_some() || (tls.ca().is_some() && url.scheme() != "https") {
             bail!(
