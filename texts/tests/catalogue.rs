@@ -179,7 +179,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-found-by-", "number sku name position id hash key"),
     (
         "page-front-check-",
-        "event-store read-models keys schema workers parked bus cache rates search disk clock integrity",
+        "certificate event-store read-models keys schema workers parked bus cache rates search disk clock integrity",
     ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
