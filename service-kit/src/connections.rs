@@ -25,7 +25,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::listening::is_of_this_machine;
 use crate::metrics::Http;
 use crate::rates::Proxies;
 
@@ -34,6 +33,7 @@ pub use limits::Limits;
 use one::Shared;
 pub(crate) use reserve::only_health;
 pub(crate) use service::Held;
+pub use socket::is_of_this_machine;
 use table::Table;
 pub use tls::{InvalidTls, Tls};
 

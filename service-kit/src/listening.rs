@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+pub use crate::connections::is_of_this_machine;
 use crate::serve::Door;
 
 /// Why an address is refused.
@@ -21,11 +22,6 @@ pub enum Unprotected {
          (127.0.0.1 or [::1])"
     )]
     WithoutSignIn(SocketAddr),
-}
-
-/// Whether only this machine reaches the address.
-pub fn is_of_this_machine(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }
 
 /// Refuses an address that other machines can reach, unless the process speaks TLS itself or is behind a proxy.

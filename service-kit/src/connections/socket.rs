@@ -1,8 +1,15 @@
-//! The options of a socket.
+//! The options and the addresses of a socket.
+
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
 use super::limits::Limits;
+
+/// Whether only this machine reaches the address.
+pub fn is_of_this_machine(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
 
 /// Sends answers at once, and lets the system keep little of them. A client that reads slowly then makes room every few
 /// seconds; with the megabytes that the system keeps otherwise it would make none for minutes, and seem to be gone.
