@@ -33,7 +33,7 @@ async fn ran_with(mut command: Command) -> Ran {
 }
 
 /// Words that stay as they are in Chinese: verbs and flags that are typed, names of read models, aggregates, programs,
-/// channels, signals and permissions, values of flags, units, and names of this shop's goods and of a process manager.
+/// channels, signals and permissions, values of flags, units, and names of this shop's goods, of a process manager and of guests.
 const MAY_STAY: &[&str] = &[
     "rebuild",
     "verify",
@@ -96,6 +96,7 @@ const MAY_STAY: &[&str] = &[
     "POT",
     "TEA",
     "fulfilment",
+    "anonymous",
 ];
 
 /// The operating system's message, after a sentence of the tool.

@@ -286,8 +286,9 @@ async fn a_relay_that_lost_its_lease_moves_no_checkpoint(shop: Shop) {
         0 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
         _ => Answer::Confirmed,
     });
-    let old = relay(&shop, &slow, "old");
+    // All three are there before it reads: while it waits for a confirmation it reads no more.
     writer.all(receipts(3)).await;
+    let old = relay(&shop, &slow, "old");
     until("the old one has sent", async || slow.positions().len() == 2).await;
     shop.run("process", "UPDATE @leases SET expires_at = 0").await;
     let bus = Fickle::new(|_, _| Answer::Confirmed);
