@@ -6,3 +6,4 @@ event-__Name__Closed = __Name__ closed
     .sentence = A __name__ was closed: { $reason }
 aggregate-__name__ = __name__
 context-__name__ = __Name__
+field-label = label

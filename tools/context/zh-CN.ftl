@@ -6,3 +6,4 @@ event-__Name__Closed = __Name__ 已关闭
     .sentence = 已关闭一个 __name__：{ $reason }
 aggregate-__name__ = __name__ 对象
 context-__name__ = __Name__ 模块
+field-label = 标签
