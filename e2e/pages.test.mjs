@@ -72,7 +72,7 @@ const words = (page) => page.evaluate(() => {
 });
 
 // Names of products, codes and ids are shown unchanged in sentences.
-const AS_THEY_ARE = /[0-9a-f]{8}-[0-9a-f-]{27}|…[0-9a-f]{8}\b|“[^”]*”|\b[A-Z]+-[A-Z0-9]+\b|\b(?:API|GBP|UTC|JSON|CSV|NDJSON|SoonShop)\b|\b[a-z_]+:[0-9a-z-]+|\b[vVdD]\d+\b/g;
+const AS_THEY_ARE = /\bssk_[0-9a-f]+\b|[0-9a-f]{8}-[0-9a-f-]{27}|…[0-9a-f]{8}\b|“[^”]*”|\b[A-Z]+-[A-Z0-9]+\b|\b(?:API|GBP|UTC|JSON|CSV|NDJSON|SoonShop)\b|\b[a-z_]+:[0-9a-z-]+|\b[vVdD]\d+\b/g;
 
 function speaksChinese(said, name) {
   const english = said.replace(AS_THEY_ARE, ' ').match(/[A-Za-z][A-Za-z']+(?: [A-Za-z']+)*/g) ?? [];

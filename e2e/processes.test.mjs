@@ -46,7 +46,7 @@ each('a stuck order names its command and the reason, and a retry sends it', asy
   const saysWhy = async () => {
     const text = await main.innerText();
     assert.match(text, /This instance is stuck/);
-    assert.match(text, /stock\.reserve 1/);
+    assert.match(text, /stock\.reserve, line 1/);
     assert.match(text, /shelf/, 'why it waits');
     assert.match(text, /Order placed/);
   };
