@@ -29,7 +29,7 @@ use url::Url;
 use self::rights::{BACKEND, Refusals, Since};
 use crate::address::address;
 use crate::link::{Health, Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED};
-use crate::parameters::{must_know, take_parameter, take_tls};
+use crate::parameters::{must_know, take_parameter};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 /// The server's limit includes the headers: the id, its name, and the version line.
@@ -74,7 +74,8 @@ impl Nats {
             Some("required") => true,
             Some(_) => return Err(address(&url, "tls=required is the only value of tls")),
         };
-        let tls = take_tls(&mut url, true, "")?;
+        let tls = ServerTls::take_usable(&mut url, None);
+        let tls = tls.map_err(|reason| address(&url, &reason.to_string()))?;
         must_know(&url, &[])?;
         let login = match (url.username(), url.password()) {
             ("", None) => Login::None,

@@ -1,6 +1,5 @@
 //! The parameters of an address that are ours, and not for the broker's client.
 
-use soonshop_certificates::{Invalid, ServerTls};
 use url::Url;
 
 use crate::address::address;
@@ -14,19 +13,6 @@ pub(crate) fn take_parameter(url: &mut Url, name: &str) -> Option<String> {
         url.query_pairs_mut().extend_pairs(theirs);
     }
     ours.into_iter().next().map(|(_, value)| value)
-}
-
-/// Takes the files of TLS out of an address, and sees that they can be used. They are for a broker that is asked for
-/// TLS.
-pub(crate) fn take_tls(url: &mut Url, asks_for_tls: bool, instead: &'static str) -> Result<ServerTls, Error> {
-    let refused = |url: &Url, reason: Invalid| address(url, &reason.to_string());
-    let tls = ServerTls::take(url).map_err(|reason| refused(url, reason))?;
-    if tls.is_given() && !asks_for_tls {
-        let reason = Invalid::WithoutTls("ca, cert and key", instead);
-        return Err(refused(url, reason));
-    }
-    tls.check().map_err(|reason| refused(url, reason))?;
-    Ok(tls)
 }
 
 /// Refuses a parameter that nothing reads: a misspelt one would be taken for what was asked.

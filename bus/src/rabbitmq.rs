@@ -30,7 +30,7 @@ use url::{Host, Url};
 use self::session::{Line, Session};
 use crate::address::address;
 use crate::link::{Inlet, Link, LinkedPublisher, LinkedSubscription, Outlet, Pause, UNACKNOWLEDGED};
-use crate::parameters::{must_know, take_parameter, take_tls};
+use crate::parameters::{must_know, take_parameter};
 use crate::{Bus, Confirmation, Delivery, Error, Message, Publisher, Settings, Subscription, message};
 
 const BACKEND: &str = "rabbitmq";
@@ -67,8 +67,9 @@ impl RabbitMq {
         if exchange.is_empty() || exchange.len() > 50 || !exchange.bytes().all(plain) {
             return Err(address(&url, "an exchange's name is 1 to 50 letters, digits, dots, - and _"));
         }
-        let encrypted = url.scheme() == "amqps";
-        let tls = take_tls(&mut url, encrypted, "give amqps:// instead of amqp://")?;
+        let instead = (url.scheme() != "amqps").then_some("give amqps:// instead of amqp://");
+        let tls = ServerTls::take_usable(&mut url, instead);
+        let tls = tls.map_err(|reason| address(&url, &reason.to_string()))?;
         must_know(&url, &["channel_max", "connection_timeout", "frame_max", "heartbeat", "auth_mechanism"])?;
         let mut uri: AMQPUri = url.as_str().parse().map_err(|reason: String| address(&url, &reason))?;
         // The parser of these addresses knows no address of IPv6, and would take its own machine.

@@ -24,7 +24,7 @@ use ::redis::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use soonshop_certificates::{Invalid, ServerTls};
+use soonshop_certificates::ServerTls;
 use uuid::Uuid;
 
 use crate::port::{Cache, ENTRY_LIFE, Entry, Error, FLOOR_LIFE, refused};
@@ -137,23 +137,15 @@ fn new_epoch() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// Takes the files of TLS out of an address, and sees that they can be used.
-fn taken(url: &mut url::Url) -> Result<ServerTls, Invalid> {
-    let tls = ServerTls::take(url)?;
-    if tls.is_given() && url.scheme() != "rediss" {
-        return Err(Invalid::WithoutTls("ca, cert and key", "give rediss:// instead of redis://"));
-    }
-    tls.check()?;
-    Ok(tls)
-}
-
 impl Redis {
     pub(crate) fn new(url: &str) -> Result<Self, Error> {
         let mut parsed = url::Url::parse(url).map_err(|error| refused(url, error.to_string()))?;
         if !parsed.has_host() {
             return Err(refused(url, "it names no host".to_owned()));
         }
-        let tls = taken(&mut parsed).map_err(|reason| refused(url, reason.to_string()))?;
+        let instead = (parsed.scheme() != "rediss").then_some("give rediss:// instead of redis://");
+        let tls = ServerTls::take_usable(&mut parsed, instead);
+        let tls = tls.map_err(|reason| refused(url, reason.to_string()))?;
         let mut prefix = String::new();
         for (name, value) in parsed.query_pairs() {
             match &*name {

@@ -62,7 +62,7 @@ impl Invalid {
     }
 }
 
-/// As dates are written everywhere.
-pub(crate) fn date(at: DateTime<Utc>) -> String {
+/// As dates are written everywhere: RFC 3339, in whole seconds.
+pub fn date(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

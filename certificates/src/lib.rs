@@ -7,7 +7,7 @@ mod pair;
 mod server;
 mod validity;
 
-pub use invalid::Invalid;
+pub use invalid::{Invalid, date};
 pub use pair::Pair;
 pub use server::{Pem, ServerTls};
 pub use validity::{Standing, Validity};

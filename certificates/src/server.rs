@@ -46,6 +46,17 @@ impl ServerTls {
         Self::new(ca, own, ["cert", "key"])
     }
 
+    /// The same for an adapter: sees that the files can be used. With `instead`, the address asks for no TLS and may
+    /// name none: it says what to give instead.
+    pub fn take_usable(url: &mut Url, instead: Option<&'static str>) -> Result<Self, Invalid> {
+        let tls = Self::take(url)?;
+        if let (true, Some(instead)) = (tls.is_given(), instead) {
+            return Err(Invalid::WithoutTls("ca, cert and key", instead));
+        }
+        tls.check()?;
+        Ok(tls)
+    }
+
     /// These files; `names` are those of the parameters that give the client's.
     pub fn new(
         ca: Option<PathBuf>,

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use elasticsearch::http::Method;
 use serde_json::{Value, json};
-use soonshop_certificates::{Invalid, ServerTls};
+use soonshop_certificates::ServerTls;
 use url::Url;
 
 use self::bulk::Bulk;
@@ -36,11 +36,8 @@ const READ: Duration = Duration::from_secs(5);
 pub(crate) fn connect(text: &str) -> Result<Arc<dyn Search>, Error> {
     let refused = |reason: String| Error::Address { reason };
     let mut url = Url::parse(text).map_err(|error| refused(error.to_string()))?;
-    let tls = ServerTls::take(&mut url).map_err(|error| refused(error.to_string()))?;
-    if tls.is_given() && url.scheme() != "https" {
-        let reason = Invalid::WithoutTls("ca, cert and key", "give https:// instead of http://");
-        return Err(refused(reason.to_string()));
-    }
+    let instead = (url.scheme() != "https").then_some("give https:// instead of http://");
+    let tls = ServerTls::take_usable(&mut url, instead).map_err(|reason| refused(reason.to_string()))?;
     let mut prefix = String::new();
     for (name, value) in url.query_pairs() {
         if name != "prefix" {

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::sign::SingleCertAndKey;
-use soonshop_certificates::{Pair, Standing};
+use soonshop_certificates::{Pair, Standing, date};
 use soonshop_domain::clock;
 use tokio_rustls::TlsAcceptor;
 
@@ -153,10 +153,6 @@ fn of_chain(pair: &Pair, now: DateTime<Utc>) -> Option<String> {
         Standing::EndsSoon => Some(format!("a certificate that leads to its issuer ends on {ends}, soon")),
         Standing::Ended => Some(format!("a certificate that leads to its issuer ended on {ends}")),
     }
-}
-
-fn date(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 impl fmt::Debug for Tls {
