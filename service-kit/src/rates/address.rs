@@ -19,6 +19,7 @@ pub(super) const MOST: usize = 32;
 /// A proxy that is trusted, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proxy {
+    /// The first one.
     address: IpAddr,
     /// How many bits of the address count.
     bits: u8,
@@ -52,9 +53,8 @@ impl FromStr for Proxy {
             }
             address => (address, bits),
         };
-        let proxy = Self { address, bits };
         // A network is named by its first address: 10.0.0.7/8 may be meant as 10.0.0.7.
-        if proxy.first() == address { Ok(proxy) } else { Err(BadProxy) }
+        if first_of(address, bits) == address { Ok(Self { address, bits }) } else { Err(BadProxy) }
     }
 }
 
@@ -65,32 +65,23 @@ impl fmt::Display for Proxy {
 }
 
 impl Proxy {
-    /// The first address of the network.
-    fn first(self) -> IpAddr {
-        let bits = u32::from(self.bits);
-        match self.address {
-            IpAddr::V4(own) => {
-                let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-                Ipv4Addr::from_bits(own.to_bits() & mask).into()
-            }
-            IpAddr::V6(own) => {
-                let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-                Ipv6Addr::from_bits(own.to_bits() & mask).into()
-            }
-        }
-    }
-
     fn has(self, other: IpAddr) -> bool {
-        match (self.address, other) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let differs = own.to_bits() ^ other.to_bits();
-                differs.checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let differs = own.to_bits() ^ other.to_bits();
-                differs.checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
-            }
-            _ => false,
+        other.is_ipv4() == self.address.is_ipv4() && first_of(other, self.bits) == self.address
+    }
+}
+
+/// The first address of the network of that one: of its address no more than these bits, which are at least one, are
+/// kept.
+fn first_of(address: IpAddr, bits: u8) -> IpAddr {
+    let bits = u32::from(bits);
+    match address {
+        IpAddr::V4(own) => {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            Ipv4Addr::from_bits(own.to_bits() & mask).into()
+        }
+        IpAddr::V6(own) => {
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+            Ipv6Addr::from_bits(own.to_bits() & mask).into()
         }
     }
 }
