@@ -652,37 +652,43 @@ mod tests {
         bytes
     }
 
+    /// The manifest of a whole export.
+    fn held(bytes: &[u8]) -> Result<Manifest, InvalidExport> {
+        let mut reading = Reading::begin(bytes, &shape())?;
+        reading.skip_rows()?;
+        reading.finish()
+    }
+
+    /// Of each byte: another value, one more before it, and none.
+    fn assert_every_change_is_found(good: &[u8]) {
+        for place in 0..good.len() {
+            for other in [good[place] ^ 1, b' ', b'"', b'0', b'\n'] {
+                let mut bad = good.to_vec();
+                bad[place] = other;
+                if bad != good {
+                    let (found, text) = (held(&bad), String::from_utf8_lossy(&bad));
+                    assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?} {text}");
+                }
+            }
+            let mut longer = good.to_vec();
+            longer.insert(place, b' ');
+            let mut shorter = good.to_vec();
+            shorter.remove(place);
+            for bad in [longer, shorter] {
+                assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{place}");
+            }
+        }
+    }
+
     #[test]
     fn a_change_of_any_byte_of_a_signed_export_is_found() {
         let rows = [json!({ "name": "Mug" }), json!({ "name": "茶", "changes": { "a": 1 } })];
         let mut written = export_of(Format::Ndjson, &rows);
         written.sign(key().current()).unwrap();
         let good = read(written);
-        let held = |bytes: &[u8]| {
-            let mut reading = Reading::begin(bytes, &shape())?;
-            reading.skip_rows()?;
-            reading.finish()
-        };
         let manifest = held(&good).unwrap();
         assert_eq!(manifest.signed_by().unwrap().fingerprint, key().current().public().fingerprint());
-        for place in 0..good.len() {
-            for other in [good[place] ^ 1, b' ', b'"', b'0', b'\n'] {
-                let mut bad = good.clone();
-                bad[place] = other;
-                if bad != good {
-                    let found = held(&bad);
-                    let text = String::from_utf8_lossy(&bad);
-                    assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?} {text}");
-                }
-            }
-            let mut longer = good.clone();
-            longer.insert(place, b' ');
-            let mut shorter = good.clone();
-            shorter.remove(place);
-            for bad in [longer, shorter] {
-                assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{place}");
-            }
-        }
+        assert_every_change_is_found(&good);
         // With the signature and its fields removed, the file counts as unsigned.
         let text = String::from_utf8(good).unwrap();
         let from = text.find(",\"signed_by\"").unwrap();
@@ -727,29 +733,8 @@ mod tests {
             let mut written = export_of(Format::Csv, rows);
             written.sign(key().current()).unwrap();
             let good = read(written);
-            let held = |bytes: &[u8]| {
-                let mut reading = Reading::begin(bytes, &shape())?;
-                reading.skip_rows()?;
-                reading.finish()
-            };
             assert!(held(&good).unwrap().signed_by().is_some());
-            for place in 0..good.len() {
-                for other in [good[place] ^ 1, b' ', b'"', b'0', b'\n'] {
-                    let mut bad = good.clone();
-                    bad[place] = other;
-                    if bad != good {
-                        let (found, text) = (held(&bad), String::from_utf8_lossy(&bad));
-                        assert!(matches!(found, Err(InvalidExport::Differs(_))), "{place}: {found:?} {text}");
-                    }
-                }
-                let mut longer = good.clone();
-                longer.insert(place, b' ');
-                let mut shorter = good.clone();
-                shorter.remove(place);
-                for bad in [longer, shorter] {
-                    assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{place}");
-                }
-            }
+            assert_every_change_is_found(&good);
             for bad in [[&good[..], b" "].concat(), [&good[..], &good[..]].concat()] {
                 assert!(matches!(held(&bad), Err(InvalidExport::Differs(_))), "{}", bad.len());
             }
