@@ -85,7 +85,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Changed::is_left_out")]
     #[schema(value_type = Option<Vec<Change>>)]
     pub changes: Changed,
-    /// The names of what its fields and changes refer to by an id, by that id; left out if there are none.
+    /// Names by id: of each thing whose id is in its fields or changes; left out if there are none.
     #[serde(default, deserialize_with = "or_none", skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Name>,
 }

@@ -66,8 +66,7 @@ pub struct OperationEntry {
     /// `{"personal": "erased"}`; null where none was given.
     #[schema(value_type = Value)]
     pub reason: Option<Redacted>,
-    /// The names of who did it, of its object and of what its details refer to by an id, by that id; left out if there
-    /// are none.
+    /// Names by id: of the actor, of the object, and of each thing whose id is in the details; left out if there are none.
     #[serde(skip_serializing_if = "Names::is_empty")]
     pub names: Names,
 }

@@ -33,7 +33,7 @@ pub async fn find(reader: &Reader) -> Result<Vec<(String, Vec<Parked>)>, QueryEr
     Ok(causes)
 }
 
-/// The names of what these events are about, and of the rows that wait for them.
+/// Names by id: of the aggregates of these events, and of the rows that wait for them.
 pub async fn names(reader: &Reader, causes: &[(String, Vec<Parked>)]) -> Result<Names, QueryError> {
     let events = causes.iter().flat_map(|(_, events)| events);
     let texts = events.flat_map(|one| one.rows.iter().chain([&one.stream]));

@@ -43,7 +43,7 @@ pub struct InstanceDetail {
     pub names: Names,
 }
 
-/// The names of what instances are about, and of what their waiting commands are for.
+/// Names by id: of the aggregates of instances, and of the targets of their waiting commands.
 async fn named(reader: &Reader, instances: &[Instance]) -> Result<Names, QueryError> {
     let ids = instances.iter().flat_map(|one| {
         let stream = one.waits_with.as_ref().and_then(|unsent| unsent.stream);

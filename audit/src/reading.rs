@@ -262,7 +262,7 @@ pub fn verify_csv(
     manifest.fits(reading.count, reading.hash)
 }
 
-/// The last line of what is left, if there is one.
+/// The last unread line, if there is one.
 fn last_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut last = None;
     loop {

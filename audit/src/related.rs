@@ -63,7 +63,7 @@ impl Relations {
     }
 }
 
-/// What an aggregate has to do with. `referred` are the names of what it refers to by an id.
+/// The aggregates and process instances that belong to this one. `referred` are the names of those whose ids it holds.
 pub async fn of(
     reader: &Reader,
     (kind, id): (&str, &str),

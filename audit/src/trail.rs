@@ -181,7 +181,7 @@ pub struct Trail {
     pub stored: Option<Redacted>,
     /// The number of the seal that covers it; null while it is not sealed.
     pub seal: Option<i64>,
-    /// The names of what it refers to by an id, by that id; left out if there are none.
+    /// Names by id: of each thing whose id is in it; left out if there are none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Name>,
     /// What it has to do with: other aggregates, and process managers; left out where nothing was found.

@@ -20,13 +20,12 @@ use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use soonshop_service_kit::rates::Class;
 
-use crate::{fields, find, naming};
-
 use super::correlation::duration;
 use super::frame::{View, described, page, refusal, refused_with, see_other, shown, with};
 use super::parts::command;
 use super::reasons::{REVEAL, reason};
 use crate::state::{Action, Call, Endpoint, Shared, failed};
+use crate::{fields, find, naming};
 
 /// How long a check from this page may take; a longer one is done at the command line.
 const PATIENCE: Duration = Duration::from_secs(25);
