@@ -15,7 +15,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
-use soonshop_event_log::follow::{Next, Stored, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{Next, Source as _, Stored, Wait, Work, follow, no_report};
 use soonshop_event_log::{
     Checkpoint, Db, Error, EventLog, Fence, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
 };
@@ -161,12 +161,20 @@ impl Work for Publishing<'_> {
             let wait = Wait::doubling(LEAST, longest_pause(&self.relay.log));
             return Ok(Next::Wait(wait.or_news_of(self.read.position + 1)));
         }
-        // Wait for one confirmation if there is no room or nothing to send; take others that have arrived.
-        if (idle || self.is_full())
-            && let Some(done) = self.flight.next().await
-        {
-            self.confirm(done)?;
+        if self.is_full() {
+            if let Some(done) = self.flight.next().await {
+                self.confirm(done)?;
+            }
+        } else if idle {
+            // Events that come while confirmations are awaited are sent at once.
+            let news = self.source.news(self.read.position + 1);
+            tokio::select! {
+                Some(done) = self.flight.next() => self.confirm(done)?,
+                () = news => {}
+                () = tokio::time::sleep(longest_pause(&self.relay.log)) => {}
+            }
         }
+        // Others that have arrived.
         while let Some(Some(done)) = self.flight.next().now_or_never() {
             self.confirm(done)?;
         }

@@ -22,6 +22,7 @@ on_both!(
     a_message_the_bus_lost_refused_or_never_confirmed_is_published_again,
     an_unroutable_message_does_not_stop_the_relay,
     the_checkpoint_is_the_last_contiguous_confirmation,
+    events_are_sent_while_a_confirmation_is_awaited,
     a_relay_that_lost_its_lease_moves_no_checkpoint,
     a_too_large_message_is_published_without_data,
     a_payload_that_is_not_json_is_published_without_data,
@@ -269,12 +270,31 @@ async fn the_checkpoint_is_the_last_contiguous_confirmation(shop: Shop) {
     });
     let run = relay(&shop, &bus, "one");
     until("all but one are confirmed", async || bus.positions().len() == 9).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(at(&shop).await <= 4, "{} is ahead of what was confirmed", at(&shop).await);
-    // The confirmation never comes: what was confirmed before it is stored, and it is sent again.
+    // What was confirmed before it is stored while the relay waits, and nothing above it.
+    reach(&shop, 4).await;
+    assert_eq!(at(&shop).await, 4, "ahead of what was confirmed");
+    // The confirmation never comes: it is sent again.
     drop(tell);
     reach(&shop, last).await;
     assert!(bus.positions().contains(&5), "an event was never sent: {:?}", bus.positions());
+    run.stop().await;
+}
+
+async fn events_are_sent_while_a_confirmation_is_awaited(shop: Shop) {
+    let mut writer = Writer::new(&shop);
+    let (tell, confirmed) = oneshot::channel();
+    let confirmed = Mutex::new(Some(confirmed));
+    let bus = Fickle::new(move |n, _| match n {
+        0 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
+        _ => Answer::Confirmed,
+    });
+    let run = relay(&shop, &bus, "one");
+    writer.all(receipts(1)).await;
+    until("the first is sent", async || bus.sent.load(Ordering::SeqCst) == 1).await;
+    let last = writer.all(receipts(5)).await;
+    until("the others are sent", async || bus.positions().len() == 5).await;
+    tell.send(()).unwrap();
+    reach(&shop, last).await;
     run.stop().await;
 }
 
