@@ -68,16 +68,22 @@ struct Pace {
 }
 
 impl Pace {
+    /// With all commits in advance.
     fn new() -> Self {
-        Self { spent: Instant::now() }
+        let now = Instant::now();
+        Self { spent: Self::in_advance(now) }
+    }
+
+    /// What is spent at that moment where no commit in advance is.
+    fn in_advance(now: Instant) -> Instant {
+        now.checked_sub(EACH * AT_ONCE).unwrap_or(now)
     }
 
     /// Counts a commit.
     fn committed(&mut self) {
         let now = Instant::now();
-        let full = now.checked_sub(EACH * AT_ONCE).unwrap_or(now);
         // Large pages are committed without a pause, and are not paid for later.
-        self.spent = self.spent.clamp(full, now) + EACH;
+        self.spent = self.spent.clamp(Self::in_advance(now), now) + EACH;
     }
 
     /// How long to wait before the next commit.
@@ -200,13 +206,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_few_commits_follow_each_other_without_a_pause() {
         let mut pace = Pace::new();
-        tokio::time::advance(EACH * AT_ONCE).await;
-        for _ in 0..AT_ONCE {
-            assert_eq!(pace.pause(), Duration::ZERO);
+        // At the beginning, and after a time without commits.
+        for _ in 0..2 {
+            for _ in 0..AT_ONCE {
+                assert_eq!(pace.pause(), Duration::ZERO);
+                pace.committed();
+            }
             pace.committed();
+            assert_eq!(pace.pause(), EACH);
+            tokio::time::advance(EACH * (AT_ONCE + 1)).await;
         }
-        pace.committed();
-        assert_eq!(pace.pause(), EACH);
     }
 
     #[tokio::test(start_paused = true)]
