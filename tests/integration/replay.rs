@@ -244,7 +244,7 @@ async fn beside_traffic(set: Set) {
     let rejected = tool.known("orders", Some(2)).await.unwrap();
     assert_eq!(rejected.state.as_ref(), "rejected");
     // Every step was recorded, without gaps.
-    let record = operations::last(tool.registry.operations(), 100).await.unwrap();
+    let record = operations::last_of(tool.registry.operations(), None, 100).await.unwrap();
     let positions: Vec<i64> = record.iter().rev().map(|line| line.position).collect();
     assert_eq!(positions, (1..=i64::try_from(record.len()).unwrap()).collect::<Vec<_>>());
     let swaps = record.iter().filter(|line| line.action == "swap").count();
@@ -301,7 +301,7 @@ async fn a_bug(set: Set) {
     assert_eq!(listed(&shop).await, 60);
     let shown = shop.client.get(&format!("/orders/{key}")).await.expect(200).json();
     assert_eq!(shown["total"]["amount"].as_i64(), first["fields"][0]["left"].as_i64());
-    let note = operations::last(buggy.registry.operations(), 10).await.unwrap();
+    let note = operations::last_of(buggy.registry.operations(), None, 10).await.unwrap();
     let note = note.iter().find(|line| line.action == "swap").and_then(|line| line.note.clone()).unwrap();
     assert!(!note.contains("ticket"), "a reason is sealed");
     let again =
@@ -472,7 +472,7 @@ async fn poison(set: Set) {
     .await;
     let verified = verify::verify(&tool, &verify::Options::new("orders")).await.unwrap();
     assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
-    let actions: Vec<String> = operations::last(tool.registry.operations(), 20)
+    let actions: Vec<String> = operations::last_of(tool.registry.operations(), None, 20)
         .await
         .unwrap()
         .into_iter()
