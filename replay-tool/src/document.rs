@@ -12,9 +12,7 @@ use crate::{ACTOR, Ended, Failure, Outcome, Sentence, Tool, naming};
 /// How `show` prints an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ShowFormat {
-    /// The state, and the event that made it
     Text,
-    /// The whole answer of `/api/audit/a/{type}/{id}`: state, changes, events, notes and seal
     Json,
 }
 

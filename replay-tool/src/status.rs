@@ -46,7 +46,7 @@ fn row(status: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
     lines
 }
 
-/// What is wrong, in a sentence.
+/// A trouble, in a sentence.
 pub(crate) fn what_is_wrong(trouble: &Trouble) -> Sentence {
     match trouble {
         Trouble::Stopped { sink, reason } => {
@@ -60,7 +60,7 @@ pub(crate) fn what_is_wrong(trouble: &Trouble) -> Sentence {
     }
 }
 
-/// What is wrong, since when, and what to do.
+/// A trouble, since when, and the remedy.
 fn told(trouble: &Trouble, since: Option<DateTime<Utc>>, remedy: Option<&'static str>) -> Vec<Sentence> {
     let mut lines = vec![complaint(what_is_wrong(trouble))];
     lines.extend(

@@ -36,21 +36,15 @@ use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 /// How thoroughly to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Every row, by a digest that the database computes; only rows that differ are read. (SQLite computes none, so all
-    /// rows are read.)
     Digest,
-    /// Every row, read on both sides
     Full,
-    /// Some rows, chosen by the seed
     Sample,
 }
 
 /// The other side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Against {
-    /// The generation in use
     Active,
-    /// A generation that is folded from the log only for this comparison, and then dropped
     Fold,
 }
 
