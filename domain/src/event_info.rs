@@ -1,4 +1,4 @@
-//! What every event says of itself, beside its definition, so that no other code keeps a list of events: the audit
+//! The facts that every event states about itself, beside its definition, so that no other code lists events: the audit
 //! trail, the search and the pages read it through the [catalog](crate::catalog).
 
 use strum::{IntoDiscriminant, VariantArray, VariantNames};

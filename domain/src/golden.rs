@@ -1,7 +1,7 @@
 //! Stored shapes never change. `tests/golden/events/` holds every event as the log stores it, `tests/golden/states/`
 //! the states that `apply` makes of them. `UPDATE_GOLDEN=1` writes missing files; it never overwrites one.
 //!
-//! The tests go over the catalog; the samples stand beside their events, in the tests of each context.
+//! The tests go over the catalog; the samples are beside their events, in the tests of each context.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -129,7 +129,7 @@ impl KeyStore {
     }
 
     /// Drops this key from the cache of this process.
-    pub fn forget(&self, kid: &str) {
+    pub fn evict(&self, kid: &str) {
         self.cache.invalidate(kid);
     }
 

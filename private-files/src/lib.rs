@@ -1,7 +1,7 @@
 //! Files and folders that only their owner may read: they hold personal values, keys and tokens. Every crate that
 //! writes files uses this one.
 //!
-//! What is made here is made with its mode. What is there already with a wider mode is narrowed, and a line says so. A
+//! New files and folders are made with their mode. A wider mode of one that is there is narrowed, and a line says so. A
 //! mode that cannot be changed (another owner, a file system without modes) is reported and left: the shop goes on.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 const FOLDER: u32 = 0o700;
 /// The mode of a new file.
 const FILE: u32 = 0o600;
-/// What anybody but the owner may do.
+/// The rights of everybody but the owner.
 const OTHERS: u32 = 0o077;
 /// Set on a folder for everybody, such as `/tmp`.
 const STICKY: u32 = 0o1000;
-/// What SQLite makes beside a file, with the mode of that file.
+/// The files that SQLite makes beside a file, with the mode of that file.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Makes the folder, and those above it that are missing. A folder that is there keeps its mode: it may be anybody's.
@@ -49,10 +49,10 @@ pub fn narrow_database(file: &Path) {
     narrow_together(file, database_files(file));
 }
 
-/// Like [`narrow_database`], for files that SQLite made just now: there is nothing to say about them.
+/// Like [`narrow_database`], for files that SQLite made just now, without a line about them.
 pub fn close_new_database(file: &Path) {
     for path in database_files(file) {
-        // What cannot be changed was reported when the database was opened.
+        // A mode that cannot be changed was reported when the database was opened.
         drop(take_away(&path));
     }
 }

@@ -255,7 +255,7 @@ sentences! {
     EventsParked { count: i64 } => "tool-events-parked";
     NoWorker => "tool-no-worker";
     Late { seconds: Rounded } => "tool-late";
-    Standing { position: i64 } => "tool-standing";
+    Stalled { position: i64 } => "tool-stalled";
     OtherComplaint { detail: String } => "tool-other-complaint";
     UnhealthySince { at: String } => "tool-unhealthy-since";
     WhatToDo { remedy: Remedy } => "tool-what-to-do";
@@ -478,10 +478,15 @@ mod tests {
 
     #[test]
     fn every_state_has_a_name() {
-        use generation::State as Stands;
+        use generation::State as GenerationState;
         use runs::State;
-        let generations =
-            [Stands::Building, Stands::Ready, Stands::Rejected, Stands::Retired, Stands::Scratch];
+        let generations = [
+            GenerationState::Building,
+            GenerationState::Ready,
+            GenerationState::Rejected,
+            GenerationState::Retired,
+            GenerationState::Scratch,
+        ];
         let runs = [
             State::Running,
             State::Paused,

@@ -19,13 +19,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::replay::{
-    Twisted, code, command, command_on, lines, number, ran, renewed, sell, signal, slow, sold, tool,
+    MutatedProjector, code, command, command_on, lines, number, ran, renewed, sell, signal, slow, sold, tool,
 };
 use crate::support::{Set, TestShop, built, eventually, server};
 
 /// Orders whose totals are a penny short, every one: their rows show which generation they are from.
 fn pennies() -> Arc<dyn Projector> {
-    Arc::new(Twisted(Box::new(|event, unit| {
+    Arc::new(MutatedProjector(Box::new(|event, unit| {
         let id = event.stream.to_string();
         match &event.event {
             Event::Order(order::Event::OrderPlaced { .. }) => {

@@ -160,7 +160,7 @@ const VERBS: &[&[&str]] = &[
     &["man"],
 ];
 
-/// A line of help without what is typed as it stands: placeholders, values, defaults and variables of the environment.
+/// A line of help without the parts that are typed: placeholders, values, defaults and variables of the environment.
 fn without_placeholders(line: &str) -> String {
     let mut text = line.trim_start().to_owned();
     if let Some((value, rest)) = text.strip_prefix("- ").and_then(|row| row.split_once('：'))

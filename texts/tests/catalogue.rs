@@ -192,7 +192,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
         "event-store read-models keys schema workers parked bus cache rates search disk clock integrity broker-full \
          broker-rights cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
          index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
-         held late standing stopped client-certificate own-certificate server-files server-issuer",
+         held late stalled stopped client-certificate own-certificate server-files server-issuer",
     ),
     ("page-range-", "proved broken other-key after-broken-seal acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),

@@ -80,7 +80,7 @@ fn expired_server(greeting: &'static str) -> u16 {
     port
 }
 
-/// What a NATS server with TLS says to everybody who connects.
+/// The first line of a NATS server with TLS.
 const NATS: &str = "INFO {\"server_id\":\"T\",\"server_name\":\"T\",\"version\":\"2.10.0\",\"go\":\"go1\",\"host\":\"127.0.0.1\",\
                     \"port\":4222,\"headers\":true,\"max_payload\":1048576,\"proto\":1,\"tls_required\":true}\r\n";
 
@@ -137,7 +137,7 @@ async fn a_wrong_authority_and_a_missing_certificate_are_named_with_what_to_do()
         for check in ["bus", "cache", "rates", "search"] {
             names(&shop, check, "server-files", "own.pem: No such file").await;
         }
-        // What was mended is taken up without a restart.
+        // A mended file is taken up without a restart.
         files.put("client.pem", "own.pem");
         let checks = soonshop::checks::of(&shop, Role::All, None, None).unwrap();
         eventually("every server is reached", Duration::from_mins(1), async || {
