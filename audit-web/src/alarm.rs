@@ -1,4 +1,4 @@
-//! The alarm that stands on every page while tampering was found that is neither proved again nor acknowledged.
+//! The alarm that is shown on every page while tampering was found that is neither proved again nor acknowledged.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -5,7 +5,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse as _;
 use serde::Serialize;
 use soonshop_audit::correlation::Tree;
-use soonshop_audit::integrity::Known;
+use soonshop_audit::integrity::SealedLogs;
 use soonshop_audit::look_up::LookUpResult;
 use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
@@ -19,7 +19,7 @@ use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 use utoipa::ToSchema;
 
-use crate::find::{self, Standing};
+use crate::find::{self, ShopHealth};
 use crate::state::{Action, Call, Endpoint};
 use crate::{exports, fields, operations, tail};
 
@@ -37,7 +37,7 @@ fn table() -> Vec<Endpoint> {
     let row = Endpoint::new;
     vec![
         row("/health/audit", "audit.health", Health, "What works in the shop, and the health of all that follows the log",
-            Action::new(Vec::new(), Described::one::<Standing>().also_unavailable(), health).costs(|_| Price::Low)),
+            Action::new(Vec::new(), Described::one::<ShopHealth>().also_unavailable(), health).costs(|_| Price::Low)),
         row("/api/audit/timeline", "audit.timeline", Searches, "The timeline of events",
             Action::new(fields::zoned(fields::timeline()), Described::one::<Page>().with_pages(), timeline).needs(Audit)),
         row("/api/audit/a/{type}/{id}", "audit.trail", Reads, "The state and the history of one aggregate",
@@ -60,9 +60,9 @@ fn table() -> Vec<Endpoint> {
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
             Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
         row("/api/audit/integrity", "audit.integrity", Reads, "What the checks of the seals found, by ranges of positions",
-            Action::new(Vec::new(), Described::one::<Known>(), integrity).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<SealedLogs>(), integrity).needs(Audit)),
         row("/api/audit/integrity/acknowledgements", "audit.acknowledge", Writes, "Acknowledge what a check of the seals found; it is recorded",
-            Action::new(Vec::new(), Described::one::<Known>(), acknowledge).takes(Of::TheShop, fields::acknowledgement())
+            Action::new(Vec::new(), Described::one::<SealedLogs>(), acknowledge).takes(Of::TheShop, fields::acknowledgement())
                 .needs(Acknowledge).refuses([Conflict])),
         row("/api/audit/views", "audit.views", Reads, "Saved views of the timeline",
             Action::new(Vec::new(), Described::one::<Views>(), views).needs(Audit)),
@@ -105,7 +105,7 @@ async fn delete_view(call: Call) -> Answer {
 }
 
 async fn health(call: Call) -> Answer {
-    let (_, health) = find::standing(&call).await?;
+    let (_, health) = find::shop_health(&call).await?;
     let status = if health.followers.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, [(CACHE_CONTROL, "no-store")], axum::Json(health)).into_response())
 }

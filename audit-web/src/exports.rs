@@ -27,7 +27,7 @@ use crate::state::{Action, Call};
 /// The manifest's header, for programs that do not read the whole file.
 const MANIFEST: HeaderName = HeaderName::from_static("export-manifest");
 
-/// The parameter for what stands between the cells of CSV.
+/// The parameter for the separator of the cells of CSV.
 pub(crate) fn separator() -> Param {
     Param::new(
         SEPARATOR,

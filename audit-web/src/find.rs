@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use soonshop_audit::aggregate::{self, Choice};
 use soonshop_audit::correlation::{self, Tree};
-use soonshop_audit::integrity::{self, Known};
+use soonshop_audit::integrity::{self, SealedLogs};
 use soonshop_audit::look_up::{self, LookUpResult};
 use soonshop_audit::notes::{self, AddedNote};
 use soonshop_audit::parked::{self, Selection};
 use soonshop_audit::processes::{self, Retry};
-use soonshop_audit::redactor::Sight;
+use soonshop_audit::redactor::Visibility;
 use soonshop_audit::search::Search;
 use soonshop_audit::status::{self, Health};
 use soonshop_audit::timeline::{self, Page};
@@ -52,7 +52,7 @@ pub(crate) async fn trail(call: &Call) -> Result<(i64, Trail), QueryError> {
 /// The same at another version.
 pub(crate) async fn trail_at(call: &Call, choice: &Choice) -> Result<(i64, Trail), QueryError> {
     let named = state::aggregate(call);
-    aggregate::find(&call.shared.reader, named, choice, &call.caller().actor, Sight::Masked).await
+    aggregate::find(&call.shared.reader, named, choice, &call.caller().actor, Visibility::Masked).await
 }
 
 /// The trail with personal values; the access has been recorded before this is called.
@@ -112,26 +112,25 @@ pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
     look_up::find(&call.shared.reader, &call.caller().actor, value).await
 }
 
-/// When to ask again how the shop stands.
+/// When to ask for the health of the shop again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How the whole shop stands: what the checks of this process find, and all that follows the log.
+/// The health of the whole shop: the checks of this process, and everything that follows the log.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ShopHealth)]
-pub(crate) struct Standing {
-    /// What was asked of the shop, and what is wrong with what did not work.
+pub(crate) struct ShopHealth {
+    /// The checks of this process, with the fault of each that failed.
     pub(crate) checks: Vec<Outcome>,
     #[serde(flatten)]
     pub(crate) followers: Health,
 }
 
-/// How the shop stands, and the head of the log. Where the followers cannot be looked up, the problem has the checks.
-pub(crate) async fn standing(call: &Call) -> Result<(i64, Standing), Problem> {
+/// The health of the shop, and the head of the log. Where the followers cannot be looked up, the problem has the checks.
+pub(crate) async fn shop_health(call: &Call) -> Result<(i64, ShopHealth), Problem> {
     let (checks, found) = tokio::join!(call.shared.health.examine(), health(call));
     match found {
         Ok((head, mut followers)) => {
             followers.healthy &= checks.iter().all(|one| one.ok);
-            Ok((head, Standing { checks, followers }))
+            Ok((head, ShopHealth { checks, followers }))
         }
         Err(error) => {
             let checks = serde_json::to_value(&checks).map_err(Problem::internal)?;
@@ -139,7 +138,7 @@ pub(crate) async fn standing(call: &Call) -> Result<(i64, Standing), Problem> {
             if problem.status() != StatusCode::SERVICE_UNAVAILABLE {
                 // Also where tables are damaged or missing: a monitor has one status to look for.
                 let detail =
-                    "how the shop stands could not be looked up: see `checks`, and `soonshop doctor`";
+                    "the health of the shop could not be looked up: see `checks`, and `soonshop doctor`";
                 problem = Problem::unavailable("database-unavailable", detail, AGAIN);
             }
             Err(problem.with("healthy", false).with("checks", checks))
@@ -161,13 +160,13 @@ pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
     Ok(found)
 }
 
-/// What is known of both sealed logs.
-pub(crate) async fn integrity(call: &Call) -> Result<Known, QueryError> {
+/// The findings in both sealed logs.
+pub(crate) async fn integrity(call: &Call) -> Result<SealedLogs, QueryError> {
     integrity::find(&call.shared.reader).await
 }
 
 /// Acknowledges what the form names.
-pub(crate) async fn acknowledge(call: &Call) -> Result<Known, QueryError> {
+pub(crate) async fn acknowledge(call: &Call) -> Result<SealedLogs, QueryError> {
     let form = &call.form;
     let from = form.number("from").unwrap_or(1);
     let range = (from, form.number("upto").unwrap_or(from));

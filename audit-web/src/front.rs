@@ -158,7 +158,7 @@ fn body(view: &View<'_>, front: &Front, health: &Readiness) -> Markup {
                 h2 { (view.word("front-health")) }
                 p { a href="/health/ready" { (view.word("front-ready")) } }
                 p { a href="/health/live" { (view.word("front-live")) } }
-                @if front.trail { p { a href="/health/audit" { (view.word("front-standing")) } } }
+                @if front.trail { p { a href="/health/audit" { (view.word("front-health")) } } }
                 p { a href="/metrics" { (view.word("front-metrics")) } }
             }
         }

@@ -17,7 +17,7 @@ const MOST_SHARED: u64 = 64;
 
 /// The new events after a position.
 pub(crate) struct Batch {
-    /// What a message has of them; none where no event matched.
+    /// The part of a message about them; none where no event matched.
     pub(crate) rows: Option<Rows>,
     /// Every matching event up to this position is included.
     pub(crate) last: i64,

@@ -1,4 +1,4 @@
-//! The kinds of entries in the record of operations, and how each is said.
+//! The kinds of entries in the record of operations, and the sentence of each.
 
 /// Every action that the record holds, and the key of its sentence. A new kind of entry is a row here, with its sentence
 /// (`record-…`) and its title (`page-did-…`) in both languages.

@@ -53,7 +53,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("state-more", &["count"]),
     ("step-missing", &["event", "elapsed", "expected", "limit"]),
     ("tail", &["count"]),
-    ("is-standing", &["position"]),
+    ("is-stalled", &["position"]),
     ("title-about", &["page", "what"]),
     ("title-version", &["thing", "version"]),
 ];

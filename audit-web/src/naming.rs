@@ -16,7 +16,7 @@ pub(crate) fn called(name: Option<&str>, id: &str) -> String {
     name.map_or_else(|| short(id), |name| visible(name).into_owned())
 }
 
-/// What an id of these names is called.
+/// The name of an id of these names.
 pub(crate) fn called_in(names: &Names, id: &str) -> String {
     called(names.get(id).map(|one| one.name.as_str()), id)
 }
@@ -54,7 +54,7 @@ pub(crate) fn link(view: &View<'_>, kind: &str, name: Option<&str>, id: &str) ->
     }
 }
 
-/// Who did something: the kind of actor, and what the key is for, or its id.
+/// An actor in words: the kind, and the name of the key or its id.
 pub(crate) fn actor(view: &View<'_>, kind: Option<&str>, id: Option<&str>, name: Option<&str>) -> Markup {
     html! {
         @match (kind, id) {
@@ -85,7 +85,7 @@ pub(crate) fn path(view: &View<'_>, path: &str, names: &Names) -> String {
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// What a part of a path stands for, where it is a line, an id, or an id and the number of a line.
+/// The name of a part of a path, where it is a line, an id, or an id and the number of a line.
 pub(crate) fn part(view: &View<'_>, raw: &str, names: &Names) -> Option<String> {
     if let Some(line) = raw.strip_prefix("number=")
         && !line.is_empty()

@@ -76,9 +76,9 @@ struct Reader {
     /// Equal for followers that get the same messages.
     alike: String,
     last: i64,
-    /// The position up to which the follower was told: its next message says that it begins there.
-    told: i64,
-    /// The head when it was connected, until it is told that it has caught up.
+    /// The position up to which messages were sent: the next one says that it begins there.
+    sent_to: i64,
+    /// The head when it was connected, until a message says that it has caught up.
     behind: Option<i64>,
     /// The position up to which it skipped, while it was not sent.
     passed: Option<i64>,
@@ -116,7 +116,7 @@ async fn follow(call: Call) -> Result<Response, Problem> {
         search,
         alike,
         last: from,
-        told: from,
+        sent_to: from,
         behind,
         passed,
         head,
@@ -233,7 +233,7 @@ impl Reader {
     async fn read(&mut self) -> Result<Option<Event>, Problem> {
         if let Some(from) = self.passed.take() {
             let data = json!({ "from": from, "to": self.last });
-            self.told = self.last;
+            self.sent_to = self.last;
             return Ok(Some(self.message("passed", data.to_string())));
         }
         if let Some(event) = self.caught_up() {
@@ -245,9 +245,9 @@ impl Reader {
         self.last = batch.last;
         let Some(rows) = &batch.rows else { return Ok(self.caught_up()) };
         let (items, html) = (&*rows.items, rows.html.as_deref());
-        let message = Message { after: self.told, position: self.last, items, html };
+        let message = Message { after: self.sent_to, position: self.last, items, html };
         let data = serde_json::to_string(&message).map_err(Problem::internal)?;
-        self.told = self.last;
+        self.sent_to = self.last;
         let event = self.message("events", data);
         let head = *self.head.borrow();
         if batch.full && head - self.last > TOO_FAR {

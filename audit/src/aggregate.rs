@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use soonshop_domain::{Actor, QueryError};
-use soonshop_event_log::history::{self, Opened};
+use soonshop_event_log::history::{self, DecryptedValues};
 use soonshop_event_log::seal::Seals;
 use soonshop_projections::source::LONGEST_QUERY;
 use soonshop_projections::wait::{self, AtLeast};
@@ -16,7 +16,7 @@ use crate::events::KEPT_BYTES;
 use crate::name::ids_in;
 use crate::reader::Reader;
 use crate::record::write_down;
-use crate::redactor::{Redactor, Sight};
+use crate::redactor::{Redactor, Visibility};
 use crate::trail::{Stream, TOO_LONG, Trail, too_long};
 use crate::{names, notes, reasons, related};
 
@@ -45,7 +45,7 @@ pub async fn find(
     (kind, name): (&str, &str),
     choice: &Choice,
     actor: &Actor,
-    sight: Sight,
+    visibility: Visibility,
 ) -> Result<(i64, Trail), QueryError> {
     let nothing = || QueryError::not_found("not-found", "there is nothing of this name");
     let malformed = || QueryError::malformed("invalid-id", "the id in the path is not a UUID");
@@ -59,12 +59,12 @@ pub async fn find(
     let stream = reading.map_err(|_| too_long(TOO_LONG))??.ok_or_else(nothing)?;
     let chosen = choice.clone();
     // It computes for as long as the history is: beside, so that no other request waits for it.
-    let (position, mut trail) = beside(move || fold(&stream, &chosen, sight)).await?;
+    let (position, mut trail) = beside(move || fold(&stream, &chosen, visibility)).await?;
     let mut noted = notes::on(reader, actor, &trail.kind, &trail.id).await?;
     for step in &mut trail.events {
         step.notes = noted.remove(&step.id).unwrap_or_default();
     }
-    reasons::read(log, &mut trail.events, actor, sight).await?;
+    reasons::read(log, &mut trail.events, actor, visibility).await?;
     add_names(reader, &mut trail).await?;
     trail.related = related::of(reader, (&trail.kind, &trail.id), &trail.names).await?;
     if let Some(position) = position {
@@ -72,8 +72,8 @@ pub async fn find(
         let payload = row.filter(|row| row.position == position).map(|row| row.payload);
         let payload: Option<Value> =
             payload.map(|text| serde_json::from_str(&text)).transpose().map_err(QueryError::internal)?;
-        trail.stored =
-            payload.map(|payload| Redactor::new(Sight::Masked, &Opened::default()).redact(payload));
+        trail.stored = payload
+            .map(|payload| Redactor::new(Visibility::Masked, &DecryptedValues::default()).redact(payload));
         let seals = Seals::new(log.db().beside("seals")?);
         trail.seal = seals.over(position).await?;
     }
@@ -100,7 +100,11 @@ async fn add_names(reader: &Reader, trail: &mut Trail) -> Result<(), QueryError>
 }
 
 /// The trail at the requested version, and the position of the event that made it.
-fn fold(stream: &Stream, choice: &Choice, sight: Sight) -> Result<(Option<i64>, Trail), QueryError> {
+fn fold(
+    stream: &Stream,
+    choice: &Choice,
+    visibility: Visibility,
+) -> Result<(Option<i64>, Trail), QueryError> {
     let last = stream.last();
     let version = chosen(choice, stream)?;
     let other = choice.compared.unwrap_or(version - 1);
@@ -112,7 +116,7 @@ fn fold(stream: &Stream, choice: &Choice, sight: Sight) -> Result<(Option<i64>, 
         }
     }
     let parts_after = Some(choice.parts_after.as_deref().unwrap_or_default());
-    let trail = stream.seen(sight, version, other, choice.before, parts_after)?;
+    let trail = stream.seen(visibility, version, other, choice.before, parts_after)?;
     Ok((stream.position_of(version), trail))
 }
 
@@ -154,7 +158,7 @@ pub async fn reveal(
     reason: &str,
 ) -> Result<(i64, Trail), QueryError> {
     let reason = reasons::given(reason)?;
-    let (head, trail) = find(reader, (kind, id), choice, actor, Sight::Revealed).await?;
+    let (head, trail) = find(reader, (kind, id), choice, actor, Visibility::Revealed).await?;
     let subject = format!("{}/{}", trail.kind, trail.id);
     // Both versions of the comparison are revealed.
     let detail = json!({ "version": trail.version, "compared": trail.diff.from });

@@ -1,5 +1,5 @@
-//! What each event of a list changed in the state of its aggregate, with the values before and after. It is folded from
-//! the log on request, by the code that decides commands, and shown through the redactor. It is never stored.
+//! The changes that each event of a list made to its aggregate, with the values before and after. They are folded from
+//! the log on request, by the code that decides commands, and shown through the redactor. They are never stored.
 //!
 //! A list covers many streams, and several versions of some. All missing events are read in a few queries; each stream
 //! is folded once, and only up to its last version in the list.
@@ -18,7 +18,7 @@ use soonshop_projections::source::{Source, query_failed};
 use crate::diff::{Change, between};
 use crate::entry::{Changed, Entry};
 use crate::reader::{ChangesFrom, Reader};
-use crate::redactor::{Redacted, Redactor, Sight};
+use crate::redactor::{Redacted, Redactor, Visibility};
 
 /// Events read per query.
 const AT_ONCE: i64 = 5_000;
@@ -103,7 +103,7 @@ impl Folded {
                 (before, self.history.encrypted()?, true)
             }
         };
-        let redactor = Redactor::new(Sight::Masked, self.history.opened());
+        let redactor = Redactor::new(Visibility::Masked, self.history.decrypted());
         let mut changes = between(&before, &after, &redactor);
         for change in &mut changes {
             change.before = change.before.take().map(Redacted::without_number);
@@ -258,7 +258,7 @@ impl Gatherer {
             let (first, last) = (wanted[0].0, wanted[wanted.len() - 1].0);
             // A first version has nothing before it, so its stream need not be read.
             let Some(begin) = history::of(&stream.0).filter(|_| last > 1) else { continue };
-            let kept = self.forget(&stream).filter(|kept| kept.version < first);
+            let kept = self.evict(&stream).filter(|kept| kept.version < first);
             let folded =
                 kept.unwrap_or_else(|| Folded { history: begin(), version: 0, state: None, used: 0 });
             let (kind, id) = stream;
@@ -267,7 +267,7 @@ impl Gatherer {
         readings
     }
 
-    fn forget(&mut self, stream: &(String, String)) -> Option<Folded> {
+    fn evict(&mut self, stream: &(String, String)) -> Option<Folded> {
         let folded = self.kept.remove(stream)?;
         self.weight -= folded.version + APIECE;
         Some(folded)

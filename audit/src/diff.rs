@@ -125,10 +125,10 @@ fn compare(before: &Value, after: &Value, path: &str, redactor: &Redactor, into:
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use soonshop_event_log::history::Opened;
+    use soonshop_event_log::history::DecryptedValues;
 
     use super::*;
-    use crate::redactor::Sight;
+    use crate::redactor::Visibility;
 
     #[test]
     fn list_items_are_named_by_their_business_key() {
@@ -156,7 +156,7 @@ mod tests {
             json!({ "attributes": { "personal": "Eve", "a/b": 1 }, "lines": [2], "status": {} }),
             json!({ "attributes": { "a/b": 2, "c~d": { "e": 1 } }, "lines": { "x": { "personal": "masked" } } }),
         ];
-        let redactor = Redactor::new(Sight::Masked, &Opened::default());
+        let redactor = Redactor::new(Visibility::Masked, &DecryptedValues::default());
         let mut found = 0;
         for before in &states {
             for after in &states {

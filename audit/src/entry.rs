@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::diff::Change;
 use crate::name::{Name, Names};
 
-/// What an event changed, where that is known.
+/// The changes of an event, where they are known.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Changed {
@@ -48,7 +48,7 @@ pub struct Entry {
     /// The stream, and its version after this event.
     pub aggregate_type: String,
     pub aggregate_id: String,
-    /// What people call the aggregate, such as an order's number; left out where it has no name.
+    /// The name of the aggregate, such as an order's number; left out where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "558638")]
     pub name: Option<String>,
@@ -63,7 +63,7 @@ pub struct Entry {
     /// Business time.
     pub occurred_at: DateTime<Utc>,
     pub actor: Option<Who>,
-    /// Who caused what a process did, as `kind:id`.
+    /// The actor who caused the work of a process, as `kind:id`.
     pub on_behalf_of: Option<String>,
     pub channel: Option<String>,
     pub command_id: Option<String>,
@@ -95,13 +95,13 @@ fn or_none<'de, D: Deserializer<'de>>(names: D) -> Result<Names, D::Error> {
     Ok(Option::deserialize(names)?.unwrap_or_default())
 }
 
-/// Who did it: the kind of actor, and its id.
+/// An actor: the kind, and the id.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Who {
     #[schema(example = "staff")]
     pub kind: String,
     pub id: Option<String>,
-    /// What the API key with this id is for; left out where there is no such key.
+    /// The name of the API key with this id; left out where there is no such key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "help desk")]
     pub name: Option<String>,

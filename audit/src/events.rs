@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 /// The bytes of the events that are kept in memory, as they are stored.
 pub const KEPT_BYTES: usize = 8 << 20;
 
-/// What is known of each event without reading it again.
+/// The version, position and time of an event, known without reading it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct EventPlace {
     pub(crate) version: i64,
     pub(crate) position: i64,
     /// In microseconds since 1970.
@@ -27,7 +27,7 @@ pub(crate) struct Events {
     log: EventLog,
     kind: String,
     id: String,
-    places: Vec<Place>,
+    places: Vec<EventPlace>,
     /// `None`: they are too long.
     kept: Option<Vec<Arc<RecordedEvent>>>,
 }
@@ -40,14 +40,14 @@ impl Events {
         id: String,
         most: usize,
     ) -> Result<Self, QueryError> {
-        let (mut places, mut kept, mut bytes) = (Vec::<Place>::new(), Some(Vec::new()), 0_usize);
+        let (mut places, mut kept, mut bytes) = (Vec::<EventPlace>::new(), Some(Vec::new()), 0_usize);
         let mut size = PageSize::default();
         loop {
             let version = places.last().map_or(0, |place| place.version);
             let rows = log.stream(kind, &id, version, size.events()).await?;
             let last = size.is_last(&rows);
             bytes = bytes.saturating_add(size.next(&rows));
-            places.extend(rows.iter().map(|row| Place {
+            places.extend(rows.iter().map(|row| EventPlace {
                 version: row.sequence,
                 position: row.position,
                 recorded_at: row.recorded_at.timestamp_micros(),
@@ -72,7 +72,7 @@ impl Events {
         &self.id
     }
 
-    pub(crate) fn places(&self) -> &[Place] {
+    pub(crate) fn places(&self) -> &[EventPlace] {
         &self.places
     }
 

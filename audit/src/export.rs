@@ -54,7 +54,7 @@ impl Format {
     }
 }
 
-/// What stands between the cells of CSV. A spreadsheet expects the one of its country: a semicolon where a comma is
+/// The separator of the cells of CSV. A spreadsheet expects the one of its country: a semicolon where a comma is
 /// the decimal sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Separator {
@@ -150,7 +150,7 @@ impl Manifest {
         record(cells.chain(iter::repeat_n(String::new(), columns.saturating_sub(2))), separator)
     }
 
-    /// Who signed it. When it was read back, the signature has been verified.
+    /// The key that signed it. When it was read back, the signature has been verified.
     pub fn signed_by(&self) -> Option<&Signer> {
         self.signed_by.as_ref()
     }
@@ -284,10 +284,10 @@ fn digits(bytes: &[u8]) -> String {
     halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
 }
 
-/// What a spreadsheet takes for the beginning of a formula. Some take the wide signs of Chinese and Japanese for one, too.
+/// Signs with which a formula of a spreadsheet begins. Some take the wide signs of Chinese and Japanese, too.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
 
-/// A text that no spreadsheet takes for a formula: an apostrophe stands before it, and before one that would read the
+/// A text that no spreadsheet takes for a formula: an apostrophe is put before it, and before one that would read the
 /// same.
 fn harmless(mut text: String) -> String {
     if text.trim_start_matches('\'').starts_with(FORMULA) {
@@ -451,7 +451,7 @@ pub struct Written {
     first: Cursor<Vec<u8>>,
     rows: SpooledTempFile,
     last: Cursor<Vec<u8>>,
-    /// How many columns CSV has, and what stands between its cells.
+    /// How many columns CSV has, and the separator of its cells.
     columns: usize,
     separator: Separator,
 }

@@ -1,5 +1,6 @@
-//! What a text names: an order by its number, a product by its name or a SKU, an event by its position, id or hash, a
-//! command, a request, an API key, a stock by its SKU and location. Every kind of name is tried, and everything that has the name is returned.
+//! Finds things by a name: an order by its number, a product by its name or a SKU, an event by its position, id or hash,
+//! a command, a request, an API key, a stock by its SKU and location. Every kind of name is tried, and everything that has
+//! the name is returned.
 //!
 //! No personal value is a name here: people are found by a [look-up](crate::look_up), which is recorded.
 
@@ -54,22 +55,22 @@ pub enum Thing {
 
 /// Something that was found, and by which kind of name: `number`, `name`, `sku`, `position`, `id`, `hash` or `key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct NamedThing {
     pub by: &'static str,
     pub thing: Thing,
 }
 
-/// What has a name, and the names of the aggregates among it.
+/// The things that have a name, and the names of the aggregates among them.
 #[derive(Debug, Default)]
 pub struct Finds {
-    pub found: Vec<Found>,
+    pub found: Vec<NamedThing>,
     pub names: Names,
 }
 
 impl Finds {
     fn add(&mut self, by: &'static str, thing: Thing) {
         if !self.found.iter().any(|known| known.thing == thing) {
-            self.found.push(Found { by, thing });
+            self.found.push(NamedThing { by, thing });
         }
     }
 }
@@ -127,7 +128,7 @@ fn columns() -> Vec<(&'static str, NameColumn)> {
         projector.names().iter().map(move |column| (name, *column))
     };
     let mut all: Vec<_> = soonshop_projections::all().into_iter().flat_map(of).collect();
-    // What customers and clerks speak of comes first.
+    // Names that customers and clerks use come first.
     let place = |kind: &str| TYPES.iter().position(|known| *known == kind).unwrap_or(TYPES.len());
     all.sort_by_key(|(_, column)| {
         (["number", "sku", "name"].iter().position(|kind| *kind == column.kind), place(column.aggregate_type))

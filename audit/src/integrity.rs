@@ -1,4 +1,4 @@
-//! What the checks of the seals found, and acknowledging it: who did, and why, is recorded and shown.
+//! The findings of the checks of the seals, and their acknowledgements: who did it, and why, is recorded and shown.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,10 +15,9 @@ use crate::status::Proof;
 /// The most ranges whose entries are looked up.
 const MOST: usize = 50;
 
-/// What is known of both sealed logs.
+/// The findings in both sealed logs.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = SealedLogs)]
-pub struct Known {
+pub struct SealedLogs {
     /// False: tampering was found that is neither proved again nor acknowledged.
     pub well: bool,
     /// The event log, and the record of operations.
@@ -30,16 +29,16 @@ pub struct Cause {
     /// Its position in the record of operations.
     pub entry: i64,
     pub at: DateTime<Utc>,
-    /// Who did it, as `kind:id`.
+    /// The actor, as `kind:id`.
     pub by: String,
     /// Why it is no alarm, of an acknowledgement: a text for its writer, masked for everybody else.
     pub reason: Option<Redacted>,
 }
 
-/// What is known of both sealed logs.
-pub async fn find(reader: &Reader) -> Result<Known, QueryError> {
+/// The findings in both sealed logs.
+pub async fn find(reader: &Reader) -> Result<SealedLogs, QueryError> {
     let both = integrity::read(reader.registry.operations()).await?;
-    Ok(Known { well: both.is_well(), items: Proof::of(both) })
+    Ok(SealedLogs { well: both.is_well(), items: Proof::of(both) })
 }
 
 /// Acknowledges what was found at these positions: it is no alarm any more, and not proved.
@@ -49,7 +48,7 @@ pub async fn acknowledge(
     of: Of,
     (from, to): (i64, i64),
     reason: &str,
-) -> Result<Known, QueryError> {
+) -> Result<SealedLogs, QueryError> {
     let reason = given(reason)?;
     if to < from {
         return Err(QueryError::parameter("upto", "it is before `from`"));
@@ -77,7 +76,7 @@ impl Sensitive for Entry {
 }
 
 /// Where the ranges have their state from, those of alarms first, as this actor may see it.
-pub async fn causes(reader: &Reader, known: &Known, actor: &Actor) -> Result<Vec<Cause>, QueryError> {
+pub async fn causes(reader: &Reader, known: &SealedLogs, actor: &Actor) -> Result<Vec<Cause>, QueryError> {
     let mut ranges: Vec<_> = known.items.iter().flat_map(|one| &one.known.ranges).collect();
     ranges.sort_by_key(|range| (range.state == integrity::State::Proved, -range.entry));
     let mut wanted: Vec<_> = ranges.iter().map(|range| range.entry).collect();

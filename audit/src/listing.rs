@@ -22,7 +22,7 @@ use crate::sorting::Sorting;
 /// Rows read per query.
 const PAGE: usize = 1_000;
 
-/// What each event changed: path, before and after of each field, as JSON.
+/// The changes of each event: path, before and after of each field, as JSON.
 const CHANGES: Column = ("changes", "/changes");
 
 /// The columns of CSV.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// The type of an API key, beside those of aggregates.
 pub const KEY: &str = "key";
 
-/// What stands between the parts of a name that has several, such as the SKU and the location of a stock.
+/// The separator between the parts of a name that has several, such as the SKU and the location of a stock.
 pub const BETWEEN: &str = " · ";
 
 /// The length of an id.
@@ -35,7 +35,7 @@ pub struct Name {
 /// Names by id.
 pub type Names = BTreeMap<String, Name>;
 
-/// What stands for a thing without a name: the end of its id, which is random. An id that is a word stays as it is.
+/// The short form of a thing without a name: the end of its id, which is random. An id that is a word stays as it is.
 pub fn short(id: &str) -> String {
     match id.len().checked_sub(SHORT).and_then(|at| id.get(at..)) {
         Some(end) if Uuid::try_parse(id).is_ok() => format!("…{end}"),

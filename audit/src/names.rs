@@ -73,7 +73,7 @@ impl Namer {
         Ok(())
     }
 
-    /// What API keys are for, by their ids.
+    /// The names of API keys, by their ids.
     async fn of_keys(&self, ids: &[&str]) -> Result<Names, QueryError> {
         let db = self.registry.operations();
         let sql = format!("SELECT id, name FROM @api_keys WHERE id IN ({})", places(ids.len()));

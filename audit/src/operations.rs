@@ -49,7 +49,7 @@ pub struct OperationEntry {
     /// In the record, from 1, without gaps; notes on events have positions there, too, and are not listed.
     pub position: i64,
     pub at: DateTime<Utc>,
-    /// Who did it, as `kind:id`.
+    /// The actor, as `kind:id`.
     #[schema(example = "staff:42")]
     pub actor: String,
     #[schema(example = "swap")]
@@ -102,15 +102,15 @@ impl Sensitive for Decrypted {
     }
 }
 
-/// Whose reasons are shown.
-enum Shown<'a> {
+/// The writers whose reasons are shown.
+enum VisibleReasons<'a> {
     /// Those that this actor wrote.
     WrittenBy(&'a str),
     All,
     None,
 }
 
-impl Shown<'_> {
+impl VisibleReasons<'_> {
     fn has(&self, writer: &str) -> bool {
         match self {
             Self::WrittenBy(actor) => *actor == writer,
@@ -123,7 +123,7 @@ impl Shown<'_> {
 async fn entries(
     reader: &Reader,
     lines: Vec<Recorded>,
-    shown: &Shown<'_>,
+    shown: &VisibleReasons<'_>,
 ) -> Result<Vec<OperationEntry>, QueryError> {
     let mut read = Vec::with_capacity(lines.len());
     for entry in lines {
@@ -167,7 +167,7 @@ fn ids_of(entry: &OperationEntry) -> String {
     format!("{} {} {}", entry.actor, entry.subject, entry.detail)
 }
 
-/// What an entry says, without what it carries for later checks.
+/// The details of an entry, without those for later checks.
 fn facts(action: &str, mut detail: Value) -> Value {
     if [CHECK, ACKNOWLEDGE].contains(&action)
         && let Some(detail) = detail.as_object_mut()
@@ -190,7 +190,7 @@ pub async fn find(
     let more = lines.len() > limit;
     lines.truncate(limit);
     let next = lines.last().filter(|_| more).map(|line| line.position);
-    let items = entries(reader, lines, &Shown::WrittenBy(&actor.to_string())).await?;
+    let items = entries(reader, lines, &VisibleReasons::WrittenBy(&actor.to_string())).await?;
     Ok((head, OperationsPage { items, next }))
 }
 
@@ -205,7 +205,7 @@ pub async fn one(
     actor: &Actor,
     position: i64,
 ) -> Result<(i64, OperationDetail), QueryError> {
-    detail(reader, line(reader, position).await?, &Shown::WrittenBy(&actor.to_string())).await
+    detail(reader, line(reader, position).await?, &VisibleReasons::WrittenBy(&actor.to_string())).await
 }
 
 /// The same with its reason; the access is recorded before it is decrypted.
@@ -219,7 +219,7 @@ pub async fn reveal(
     let line = line(reader, position).await?;
     let about = json!({ "entry": line.position, "action": line.action });
     write_down(reader, actor, "reveal", format!("{OPERATION}/{position}"), about, Some(reason)).await?;
-    detail(reader, line, &Shown::All).await
+    detail(reader, line, &VisibleReasons::All).await
 }
 
 async fn line(reader: &Reader, position: i64) -> Result<Recorded, QueryError> {
@@ -230,7 +230,7 @@ async fn line(reader: &Reader, position: i64) -> Result<Recorded, QueryError> {
 async fn detail(
     reader: &Reader,
     line: Recorded,
-    shown: &Shown<'_>,
+    shown: &VisibleReasons<'_>,
 ) -> Result<(i64, OperationDetail), QueryError> {
     let db = reader.registry.operations();
     let sign_ins =
@@ -270,7 +270,7 @@ pub async fn export<E: From<QueryError>>(
     let head = record::head(db).await.map_err(QueryError::from)?;
     let mut export = Export::begin(request.format, COLUMNS.to_vec()).separated(request.separator);
     let (mut query, mut count) = (request.query.clone(), 0);
-    // What is recorded meanwhile, such as this export, is not in the file.
+    // Entries that are added meanwhile, such as this export, are not in the file.
     let end = head.saturating_add(1);
     query.before = Some(query.before.map_or(end, |before| before.min(end)));
     loop {
@@ -278,7 +278,7 @@ pub async fn export<E: From<QueryError>>(
         let Some(last) = lines.last() else { break };
         query.before = Some(last.position);
         count += lines.len() as u64;
-        for entry in entries(reader, lines, &Shown::None).await? {
+        for entry in entries(reader, lines, &VisibleReasons::None).await? {
             export.add(&entry).map_err(QueryError::internal)?;
         }
         goes_on(count)?;

@@ -22,7 +22,7 @@ pub struct Page {
     pub processes: Vec<Status>,
     #[schema(value_type = Vec<Object>)]
     pub items: Vec<Instance>,
-    /// What to send as `after` for the next page; null on the last one.
+    /// Send this as `after` for the next page; null on the last one.
     pub next: Option<String>,
     /// The names of the aggregates that the instances are about, by id; left out if there are none.
     #[serde(skip_serializing_if = "Names::is_empty")]

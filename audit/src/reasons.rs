@@ -5,7 +5,7 @@ use soonshop_domain::{Actor, QueryError};
 use soonshop_event_log::{EventLog, note};
 use soonshop_projections::operations;
 
-use crate::redactor::{Redacted, Sight};
+use crate::redactor::{Redacted, Visibility};
 use crate::trail::Step;
 
 /// A reason that is long enough to be one.
@@ -19,7 +19,7 @@ pub(crate) async fn read(
     log: &EventLog,
     steps: &mut [Step],
     actor: &Actor,
-    sight: Sight,
+    visibility: Visibility,
 ) -> Result<(), QueryError> {
     let caller = actor.to_string();
     let (mut of, mut notes) = (Vec::new(), Vec::new());
@@ -35,7 +35,7 @@ pub(crate) async fn read(
     for (index, note) in of.into_iter().zip(notes) {
         let step = &mut steps[index];
         let is_own = step.actor.as_ref() == Some(&caller);
-        let is_shown = sight == Sight::Revealed || is_own || note.text.is_erased();
+        let is_shown = visibility == Visibility::Revealed || is_own || note.text.is_erased();
         step.reason_note = Some(if is_shown { Redacted::note(&note.text) } else { Redacted::masked() });
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What an aggregate has to do with: the aggregates that it refers to and those that refer to it, such as an order's
+//! Related aggregates: those that an aggregate refers to and those that refer to it, such as an order's
 //! credit notes and stock, and the process managers that work on it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub struct Related {
     #[schema(example = "credit_note")]
     pub kind: String,
     pub id: String,
-    /// What people call it; left out where it has no name.
+    /// Its name; left out where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -47,7 +47,7 @@ pub struct RelatedProcess {
     pub stuck: bool,
 }
 
-/// What an aggregate has to do with.
+/// Everything that is related to an aggregate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Relations {
     /// At most ten of a type.

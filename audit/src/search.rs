@@ -370,11 +370,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_failures_filter_matches_the_refusals_of_the_catalog() {
+    fn the_failures_filter_matches_the_refusals_of_the_catalog_and_no_other_event() {
         let search = Search::of(&Filter { failures: true, ..Filter::default() }).unwrap();
         let (_, values) = search.filter();
-        let refusals = ["StockReservationBarred", "OrderRefused"].map(Value::from);
-        assert_eq!(values, refusals);
+        for event in catalog::event_types() {
+            assert_eq!(values.contains(&Value::from(event.name)), event.is_refusal, "{}", event.name);
+        }
+        assert_eq!(values.len(), catalog::event_types().iter().filter(|event| event.is_refusal).count());
     }
 
     #[test]

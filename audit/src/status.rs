@@ -13,7 +13,7 @@ use crate::trend::{Trend, Trends};
 
 /// One generation, and what is wrong with it.
 #[derive(Clone, Serialize, ToSchema)]
-pub struct Judged {
+pub struct GenerationHealth {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub status: GenerationStatus,
@@ -51,12 +51,12 @@ pub struct Health {
     /// Events that could not be projected, of all generations.
     pub parked: i64,
     /// Every generation that is kept up to date.
-    pub items: Vec<Judged>,
-    /// What the checks of the seals found, for the log and for the record of operations.
+    pub items: Vec<GenerationHealth>,
+    /// The findings of the checks of the seals, for the log and for the record of operations.
     pub integrity: Vec<Proof>,
 }
 
-/// What is known of a sealed log.
+/// The findings in a sealed log.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Proof {
     /// `log`, or `record` for the record of operations.
@@ -71,7 +71,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// What is known of both sealed logs.
+    /// The findings in both sealed logs.
     pub fn of(both: Both) -> Vec<Self> {
         let Both { log, record } = both;
         let proof = |of, known: Integrity| Self { of, well: known.is_well(), known };
@@ -89,7 +89,7 @@ pub async fn find(reader: &StatusReader, trends: &Trends) -> Result<(i64, Health
         let found = status.complaint.as_ref();
         let (complaint, unhealthy_since) =
             (found.map(|one| one.trouble.to_string()), found.map(|one| one.since));
-        Judged { complaint, unhealthy_since, remedy: found.map(|one| one.remedy), trend, status }
+        GenerationHealth { complaint, unhealthy_since, remedy: found.map(|one| one.remedy), trend, status }
     };
     let items = generations.into_iter().map(judged).collect();
     let integrity = Proof::of(integrity);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use soonshop_domain::decider::PARTS_SHOWN;
 use soonshop_domain::{Metadata, QueryError};
-use soonshop_event_log::history::{self, History, Opened};
+use soonshop_event_log::history::{self, DecryptedValues, History};
 use soonshop_event_log::{EventLog, RecordedEvent, note};
 use soonshop_projections::source::LONGEST_QUERY;
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ use crate::events::Events;
 use crate::name::Name;
 use crate::notes::Note;
 use crate::pending::{OfStream, Pending};
-use crate::redactor::{Redacted, Redactor, Sight};
+use crate::redactor::{Redacted, Redactor, Visibility};
 use crate::related::Relations;
 
 /// Events on one page.
@@ -153,7 +153,7 @@ pub struct Trail {
     #[serde(rename = "type")]
     pub kind: String,
     pub id: String,
-    /// What people call it, such as an order's number; left out where it has no name.
+    /// Its name, such as an order's number; left out where it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "558638")]
     pub name: Option<String>,
@@ -184,7 +184,7 @@ pub struct Trail {
     /// Names by id: of each thing whose id is in it; left out if there are none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, Name>,
-    /// What it has to do with: other aggregates, and process managers; left out where nothing was found.
+    /// Related aggregates and process managers; left out where there are none.
     #[serde(skip_serializing_if = "Relations::is_empty")]
     pub related: Relations,
 }
@@ -237,7 +237,7 @@ impl Stream {
     /// The first version in which a field of one of these paths has its value. Personal values cannot be searched
     /// for.
     pub fn first_where(&self, ways: &[(&str, &str)]) -> Result<Option<i64>, QueryError> {
-        let redactor = Redactor::new(Sight::Masked, &Opened::default());
+        let redactor = Redactor::new(Visibility::Masked, &DecryptedValues::default());
         let mut history = (self.begin)();
         let begun = Instant::now();
         for event in self.events.up_to(self.last()) {
@@ -271,14 +271,14 @@ impl Stream {
     /// The aggregate at `version`, compared with `other`; lists the last events before `before`, or those around
     /// `version`. Personal values are masked.
     pub fn trail(&self, version: i64, other: i64, before: Option<i64>) -> Result<Trail, QueryError> {
-        self.seen(Sight::Masked, version, other, before, None)
+        self.seen(Visibility::Masked, version, other, before, None)
     }
 
-    /// The same, with personal values as far as `sight` allows; and, with a key, bounded: the parts of the state after
+    /// The same, with personal values as far as `visibility` allows; and, with a key, bounded: the parts of the state after
     /// that key, and the first changes, in limited time.
     pub fn seen(
         &self,
-        sight: Sight,
+        visibility: Visibility,
         version: i64,
         other: i64,
         before: Option<i64>,
@@ -293,8 +293,8 @@ impl Stream {
         let listed = below.get(first).map_or(i64::MAX, |place| place.version)..before;
 
         let time = Time { begun: Instant::now(), bounded: parts_after.is_some() };
-        let Whole { history, steps, pending } = self.whole(&listed, &time)?;
-        let redactor = Redactor::new(sight, history.opened());
+        let FullHistory { history, steps, pending } = self.fold_all(&listed, &time)?;
+        let redactor = Redactor::new(visibility, history.decrypted());
         let States { shown, other: compared, page, blame } =
             self.states(&redactor, version, other, parts_after, &time)?;
         let mut changes = changes(&compared, &shown);
@@ -322,7 +322,7 @@ impl Stream {
     }
 
     /// Folds all events once: personal values, and which of them are equal, are known only afterwards.
-    fn whole(&self, listed: &Range<i64>, time: &Time) -> Result<Whole, QueryError> {
+    fn fold_all(&self, listed: &Range<i64>, time: &Time) -> Result<FullHistory, QueryError> {
         let (mut history, mut steps, mut pending) = ((self.begin)(), Vec::new(), OfStream::begin());
         for event in self.events.up_to(self.last()) {
             time.is_left()?;
@@ -333,7 +333,7 @@ impl Stream {
             pending.follow(event.position, event.event.event_type(), event.recorded_at);
             history.apply(event)?;
         }
-        Ok(Whole { history, steps, pending: pending.missing() })
+        Ok(FullHistory { history, steps, pending: pending.missing() })
     }
 
     /// Folds the events up to both versions.
@@ -398,8 +398,8 @@ impl Time {
     }
 }
 
-/// What is known after all events.
-struct Whole {
+/// The result of folding all events.
+struct FullHistory {
     history: Box<dyn History>,
     /// The events that are listed.
     steps: Vec<Step>,

@@ -33,7 +33,7 @@ pub struct Saved {
     pub title: String,
     /// The query of the timeline's address.
     pub query: String,
-    /// Who saved it last, as `kind:id`.
+    /// The actor who saved it last, as `kind:id`.
     #[schema(example = "staff:42")]
     pub saved_by: String,
     /// When, in milliseconds since 1970.

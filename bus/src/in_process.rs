@@ -27,19 +27,19 @@ struct Queues {
 
 #[derive(Default)]
 struct Queue {
-    held: Mutex<Held>,
+    held: Mutex<Backlog>,
     arrived: Notify,
 }
 
 /// Unacknowledged messages, and the number of the first. Numbers only grow, so a reader's place stays valid when
 /// earlier messages are dropped or acknowledged.
 #[derive(Default)]
-struct Held {
+struct Backlog {
     first: u64,
     messages: VecDeque<Message>,
 }
 
-impl Held {
+impl Backlog {
     fn push(&mut self, message: Message, longest: usize) {
         self.messages.push_back(message);
         if self.messages.len() > longest {
@@ -61,7 +61,7 @@ impl Held {
 }
 
 impl Queue {
-    fn held<T>(&self, look: impl FnOnce(&mut Held) -> T) -> T {
+    fn held<T>(&self, look: impl FnOnce(&mut Backlog) -> T) -> T {
         look(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Nats {
 struct Server {
     /// The URL without name and password.
     url: Url,
-    /// Nothing is said without TLS.
+    /// Nothing is sent without TLS.
     encrypted: bool,
     tls: ServerTls,
     login: Login,

@@ -314,23 +314,23 @@ fn small() -> Settings {
 /// A bus for one test, and its cleanup.
 struct TestBus {
     bus: Arc<dyn Bus>,
-    _tidy: Option<Tidy>,
+    _cleanup: Option<Cleanup>,
 }
 
-struct Tidy(Option<Box<dyn FnOnce() + Send>>);
+struct Cleanup(Option<Box<dyn FnOnce() + Send>>);
 
-impl Drop for Tidy {
+impl Drop for Cleanup {
     fn drop(&mut self) {
-        if let Some(tidy) = self.0.take() {
+        if let Some(cleanup) = self.0.take() {
             // In a thread, because a test's runtime cannot be waited for from inside. A failure here has already
             // failed the test.
-            let _ = std::thread::spawn(tidy).join();
+            let _ = std::thread::spawn(cleanup).join();
         }
     }
 }
 
 async fn in_process() -> TestBus {
-    TestBus { bus: connect_with("in-process:", &small()).unwrap(), _tidy: None }
+    TestBus { bus: connect_with("in-process:", &small()).unwrap(), _cleanup: None }
 }
 
 async fn rabbitmq() -> TestBus {
@@ -356,7 +356,7 @@ fn rabbitmq_at(url: &str, with_parameters: impl FnOnce(String) -> String) -> Tes
     ask("PUT", &vhost);
     let (base, _) = url.rsplit_once('/').unwrap();
     let bus = connect_with(&with_parameters(format!("{base}/{name}")), &small()).unwrap();
-    TestBus { bus, _tidy: Some(Tidy(Some(Box::new(move || ask("DELETE", &vhost))))) }
+    TestBus { bus, _cleanup: Some(Cleanup(Some(Box::new(move || ask("DELETE", &vhost))))) }
 }
 
 async fn nats() -> TestBus {
@@ -365,7 +365,7 @@ async fn nats() -> TestBus {
     // nats-server 2.9 does not tell a reader that its consumer was removed: the reader misses two heartbeats.
     let settings = Settings { heartbeat: Duration::from_secs(2), ..small() };
     let bus = connect_with(&format!("{url}?stream={stream}"), &settings).unwrap();
-    let tidy = move || {
+    let cleanup = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let url = Url::parse(&url).unwrap();
@@ -376,7 +376,7 @@ async fn nats() -> TestBus {
             let _ = async_nats::jetstream::new(client).delete_stream(stream).await;
         });
     };
-    TestBus { bus, _tidy: Some(Tidy(Some(Box::new(tidy)))) }
+    TestBus { bus, _cleanup: Some(Cleanup(Some(Box::new(cleanup)))) }
 }
 
 /// Its stream goes with the server's data.
@@ -384,7 +384,7 @@ async fn nats_over_tls() -> TestBus {
     let url = encrypted::right(&encrypted::server("NATS_TLS_URL"), TLS);
     let settings = Settings { heartbeat: Duration::from_secs(2), ..small() };
     let bus = connect_with(&format!("{url}&stream={}", unique()), &settings).unwrap();
-    TestBus { bus, _tidy: None }
+    TestBus { bus, _cleanup: None }
 }
 
 fn server(variable: &str) -> String {
@@ -462,7 +462,7 @@ async fn without_a_server_every_call_fails_in_time() {
     }
 }
 
-/// What is said of a broker with that address.
+/// The error of a broker with that address.
 async fn asked(url: String) -> Result<(), String> {
     let bus = connect_with(&url, &settings()).map_err(|error| error.to_string())?;
     bus.ping().await.map_err(|error| error.to_string())
@@ -479,7 +479,7 @@ async fn a_nats_server_with_tls_takes_the_right_files_only() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_to_a_nats_server_without_tls_where_tls_is_asked_for() {
+async fn nothing_is_sent_to_a_nats_server_without_tls_where_tls_is_required() {
     let plain = server("NATS_URL");
     let encrypted = plain.replacen("nats://", "tls://", 1);
     for url in [format!("{plain}?tls=required"), encrypted::right(&plain, TLS), encrypted] {

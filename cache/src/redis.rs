@@ -76,7 +76,7 @@ end
 return epoch
 ";
 
-/// What a cache does, on a key that is gone afterwards: stores, reads, drops.
+/// Does everything that a cache does, on a key that is gone afterwards: stores, reads, drops.
 const EXAMINE: &str = r"
 redis.call('SET', KEYS[1], ARGV[1], 'PX', 5000)
 local there = redis.call('GET', KEYS[1])

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use soonshop_private_files as private_files;
+use soonshop_private_files::{self as private_files, Unusable};
 
 use crate::Invalid;
 
@@ -23,12 +23,13 @@ pub(crate) fn named(file: &Path) -> String {
     }
 }
 
-/// A regular file: a pipe would be waited for.
-fn open(file: &Path) -> std::io::Result<File> {
-    if !std::fs::metadata(file)?.is_file() {
-        return Err(std::io::Error::other("it is no regular file"));
+/// Refuses a pipe, which would be waited for.
+fn must_be_regular(file: &Path) -> std::io::Result<()> {
+    if std::fs::metadata(file)?.is_file() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("it is no regular file"))
     }
-    File::open(file)
 }
 
 fn bytes(opened: File) -> std::io::Result<Vec<u8>> {
@@ -40,17 +41,19 @@ fn bytes(opened: File) -> std::io::Result<Vec<u8>> {
 }
 
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Invalid> {
-    open(file).and_then(bytes).map_err(|error| Invalid::File(named(file), error))
+    let opened = must_be_regular(file).and_then(|()| File::open(file));
+    opened.and_then(bytes).map_err(|error| Invalid::File(named(file), error))
 }
 
 /// Reads a file that nobody but its owner may read.
 pub(crate) fn read_private(file: &Path) -> Result<Vec<u8>, Invalid> {
     let failed = |error| Invalid::File(named(file), error);
-    let opened = open(file).map_err(failed)?;
-    if let Some(why) = private_files::exposed(file, &opened).map_err(failed)? {
-        return Err(Invalid::Readable(why));
+    must_be_regular(file).map_err(failed)?;
+    match private_files::open_secret(file) {
+        Ok(opened) => bytes(opened).map_err(failed),
+        Err(Unusable::Exposed(why)) => Err(Invalid::Readable(why)),
+        Err(Unusable::Unopened(error)) => Err(failed(error)),
     }
-    bytes(opened).map_err(failed)
 }
 
 /// The certificates of a file, of which there is at least one.

@@ -10,4 +10,4 @@ mod validity;
 pub use invalid::{Invalid, date};
 pub use pair::Pair;
 pub use server::{Pem, ServerTls};
-pub use validity::{Standing, Validity};
+pub use validity::{Validity, ValidityState};

@@ -10,7 +10,7 @@ use rustls::crypto::ring as provider;
 use rustls::sign::CertifiedKey;
 
 use crate::files::{chain, key, named, read, read_private};
-use crate::{Invalid, Standing, Validity};
+use crate::{Invalid, Validity, ValidityState};
 
 /// PEM of a certificate, with those that lead to its issuer, and of its private key.
 pub(crate) type OwnPem = (Vec<u8>, Vec<u8>);
@@ -84,9 +84,9 @@ impl Pair {
     /// Refuses a certificate that is not valid at that time.
     pub fn must_be_valid(&self, now: DateTime<Utc>) -> Result<(), Invalid> {
         match self.validity.at(now) {
-            Standing::Ended => Err(Invalid::Ended(self.file.clone(), self.validity.ends)),
-            Standing::NotYet => Err(Invalid::NotYet(self.file.clone(), self.validity.begins)),
-            Standing::Valid | Standing::EndsSoon => Ok(()),
+            ValidityState::Ended => Err(Invalid::Ended(self.file.clone(), self.validity.ends)),
+            ValidityState::NotYet => Err(Invalid::NotYet(self.file.clone(), self.validity.begins)),
+            ValidityState::Valid | ValidityState::EndsSoon => Ok(()),
         }
     }
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::files::{certificates, named, read};
 use crate::invalid::date;
-use crate::{Invalid, Pair, Standing};
+use crate::{Invalid, Pair, ValidityState};
 
 /// The files that the address of a server names. They are read anew for each connection, so that renewed ones are
 /// taken up.
@@ -23,7 +23,7 @@ pub struct ServerTls {
     own: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the files hold, as PEM that can be used.
+/// The contents of the files, as PEM that can be used.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pem {
     /// The certificates of the authorities that are trusted.
@@ -86,7 +86,7 @@ impl ServerTls {
         self.own.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()))
     }
 
-    /// What will soon be wrong, or is, with the time of the client's certificate. What else is wrong is said by
+    /// The fault of the client's certificate, if its time is over or ends soon. Other faults are found by
     /// [`read`](Self::read).
     pub fn complaint(&self, now: DateTime<Utc>) -> Option<String> {
         let (certificate, key) = self.own()?;
@@ -94,9 +94,11 @@ impl ServerTls {
         let ends = date(pair.validity().ends);
         let file = pair.file();
         match pair.validity().at(now) {
-            Standing::EndsSoon => Some(format!("the certificate {file} for servers ends on {ends}, soon")),
-            Standing::Ended => Some(format!("the certificate {file} for servers ended on {ends}")),
-            Standing::NotYet | Standing::Valid => None,
+            ValidityState::EndsSoon => {
+                Some(format!("the certificate {file} for servers ends on {ends}, soon"))
+            }
+            ValidityState::Ended => Some(format!("the certificate {file} for servers ended on {ends}")),
+            ValidityState::NotYet | ValidityState::Valid => None,
         }
     }
 

@@ -15,9 +15,9 @@ pub struct Validity {
     pub ends: DateTime<Utc>,
 }
 
-/// How a certificate stands at a time.
+/// Whether a certificate is valid at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ValidityState {
     /// It is not valid yet.
     NotYet,
     /// It is valid.
@@ -45,16 +45,16 @@ impl Validity {
         Ok(whole)
     }
 
-    /// How it stands at that time. One that lives for less than two months ends soon in the last quarter of its life.
-    pub fn at(&self, now: DateTime<Utc>) -> Standing {
+    /// Whether it is valid at that time. One that lives for less than two months ends soon in the last quarter of its life.
+    pub fn at(&self, now: DateTime<Utc>) -> ValidityState {
         if now < self.begins {
-            return Standing::NotYet;
+            return ValidityState::NotYet;
         }
         if now > self.ends {
-            return Standing::Ended;
+            return ValidityState::Ended;
         }
         let soon = SOON.min((self.ends - self.begins) / 4);
-        if self.ends - now < soon { Standing::EndsSoon } else { Standing::Valid }
+        if self.ends - now < soon { ValidityState::EndsSoon } else { ValidityState::Valid }
     }
 }
 
@@ -69,22 +69,22 @@ mod tests {
     #[test]
     fn a_certificate_is_to_be_renewed_two_weeks_before_its_end() {
         let year = Validity { begins: at(0), ends: at(365) };
-        for (day, standing) in [
-            (-1, Standing::NotYet),
-            (0, Standing::Valid),
-            (351, Standing::Valid),
-            (352, Standing::EndsSoon),
-            (365, Standing::EndsSoon),
-            (366, Standing::Ended),
+        for (day, state) in [
+            (-1, ValidityState::NotYet),
+            (0, ValidityState::Valid),
+            (351, ValidityState::Valid),
+            (352, ValidityState::EndsSoon),
+            (365, ValidityState::EndsSoon),
+            (366, ValidityState::Ended),
         ] {
-            assert_eq!(year.at(at(day)), standing, "{day}");
+            assert_eq!(year.at(at(day)), state, "{day}");
         }
     }
 
     #[test]
     fn one_that_lives_for_some_days_only_is_to_be_renewed_in_its_last_quarter() {
         let week = Validity { begins: at(0), ends: at(8) };
-        assert_eq!(week.at(at(6)), Standing::Valid);
-        assert_eq!(week.at(at(7)), Standing::EndsSoon);
+        assert_eq!(week.at(at(6)), ValidityState::Valid);
+        assert_eq!(week.at(at(7)), ValidityState::EndsSoon);
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod driver;
 pub(crate) mod endpoint;
 mod headers;
 pub(crate) mod openapi;
+mod ownership;
 pub(crate) mod path;
 pub(crate) mod privileged;
 pub mod problems;
@@ -19,4 +20,3 @@ pub(crate) mod schema;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
-mod whose;

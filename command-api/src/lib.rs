@@ -1,7 +1,8 @@
-//! Commands over HTTP: a table maps method and path to a command, its body, who may give it and how success is said.
+//! Commands over HTTP: a table maps method and path to a command, its body, who may give it and how success is answered.
 //!
-//! `contexts/` has one file per context: its rows of the table, and the functions that make a body a command. `http/`
-//! drives the table and knows no context. Start reading at `http/driver.rs`.
+//! `contexts/` has one file per context: its rows of the table, and the functions that make a body a command. (`order`
+//! also has a folder, with credit notes and the facts that both need.) `http/` drives the table and knows no context.
+//! Start reading at `http/driver.rs`.
 
 mod contexts;
 mod http;

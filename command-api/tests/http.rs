@@ -1104,7 +1104,7 @@ async fn a_missing_thing_is_a_404_with_any_if_match() {
         shop.post(&order, json!({ "reason": "other" })).await.refused(),
         (404, "order-not-found".into())
     );
-    // What begins something cannot have been seen before.
+    // A command that begins a stream cannot have read it before.
     for version in ["*", "\"1\""] {
         let headers = [("if-match", version), ("idempotency-key", &key())];
         let got = shop.post_with("/inventory/mug/receipts", &headers, json!({ "quantity": 1 })).await;

@@ -213,7 +213,7 @@ fn variant(sku: &str) -> Value {
     json!({ "sku": sku, "price": { "amount": 500, "currency": "GBP" } })
 }
 
-/// Where a limit stands in a body, and what it is.
+/// The place of a limit in a body, and the limit.
 struct Limit {
     /// The JSON pointer.
     at: String,

@@ -1,6 +1,6 @@
-//! What is known of an aggregate type without its code.
+//! The facts of an aggregate type, for code that knows it by its name only.
 
-/// What the catalog says of an aggregate type.
+/// A row of the catalog.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AggregateType {
     /// Its name in the log.

@@ -339,48 +339,6 @@ mod tests {
         }
     }
 
-    /// Of the aggregates that the shop began with.
-    #[test]
-    fn each_event_states_whom_and_what_it_is_about() {
-        let first = ["user", "person", "product", "stock", "order", "credit_note"];
-        let events = |is: fn(&Event) -> bool| {
-            let all = samples::all().into_iter();
-            let found = all.filter(|event| first.contains(&event.aggregate_type()) && is(event));
-            found.map(|event| event.event_type().to_owned()).collect::<Vec<_>>()
-        };
-        let types = |is: fn(&EventType) -> bool| {
-            let found =
-                event_types().iter().filter(|event| first.contains(&event.aggregate.name) && is(event));
-            found.map(|event| event.name).collect::<Vec<_>>()
-        };
-        let of_people = [
-            "UserRegistered",
-            "UserDetailsChanged",
-            "UserDeleted",
-            "ErasureRequested",
-            "PersonErased",
-            "OrderPlaced",
-            "CreditNoteIssued",
-        ];
-        assert_eq!(events(|event| event.subject(Uuid::nil()).is_some()), of_people);
-        let of_money = [
-            "ProductVariantAdded",
-            "ProductPriceChanged",
-            "OrderPlaced",
-            "OrderCredited",
-            "CreditNoteIssued",
-        ];
-        assert_eq!(events(|event| event.amount().is_some()), of_money);
-        assert_eq!(types(|event| event.amount_path.is_some()), of_money);
-        let names = types(|event| !event.name_paths.is_empty());
-        let of_stock = names.iter().filter(|name| name.starts_with("Stock")).count();
-        let others: Vec<_> = names.into_iter().filter(|name| !name.starts_with("Stock")).collect();
-        assert_eq!(others, ["ProductCreated", "ProductDetailsChanged", "OrderPlaced", "CreditNoteIssued"]);
-        assert_eq!(of_stock, 6, "each of its events names the SKU and the location");
-        assert_eq!(types(|event| event.is_refusal), ["StockReservationBarred", "OrderRefused"]);
-        assert_eq!(types(|event| event.expects.is_some()), ["ErasureRequested", "OrderPlaced"]);
-    }
-
     #[test]
     fn the_version_of_an_event_is_the_next_after_the_last_that_is_upcast() {
         let upcaster = |aggregate_type, event_type, from_version| Upcaster {

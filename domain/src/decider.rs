@@ -9,7 +9,7 @@ use crate::claim::Hold;
 use crate::error::Classified;
 use crate::event_info::EventInfo;
 
-/// What a decision may know besides the state and the command.
+/// Facts that a decision may use besides the state and the command.
 #[derive(Debug, Clone)]
 pub struct Facts {
     /// When it happened, in the business's terms.

@@ -1,4 +1,4 @@
-//! What every event says of itself, beside its definition, so that no other code keeps a list of events: the audit
+//! The facts that every event states about itself, beside its definition, so that no other code lists events: the audit
 //! trail, the search and the pages read it through the [catalog](crate::catalog).
 
 use strum::{IntoDiscriminant, VariantArray, VariantNames};
@@ -79,5 +79,127 @@ impl EventType {
             }),
         };
         E::Discriminant::VARIANTS.iter().map(of_kind).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::catalog::{event_type, event_types, samples};
+    use crate::{AGGREGATES, Event};
+
+    /// The event's own fields, as they are stored.
+    fn fields(event: &Event) -> Value {
+        let mut json: Value = serde_json::from_str(&event.encode().unwrap()).unwrap();
+        json[event.event_type()].take()
+    }
+
+    /// The field at a path with dots between its names.
+    fn at<'f>(fields: &'f Value, path: &str) -> &'f Value {
+        path.split('.').fold(fields, |value, name| &value[name])
+    }
+
+    /// The paths of all amounts, except those in lists.
+    fn amounts(value: &Value, path: &str) -> Vec<String> {
+        if serde_json::from_value::<Money>(value.clone()).is_ok() {
+            return vec![path.to_owned()];
+        }
+        let fields = value.as_object().into_iter().flatten();
+        let below = fields.flat_map(|(name, field)| {
+            amounts(field, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") })
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn an_event_with_one_amount_outside_of_lists_states_that_amount() {
+        let mut count = 0;
+        for event in samples::all() {
+            let stated = event_type(event.event_type()).unwrap().amount_path;
+            let found = amounts(&fields(&event), "");
+            match found.as_slice() {
+                [only] => {
+                    count += 1;
+                    assert_eq!(stated, Some(only.as_str()), "{}", event.event_type());
+                }
+                several => assert!(
+                    stated.is_none_or(|path| several.iter().any(|one| one == path)),
+                    "{} states the amount at {stated:?}, and has {several:?}",
+                    event.event_type()
+                ),
+            }
+        }
+        assert!(count >= 5, "prices, orders and credit notes have an amount");
+    }
+
+    #[test]
+    fn an_event_that_has_the_name_of_its_aggregate_states_where() {
+        let mut named = 0;
+        for aggregate in AGGREGATES {
+            let own = |event: &Event| event.aggregate_type() == aggregate.name;
+            let events: Vec<_> = samples::all().into_iter().filter(own).collect();
+            let paths = |event: &Event| event_type(event.event_type()).unwrap().name_paths;
+            let Some(name) = events.iter().map(paths).find(|paths| !paths.is_empty()) else { continue };
+            named += 1;
+            assert_eq!(paths(&events[0]), name, "the first event of `{}` names it", aggregate.name);
+            for event in &events {
+                let fields = fields(event);
+                let has_name = name.iter().all(|path| at(&fields, path).is_string());
+                let expected = if has_name { name } else { &[] };
+                assert_eq!(paths(event), expected, "{}", event.event_type());
+            }
+        }
+        assert!(named >= 4, "products, stocks, orders and credit notes have names");
+    }
+
+    #[test]
+    fn no_name_of_an_aggregate_is_a_personal_value() {
+        for mut event in samples::all() {
+            let (name, fields) = (event.event_type().to_owned(), fields(&event));
+            let personal: Vec<_> =
+                event.personal().into_iter().filter_map(|value| value.jwe().map(str::to_owned)).collect();
+            for path in event_type(&name).unwrap().name_paths {
+                let text =
+                    at(&fields, path).as_str().unwrap_or_else(|| panic!("{name} has no text at {path}"));
+                assert!(!personal.iter().any(|value| value == text), "{name}: {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_is_about_the_person_whom_its_stream_or_its_fields_name() {
+        let stream = Uuid::from_u128(0x5712_ea4d);
+        for aggregate in AGGREGATES {
+            let own = |event: &Event| event.aggregate_type() == aggregate.name;
+            let events: Vec<_> = samples::all().into_iter().filter(own).collect();
+            let stream_is_person = events[0].subject(stream) == Some(stream);
+            for event in &events {
+                let (name, fields, subject) = (event.event_type(), fields(event), event.subject(stream));
+                if stream_is_person {
+                    assert_eq!(
+                        subject,
+                        Some(stream),
+                        "{name}: its stream is a person's, as in {:?}",
+                        events[0]
+                    );
+                } else if let Some(customer) = fields.get("customer") {
+                    let id = subject.unwrap_or_else(|| panic!("{name} is about its customer")).to_string();
+                    assert!(customer.to_string().contains(&id), "{name} is about {id}, not {customer}");
+                } else if let Some(id) = subject {
+                    assert!(fields.to_string().contains(&id.to_string()), "{name} does not name {id}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_that_records_a_refusal_is_named_so() {
+        for event in event_types() {
+            let named_so = ["Refused", "Barred"].iter().any(|end| event.name.ends_with(end));
+            assert_eq!(event.is_refusal, named_so, "{}", event.name);
+        }
+        assert!(event_types().iter().any(|event| event.is_refusal));
     }
 }

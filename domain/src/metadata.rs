@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::personal::Personal;
 
-/// What sort of actor did it.
+/// The kind of an actor.
 #[derive(
     Debug,
     Clone,

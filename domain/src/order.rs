@@ -26,7 +26,7 @@ pub const MOST_LINES: usize = 1_500;
 /// How long an order may wait for its stock before it is refused, in seconds.
 pub const PATIENCE_SECONDS: i64 = 15 * 60;
 
-/// Who buys.
+/// The buyer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Customer {
@@ -89,7 +89,7 @@ impl Contact {
 /// The contents of a new order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placement {
-    /// What people call the order; no other order has it.
+    /// Its name for people; no other order has it.
     pub number: String,
     pub customer: Customer,
     pub lines: Vec<Line>,
@@ -326,7 +326,7 @@ pub struct Order {
     pub refusal: Option<Refusal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_because: Option<String>,
-    /// What was credited of it.
+    /// Its credits.
     #[serde(default, skip_serializing_if = "Credits::is_empty")]
     pub credits: Credits,
 }
@@ -409,7 +409,7 @@ impl Decider for Order {
         }
     }
 
-    /// What was placed stays as it was placed.
+    /// An order keeps the lines and prices that it was placed with.
     fn around(&self, event: &Event) -> Option<Self> {
         let placed = matches!(event, Event::OrderPlaced { .. });
         (!placed).then(|| Self {
@@ -440,7 +440,7 @@ impl Order {
         credits.allocate(&placed.lines, placed.total, requests)
     }
 
-    /// What was credited of it, with those credit notes that it does not know yet, and their events.
+    /// Its credits, with those credit notes that it does not know yet, and their events.
     fn with_earlier(&self, placed: &Placed, earlier: &[EarlierCredit]) -> (Credits, Vec<Event>) {
         let (mut credits, mut events) = (self.credits.clone(), Vec::new());
         for note in earlier {

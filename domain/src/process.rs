@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{Command, Event, ids};
 
-/// What a process manager reacts to.
+/// An input of a process manager.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input<'a, T: ?Sized> {
     /// Something has happened in the stream.

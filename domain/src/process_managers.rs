@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_names_the_process_and_what_it_was() {
+    fn an_unreadable_row_is_named_with_its_process_and_its_kind() {
         let process = find("fulfilment").unwrap();
         let event = Event::Order(order::Event::OrderConfirmed {});
         let input = || Input::Event { stream: Uuid::nil(), event: &event };

@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_listed_product_says_already_changes_nothing() {
+    fn equal_details_of_a_listed_product_change_nothing() {
         let Event::ProductCreated { details, .. } = mug() else { unreachable!() };
         given(vec![mug()]).when(Command::Change { details: details.clone() }).then_expect_events(vec![]);
         let other = Details { description: "It holds tea.".to_owned(), ..details };

@@ -136,7 +136,7 @@ impl QueryError {
         self
     }
 
-    /// What sort of failure it is.
+    /// The kind of the failure.
     pub fn kind(&self) -> QueryErrorKind {
         self.0.kind
     }

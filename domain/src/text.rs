@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sku_of_the_first_releases_is_told_from_what_is_made_of_it_now() {
+    fn a_sku_of_the_first_releases_differs_from_its_normal_form_of_today() {
         assert_eq!(Sku::stored_otherwise(" mug-1 "), None);
         assert_eq!(Sku::stored_otherwise("cafe\u{301}"), None);
         let stored = Sku::stored_otherwise("mug\u{200b}-1").unwrap();
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(code("chan\u{200d}ged-mind").unwrap(), "changed-mind");
     }
 
-    /// What earlier releases stored is read as it was stored, and names the same stream as then.
+    /// SKUs that earlier releases stored are read as they were stored, and name the same stream as then.
     #[test]
     fn a_stored_sku_is_read_exactly_as_it_was_stored() {
         for stored in ["MUG-77\u{200b}", "\u{feff}MUG", "MUG\u{a0}-80", "MUG\u{ad}-77", "CAF\u{c9}"] {

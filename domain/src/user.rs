@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_registered_user_changes_and_what_is_known_changes_nothing() {
+    fn only_a_registered_user_changes_and_equal_details_change_nothing() {
         let registered = || Event::UserRegistered { details: ada("Ada") };
         let change = |name| Command::Change { details: ada(name) };
         let given = |events| TestFramework::<User>::with(facts()).given(events);

@@ -360,7 +360,7 @@ fn small_order() -> Vec<Line> {
     vec![line(1, "SKU-0", 3, 300), line(2, "SKU-0", 4, 200), line(3, "SKU-1", 1, 0)]
 }
 
-/// What happens to an order that can be credited.
+/// A step of an order that can be credited.
 #[derive(Debug, Clone)]
 enum Step {
     Command(Box<order::Command>),

@@ -132,7 +132,7 @@ impl Database {
     }
 }
 
-/// What a connection calls itself in `pg_stat_activity`: the `application_name` of the URL, else `soonshop`.
+/// The name of a connection in `pg_stat_activity`: the `application_name` of the URL, else `soonshop`.
 pub fn connection_name(options: &PgConnectOptions) -> &str {
     options.get_application_name().unwrap_or("soonshop")
 }
@@ -226,7 +226,7 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
 /// How long to wait for a SQLite file that another connection writes; the shortest time is for work that can be done
 /// later, the one in between for finding out whether it can be done.
 const BUSY: Duration = Duration::from_secs(5);
-const BRIEFLY: Duration = Duration::from_millis(50);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const WHILE: Duration = Duration::from_secs(1);
 
 /// How the names of read models begin: each can be made again from the log.
@@ -347,7 +347,7 @@ impl Db {
         }
         let mut connection = self.connection.get_sqlite_connection_pool().acquire().await?;
         let patience = |milliseconds: u128| format!("PRAGMA busy_timeout = {milliseconds}");
-        sqlx::query(&patience(BRIEFLY.as_millis())).execute(&mut *connection).await?;
+        sqlx::query(&patience(RETRY_PAUSE.as_millis())).execute(&mut *connection).await?;
         let done = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
         sqlx::query(&patience(BUSY.as_millis())).execute(&mut *connection).await?;
         let in_the_way: i64 = done?;

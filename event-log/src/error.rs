@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// What a database answers: a code, and a message.
+    /// The error of a database: a code, and a message.
     #[derive(Debug)]
     struct Answer(Option<&'static str>, &'static str);
 
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_told_to_ask_again_only_where_that_can_help() {
+    fn a_query_may_be_repeated_only_where_that_can_help() {
         let slug = |error: Error| {
             let error = QueryError::from(error);
             (error.slug().to_owned(), error.retry_after())

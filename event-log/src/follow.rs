@@ -37,12 +37,12 @@ pub trait Source: Send {
 }
 
 /// The rows of the log as stored. Appends of this process are announced.
-pub struct Stored {
+pub struct LogSource {
     log: EventLog,
     appended: watch::Receiver<i64>,
 }
 
-impl Stored {
+impl LogSource {
     /// `appended` holds the last position that this process appended.
     pub fn new(log: EventLog, appended: watch::Receiver<i64>) -> Self {
         Self { log, appended }
@@ -50,7 +50,7 @@ impl Stored {
 }
 
 #[async_trait]
-impl Source for Stored {
+impl Source for LogSource {
     type Event = StoredEvent;
 
     async fn after(

@@ -1,5 +1,5 @@
 //! Folding the history of a stream into its state, with the code that commands are decided on. Every past state that
-//! is shown comes from here. The personal values of a state stay encrypted; [`Opened`] has their plaintexts.
+//! is shown comes from here. The personal values of a state stay encrypted; [`DecryptedValues`] has their plaintexts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub trait History: Send {
     /// The state with at most so many of its parts, from the first key after `after` on, with encrypted personal values.
     fn page(&self, after: &str, most: usize) -> Result<(Value, Option<PartsShown>), QueryError>;
     /// The personal values of the events so far.
-    fn opened(&self) -> &Opened;
+    fn decrypted(&self) -> &DecryptedValues;
 }
 
 /// Which parts of a state an answer has: see [`Decider::page`].
@@ -132,7 +132,7 @@ pub struct Fold<A> {
     /// `None`: nothing was folded yet.
     pub last: Option<Last>,
     /// The personal values of the events so far.
-    pub opened: Opened,
+    pub decrypted: DecryptedValues,
 }
 
 impl<A: Decider> Fold<A> {
@@ -142,7 +142,7 @@ impl<A: Decider> Fold<A> {
             Arc::unwrap_or_clone(recorded);
         let kind = event.event_type().to_owned();
         let mut event = event.downcast::<A::Event>().ok_or_else(|| unreadable(position))?;
-        self.opened.remember(&mut event)?;
+        self.decrypted.remember(&mut event)?;
         self.state.apply(event);
         self.last = Some(Last { version, position, event_id, kind, occurred_at, recorded_at });
         Ok(())
@@ -170,15 +170,15 @@ impl<A: Decider + Send> History for Fold<A> {
         Ok((state.map_err(QueryError::internal)?, shown))
     }
 
-    fn opened(&self) -> &Opened {
-        &self.opened
+    fn decrypted(&self) -> &DecryptedValues {
+        &self.decrypted
     }
 }
 
 /// The personal values of a history, by their ciphertext. A state serializes personal values as ciphertext; only here
 /// it is replaced by the plaintext.
 #[derive(Default)]
-pub struct Opened {
+pub struct DecryptedValues {
     /// `None`: it was erased.
     texts: HashMap<String, Option<Value>>,
     /// The ciphertexts, in the order of the events.
@@ -191,7 +191,7 @@ struct Inner {
     value: Value,
 }
 
-impl Opened {
+impl DecryptedValues {
     /// Whether no event had a personal value.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()

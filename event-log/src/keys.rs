@@ -5,7 +5,6 @@
 //! reader; it erases no person.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +17,8 @@ use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_domain::{PersonalValue, Sensitive};
 
 use crate::codec::{self, KeyBytes};
-use crate::{Db, Error, private_files};
+use crate::private_files::{self, Unusable};
+use crate::{Db, Error};
 
 /// How long a process may use a key after reading it: an erasure waits for longer than this before it is complete.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(5);
@@ -53,12 +53,12 @@ impl MasterKeys {
         let failed = |error: std::io::Error| {
             Error::MasterKey(format!("{}: {error}; `soonshop migrate` makes one", file.display()))
         };
-        let mut open = File::open(file).map_err(failed)?;
-        if let Some(why) = private_files::exposed(file, &open).map_err(failed)? {
-            return Err(Error::MasterKey(why));
-        }
+        let mut opened = private_files::open_secret(file).map_err(|why| match why {
+            Unusable::Exposed(why) => Error::MasterKey(why),
+            Unusable::Unopened(error) => failed(error),
+        })?;
         let mut text = String::new();
-        open.read_to_string(&mut text).map_err(failed)?;
+        opened.read_to_string(&mut text).map_err(failed)?;
         Self::parse(&text)
     }
 
@@ -129,7 +129,7 @@ impl KeyStore {
     }
 
     /// Drops this key from the cache of this process.
-    pub fn forget(&self, kid: &str) {
+    pub fn evict(&self, kid: &str) {
         self.cache.invalidate(kid);
     }
 

@@ -247,7 +247,7 @@ impl EventLog {
     }
 
     /// The events of an aggregate type and an event type whose field has this value, in order, with encrypted values as
-    /// stored. The schema has an index for each such field, `<type>s_by_<field>`; the names stand in the SQL as they do in
+    /// stored. The schema has an index for each such field, `<type>s_by_<field>`; the names are in the SQL as they are in
     /// the index.
     pub async fn with_field(&self, path: [&'static str; 3], value: &str) -> Result<Vec<StoredEvent>, Error> {
         let sql = self.with_field_sql(path);
@@ -255,7 +255,7 @@ impl EventLog {
     }
 
     /// The SQL of [`with_field`](Self::with_field). SQLite without statistics may as well choose the index on the stream,
-    /// and read every event of the type: it is told which index to take.
+    /// and read every event of the type: the SQL names the index.
     pub fn with_field_sql(&self, [aggregate_type, event_type, field]: [&'static str; 3]) -> String {
         let (index, path) = if self.db.backend() == DatabaseBackend::Postgres {
             (String::new(), format!("payload -> '{event_type}' ->> '{field}'"))

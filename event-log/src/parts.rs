@@ -10,26 +10,28 @@ use crate::{Error, EventLog};
 const NEWEST: i64 = 200;
 
 /// How an aggregate type keeps its parts.
-struct Kept {
+struct PartsOfType {
     fields: &'static [&'static str],
     key: fn(&Event) -> Option<String>,
 }
 
 /// Asks an aggregate type how it keeps its parts.
-struct Ask;
+struct AskForParts;
 
-impl Visitor for Ask {
-    type Output = Kept;
+impl Visitor for AskForParts {
+    type Output = PartsOfType;
 
-    fn visit<A: Decider>(self) -> Kept {
-        Kept { fields: A::PART_KEY, key: |event| event.downcast_ref().and_then(A::part_changed) }
+    fn visit<A: Decider>(self) -> PartsOfType {
+        PartsOfType { fields: A::PART_KEY, key: |event| event.downcast_ref().and_then(A::part_changed) }
     }
 }
 
-/// What is wrong with the indexes of parts, and what to do; `None`: nothing.
+/// The fault of the indexes of parts, with the remedy; `None`: there is none.
 pub async fn defect(log: &EventLog) -> Result<Option<String>, Error> {
     for kind in TYPES {
-        let Some(kept) = catalog::visit(kind, Ask).filter(|kept| !kept.fields.is_empty()) else { continue };
+        let Some(kept) = catalog::visit(kind, AskForParts).filter(|kept| !kept.fields.is_empty()) else {
+            continue;
+        };
         if !is_there(log, kind).await? {
             return Ok(Some(format!(
                 "the index {kind}_parts of the log is missing or invalid, and commands on {kind} are slow or fail: drop \

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use soonshop_domain::Personal;
 
 use crate::codec;
-use crate::history::Opened;
+use crate::history::DecryptedValues;
 
 /// How much an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum Visibility {
     /// No personal value.
     Masked,
     /// All that is not erased; the access must be recorded before.
@@ -96,10 +96,10 @@ pub struct Answer {
 
 /// A state for a query: fields that `sees` names are in the clear, the others masked, and erased ones null. If there are
 /// any in the clear, the access must be recorded before the answer is sent.
-pub fn answer(opened: &Opened, state: Value, sees: impl Fn(&str) -> bool) -> Answer {
+pub fn answer(decrypted: &DecryptedValues, state: Value, sees: impl Fn(&str) -> bool) -> Answer {
     let mut answering = Answering {
-        opened,
-        masked: Redactor::new(Sight::Masked, opened),
+        decrypted,
+        masked: Redactor::new(Visibility::Masked, decrypted),
         sees,
         erased: false,
         clear: BTreeSet::new(),
@@ -109,7 +109,7 @@ pub fn answer(opened: &Opened, state: Value, sees: impl Fn(&str) -> bool) -> Ans
 }
 
 struct Answering<'o, F> {
-    opened: &'o Opened,
+    decrypted: &'o DecryptedValues,
     masked: Redactor,
     sees: F,
     erased: bool,
@@ -120,12 +120,12 @@ impl<F: Fn(&str) -> bool> Answering<'_, F> {
     /// The value of the field of this name.
     fn value(&mut self, name: &str, value: Value) -> Value {
         match value {
-            Value::String(text) => match self.opened.clear(&text) {
+            Value::String(text) => match self.decrypted.clear(&text) {
                 Some(clear) if (self.sees)(name) => {
                     self.clear.insert(name.to_owned());
                     clear.clone()
                 }
-                None if self.opened.is_erased(&text) => {
+                None if self.decrypted.is_erased(&text) => {
                     self.erased = true;
                     Value::Null
                 }
@@ -160,15 +160,15 @@ pub struct Redactor {
 
 impl Redactor {
     /// A redactor for a history with these decrypted values.
-    pub fn new(sight: Sight, opened: &Opened) -> Self {
+    pub fn new(visibility: Visibility, decrypted: &DecryptedValues) -> Self {
         let (mut texts, mut numbers) = (HashMap::new(), HashMap::new());
-        for (encrypted, text) in opened.values() {
+        for (encrypted, text) in decrypted.values() {
             let shown = text.map_or(PersonalText::Erased, |text| {
                 let next = numbers.len() + 1;
                 let number = *numbers.entry(text.to_string()).or_insert(next);
-                match sight {
-                    Sight::Masked => PersonalText::Masked(number),
-                    Sight::Revealed => PersonalText::Revealed(text.clone()),
+                match visibility {
+                    Visibility::Masked => PersonalText::Masked(number),
+                    Visibility::Revealed => PersonalText::Revealed(text.clone()),
                 }
             });
             texts.insert(encrypted.to_owned(), shown);
@@ -218,7 +218,7 @@ mod tests {
         let key = [7; 32];
         let kid = "00000000-0000-0000-0000-000000000001.account";
         let seal = codec::encrypt(kid, &key, br#"{"v":1,"value":"Ada"}"#).unwrap();
-        let shown = Redactor::new(Sight::Masked, &Opened::default())
+        let shown = Redactor::new(Visibility::Masked, &DecryptedValues::default())
             .redact(json!({ "a": [seal], "b": "••••", "c": null }));
         assert_eq!(shown.value(), &json!({ "a": [{ "personal": "masked" }], "b": "••••", "c": null }));
     }
@@ -238,11 +238,11 @@ mod tests {
                 value.erase();
             }
         }
-        let mut opened = Opened::default();
-        opened.remember(&mut event).unwrap();
+        let mut decrypted = DecryptedValues::default();
+        decrypted.remember(&mut event).unwrap();
         let state = serde_json::to_value(&event).unwrap();
         let shown = |sees: fn(&str) -> bool| {
-            let answer = answer(&opened, state.clone(), sees);
+            let answer = answer(&decrypted, state.clone(), sees);
             let details = answer.state.value().pointer("/UserRegistered").unwrap().clone();
             (details, answer.erased, answer.clear.into_iter().collect::<Vec<_>>())
         };
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn an_attribute_called_personal_is_not_a_marker() {
         let posing = json!({ "attributes": { "personal": "revealed", "value": "Ada" } });
-        let shown = Redactor::new(Sight::Masked, &Opened::default()).redact(posing);
+        let shown = Redactor::new(Visibility::Masked, &DecryptedValues::default()).redact(posing);
         assert_eq!(shown.value(), &json!({ "attributes": r#"{"personal":"revealed","value":"Ada"}"# }));
     }
 }

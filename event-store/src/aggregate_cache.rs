@@ -188,7 +188,7 @@ impl<A: Decider> Slot<A> {
     }
 
     /// Drops the drafts of this round.
-    pub(crate) fn forget(&mut self, round: u64) {
+    pub(crate) fn discard(&mut self, round: u64) {
         if self.round == round {
             self.now = None;
             self.ahead.clear();
@@ -321,7 +321,7 @@ mod tests {
         let mut slot = Slot::<Stock>::empty();
         slot.fill(Loaded::start());
         let before = Arc::clone(&slot.confirmed);
-        slot.forget(0);
+        slot.discard(0);
         slot.fill(Loaded::start());
         before.fetch_max(9, Ordering::Relaxed);
         assert_eq!((slot.logged(), slot.loads), (0, 2));

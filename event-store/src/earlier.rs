@@ -16,7 +16,7 @@ pub struct EarlierForm {
     pub fingerprint: Vec<u8>,
 }
 
-/// What is recorded under the ids of these forms.
+/// Looks up the command records under the ids of these forms.
 pub(crate) async fn recorded(db: &Db, forms: &[EarlierForm]) -> Result<Vec<EarlierForm>, Error> {
     let ids: BTreeSet<String> = forms.iter().map(|form| format!("'{}'", form.command_id)).collect();
     if ids.is_empty() {

@@ -76,7 +76,7 @@ impl EventStore {
             let request = match self.request(&[&draft], &context).await {
                 Ok(request) => request,
                 Err(error) => {
-                    guard.forget(draft.round);
+                    guard.discard(draft.round);
                     return Err(error);
                 }
             };
@@ -127,11 +127,11 @@ impl EventStore {
                     match self.draft(&mut b, second.0, second.1.clone(), &alone, read_second).await {
                         Ok(Decided::Draft(other)) => Ok((one, other)),
                         Ok(Decided::Refused(error, expected)) => {
-                            a.forget(one.round);
+                            a.discard(one.round);
                             Err((of_second(error), vec![one.expected, expected]))
                         }
                         Err(error) => {
-                            a.forget(one.round);
+                            a.discard(one.round);
                             return Err(of_second(error));
                         }
                     }
@@ -146,8 +146,8 @@ impl EventStore {
                     match self.refuse(error, streams, &context).await? {
                         Refused::Known(done) => return Ok(done),
                         Refused::Again(_) => {
-                            slots.0.lock().await.forget(rounds.0);
-                            slots.1.lock().await.forget(rounds.1);
+                            slots.0.lock().await.discard(rounds.0);
+                            slots.1.lock().await.discard(rounds.1);
                         }
                     }
                     continue;
@@ -156,8 +156,8 @@ impl EventStore {
             let request = match self.request(&[&one, &other], &context).await {
                 Ok(request) => request,
                 Err(error) => {
-                    a.forget(one.round);
-                    b.forget(other.round);
+                    a.discard(one.round);
+                    b.discard(other.round);
                     return Err(error);
                 }
             };
@@ -168,8 +168,8 @@ impl EventStore {
                 one.confirmed.fetch_max(one.version, Ordering::Relaxed);
                 other.confirmed.fetch_max(other.version, Ordering::Relaxed);
             } else {
-                slots.0.lock().await.forget(one.round);
-                slots.1.lock().await.forget(other.round);
+                slots.0.lock().await.discard(one.round);
+                slots.1.lock().await.discard(other.round);
             }
             if let Some(done) = self.settle(outcome, &context).await? {
                 self.keep::<A>(first.0, one.snapshot);
@@ -194,10 +194,10 @@ impl EventStore {
                     missed.iter().map_while(|row| self.decoded::<A>(row.clone()).ok()).collect();
                 let mut slot = slot.lock().await;
                 if !slot.catch_up(round, *seen, missed) {
-                    slot.forget(round);
+                    slot.discard(round);
                 }
             }
-            _ => slot.lock().await.forget(round),
+            _ => slot.lock().await.discard(round),
         }
     }
 }

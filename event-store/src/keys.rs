@@ -182,7 +182,7 @@ impl KeyMaker {
                          ON CONFLICT (kid) DO UPDATE SET master = '', wrapped = NULL";
             let values = [kid.as_str().into(), subject.to_string().into(), purpose.as_ref().into()];
             db.connection.execute(db.statement(erase, values)).await.map_err(failed)?;
-            self.store.forget(&kid);
+            self.store.evict(&kid);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct LastFailure(Arc<Mutex<Option<String>>>);
 
 impl LastFailure {
-    /// What the database said; `None`: the last append was written, or it is over.
+    /// The database's message; `None`: the last append was written, or it is over.
     pub fn reason(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

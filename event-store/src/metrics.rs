@@ -20,8 +20,8 @@ pub struct Appends {
     pub(crate) commands: Counter,
     pub(crate) events: Counter,
     pub(crate) refused: Refused,
-    batch: Spread,
-    commit: Spread,
+    batch: LockFreeHistogram,
+    commit: LockFreeHistogram,
     kinds: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
@@ -60,8 +60,8 @@ impl Default for Appends {
             commands: Counter::default(),
             events: Counter::default(),
             refused,
-            batch: Spread::new(REQUESTS),
-            commit: Spread::new(SECONDS),
+            batch: LockFreeHistogram::new(REQUESTS),
+            commit: LockFreeHistogram::new(SECONDS),
             kinds,
         }
     }
@@ -90,7 +90,7 @@ impl Appends {
 
 /// A histogram without a lock. A read during a write may miss the newest value.
 #[derive(Debug, Clone)]
-struct Spread {
+struct LockFreeHistogram {
     bounds: &'static [f64],
     /// One for each bound, and one for all above.
     counts: Arc<[AtomicU64]>,
@@ -100,7 +100,7 @@ struct Spread {
 
 const MILLION: f64 = 1_000_000.0;
 
-impl Spread {
+impl LockFreeHistogram {
     fn new(bounds: &'static [f64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, counts, sum: Arc::default() }
@@ -118,7 +118,7 @@ impl Spread {
     }
 }
 
-impl EncodeMetric for Spread {
+impl EncodeMetric for LockFreeHistogram {
     #[expect(clippy::cast_precision_loss, reason = "a sum that long has no use for its last digit")]
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_value_counts_in_the_first_bucket_that_is_not_below_it() {
-        let spread = Spread::new(REQUESTS);
+        let spread = LockFreeHistogram::new(REQUESTS);
         for value in [1.0, 2.0, 3.0, 512.0, 513.0] {
             spread.observe(value);
         }

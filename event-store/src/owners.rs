@@ -1,4 +1,4 @@
-//! What the log knows of a value or of a command before anything is decided.
+//! Look-ups in the log before anything is decided: the holder of a claim, and the record of a command.
 
 use ring::hmac;
 use sea_orm::ConnectionTrait as _;

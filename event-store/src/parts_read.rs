@@ -87,8 +87,8 @@ impl EventStore {
         if missing.is_empty() {
             return Ok(missing);
         }
-        // What was read before the slot was taken counts if it is of the same history, and if every event that may not
-        // have been in the log then is in memory.
+        // Parts that were read before the slot was taken count if they are of the same history, and if every event that
+        // may not have been in the log then is in memory.
         let counts = |read: &PartsRead<A>, slot: &mut Slot<A>| {
             read.loads == slot.loads
                 && read.logged >= slot.now().floor()

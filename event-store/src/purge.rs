@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use soonshop_event_log::{Db, Error};
 
-/// Who sent the commands. Events of a process manager have the channel `process`.
+/// The senders of the commands. Events of a process manager have the channel `process`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordOwner {
     Persons,

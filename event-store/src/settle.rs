@@ -1,4 +1,4 @@
-//! What the outcome of an append means for the caller.
+//! Turns the outcome of an append into the answer for the caller.
 
 use soonshop_domain::{Classified, ErrorKind};
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use crate::kind::OutcomeKind;
 use crate::waiting::received;
 use crate::{AppendError, EventStore, ExecuteError};
 
-/// What follows from a refusal that was not final.
+/// The next step after a refusal that was not final.
 pub(crate) enum Refused {
     /// The command was executed before.
     Known(Executed),
@@ -47,7 +47,7 @@ impl EventStore {
         }
     }
 
-    /// What an outcome means for the caller. `None`: decide again.
+    /// The answer to the caller. `None`: decide again.
     pub(crate) async fn settle<E: std::fmt::Display>(
         &self,
         outcome: Result<Outcome, AppendError>,

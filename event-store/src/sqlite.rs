@@ -41,7 +41,7 @@ impl Sqlite {
         private_files::make_database(&file)
             .map_err(|error| BatchError::Unavailable(format!("{}: {error}", file.display())))?;
         // Ids come in no order, so an append touches pages all over the indexes: up to 32 MiB of them are kept.
-        // What undoes a statement of a large batch stays in memory: it would be a file for each of them.
+        // The statement journal of a large batch stays in memory: it would be a file for each of them.
         let options = sqlite_options(&file).pragma("cache_size", "-32768").pragma("temp_store", "memory");
         options.connect().await.map_err(|error| classify(&error))
     }

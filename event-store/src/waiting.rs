@@ -43,7 +43,7 @@ pub(crate) async fn pass(pause: &mut Duration) {
     *pause = (*pause * 2).min(Duration::from_millis(500));
 }
 
-/// What a command reads before it is executed is read again while the database is down, for as long as a command waits.
+/// Reads before a command are repeated while the database is down, for as long as a command waits.
 pub(crate) struct Patience {
     deadline: Instant,
     pause: Duration,

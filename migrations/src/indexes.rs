@@ -11,7 +11,7 @@ use crate::{Error, Namespace, sources};
 pub struct MissingIndex {
     namespace: &'static str,
     name: String,
-    /// What makes it.
+    /// The statement that makes it.
     statement: String,
 }
 
@@ -21,7 +21,7 @@ impl MissingIndex {
         format!("{}.{}", self.namespace, self.name)
     }
 
-    /// What is wrong, and what mends it.
+    /// The fault, and the remedy.
     pub fn reason(&self) -> String {
         format!(
             "the index is missing or invalid: drop it if it is there, and run `{}`",

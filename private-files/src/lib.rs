@@ -1,7 +1,7 @@
 //! Files and folders that only their owner may read: they hold personal values, keys and tokens. Every crate that
 //! writes files uses this one.
 //!
-//! What is made here is made with its mode. What is there already with a wider mode is narrowed, and a line says so. A
+//! New files and folders are made with their mode. A wider mode of one that is there is narrowed, and a line says so. A
 //! mode that cannot be changed (another owner, a file system without modes) is reported and left: the shop goes on.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 const FOLDER: u32 = 0o700;
 /// The mode of a new file.
 const FILE: u32 = 0o600;
-/// What anybody but the owner may do.
+/// The rights of everybody but the owner.
 const OTHERS: u32 = 0o077;
 /// Set on a folder for everybody, such as `/tmp`.
 const STICKY: u32 = 0o1000;
-/// What SQLite makes beside a file, with the mode of that file.
+/// The files that SQLite makes beside a file, with the mode of that file.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Makes the folder, and those above it that are missing. A folder that is there keeps its mode: it may be anybody's.
@@ -49,10 +49,10 @@ pub fn narrow_database(file: &Path) {
     narrow_together(file, database_files(file));
 }
 
-/// Like [`narrow_database`], for files that SQLite made just now: there is nothing to say about them.
+/// Like [`narrow_database`], for files that SQLite made just now, without a line about them.
 pub fn close_new_database(file: &Path) {
     for path in database_files(file) {
-        // What cannot be changed was reported when the database was opened.
+        // A mode that cannot be changed was reported when the database was opened.
         drop(take_away(&path));
     }
 }
@@ -146,9 +146,27 @@ pub fn take_away(path: &Path) -> io::Result<Option<u32>> {
     Ok(Some(mode))
 }
 
+/// Why a file with a secret cannot be used.
+#[derive(Debug)]
+pub enum Unusable {
+    /// It cannot be opened.
+    Unopened(io::Error),
+    /// Others can read it: which file, and what to do.
+    Exposed(String),
+}
+
+/// Opens a file with a secret; refuses one that others can read.
+pub fn open_secret(file: &Path) -> Result<File, Unusable> {
+    let opened = File::open(file).map_err(Unusable::Unopened)?;
+    match exposed(file, &opened).map_err(Unusable::Unopened)? {
+        Some(why) => Err(Unusable::Exposed(why)),
+        None => Ok(opened),
+    }
+}
+
 /// Why a file with a secret must not be used, if others can read it. A file of another owner may be readable by our
 /// group, as mounted secrets are.
-pub fn exposed(path: &Path, opened: &File) -> io::Result<Option<String>> {
+fn exposed(path: &Path, opened: &File) -> io::Result<Option<String>> {
     let found = opened.metadata()?;
     let mode = found.mode() & 0o777;
     let given_by_group = mode & OTHERS == 0o040 && me().is_some_and(|me| me != found.uid());
@@ -238,12 +256,12 @@ mod tests {
     fn a_secret_that_others_can_read_is_named_with_the_remedy() {
         let place = place();
         let path = place.path().join("master.key");
+        assert!(matches!(open_secret(&path), Err(Unusable::Unopened(_))), "there is none");
         drop(open_new(&path).unwrap());
-        let why = || exposed(&path, &File::open(&path).unwrap()).unwrap();
-        assert_eq!(why(), None);
+        assert!(open_secret(&path).is_ok());
         for wide in [0o604, 0o640, 0o660, 0o644, 0o601] {
             widen(&path, wide);
-            let why = why().unwrap();
+            let Err(Unusable::Exposed(why)) = open_secret(&path) else { panic!("mode {wide:o} is refused") };
             assert!(why.contains(&format!("run `chmod 600 {}`", path.display())), "{why}");
         }
     }

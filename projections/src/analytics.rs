@@ -1,4 +1,4 @@
-//! What was sold, given back, received and counted, by business time: facts that are summed on request.
+//! Sales, credits, receipts and counts by business time: facts that are summed on request.
 //!
 //! An order counts from the moment it is placed, at its business time, and is taken out of the same month when it is
 //! refused or cancelled. A credit note names its order: it counts as long as the order does, since a cancellation takes

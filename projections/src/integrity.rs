@@ -23,10 +23,10 @@ pub const CHECK: &str = "check";
 /// The action of an acknowledgement.
 pub const ACKNOWLEDGE: &str = "acknowledge";
 
-/// What a check of the shop says of the ranges in which something was found.
+/// The findings, as a check of the shop reports them.
 pub const FOUND: &str = "tampering was found there, and it is neither proved again nor acknowledged";
 
-/// The most ranges that are told apart.
+/// The most ranges that are kept apart.
 const MOST: usize = 1_000;
 
 /// The greatest position that a range can have.
@@ -66,7 +66,7 @@ impl Of {
     }
 }
 
-/// What is known of a range. A position in no range was never checked.
+/// The state of a range. A position in no range was never checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -124,9 +124,9 @@ impl fmt::Display for Range {
     }
 }
 
-/// What an entry says.
+/// What an entry proves, found or acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct Evidence {
     /// The positions that are as they were sealed.
     pub proved: Option<(i64, i64)>,
     /// Where something was found, and what it means.
@@ -144,20 +144,21 @@ pub struct Said {
     pub missing: Vec<(i64, Uuid)>,
 }
 
-impl Said {
-    /// What a check says. One that found something proves nothing, and one of a range without anything says nothing.
-    pub fn by_check(positions: Positions, Checked { report, missing, begun_after }: &Checked) -> Self {
+impl Evidence {
+    /// The evidence of a check. One with findings proves nothing, and one of an empty range has no evidence.
+    pub fn of_check(positions: Positions, Checked { report, missing, begun_after }: &Checked) -> Self {
         let tail = report.tail.as_ref().map_or(0, |tail| tail.events);
         let head = report.sealed_to.saturating_add(tail);
         let missing = missing.iter().filter_map(|at| Some((at.position, at.event_id?))).collect();
         let begun_after = Some(*begun_after);
-        let mut said = Self { with_key: report.key_given, begun_after, head, missing, ..Self::default() };
+        let mut evidence = Self { with_key: report.key_given, begun_after, head, missing, ..Self::default() };
         if report.verdict != Verdict::Broken {
-            said.proved = (report.seals > 0 && report.from <= report.to).then_some((report.from, report.to));
-            return said;
+            evidence.proved =
+                (report.seals > 0 && report.from <= report.to).then_some((report.from, report.to));
+            return evidence;
         }
         let end = positions.to.unwrap_or(head).max(report.to);
-        said.found = report
+        evidence.found = report
             .findings
             .iter()
             .map(|finding| {
@@ -166,7 +167,7 @@ impl Said {
                     (Fault::SignedByOthers { .. }, _) => (end, State::OtherKey),
                     (Fault::EventsCutOff { to } | Fault::SealsCutOff { to }, _) => (*to, State::Broken),
                     (Fault::RowsMissing { position }, _) => (position - 1, State::Broken),
-                    // What comes after a seal that does not hold is proved by nothing.
+                    // Nothing proves the events after a seal that does not hold.
                     (
                         _,
                         Wrong::SealBroken | Wrong::SignatureBad | Wrong::KeyUnknown | Wrong::ExportBroken,
@@ -179,13 +180,13 @@ impl Said {
         if report.findings_left > 0 {
             // Those that are only counted may be anywhere.
             let from = positions.from.min(report.from).max(1);
-            said.found.push((from, end.max(from), State::Broken));
+            evidence.found.push((from, end.max(from), State::Broken));
         }
-        said
+        evidence
     }
 
-    /// What an entry of the record says.
-    fn by_entry(line: &Recorded) -> Self {
+    /// The evidence of an entry of the record.
+    fn of_entry(line: &Recorded) -> Self {
         let number = |name: &str| line.detail[name].as_i64();
         let range = || number("from").zip(number("to")).filter(|(from, to)| from <= to);
         if line.action == ACKNOWLEDGE {
@@ -205,7 +206,7 @@ impl Said {
     }
 }
 
-/// What is known of a sealed log.
+/// The findings in a sealed log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Integrity {
     /// In order, without overlaps.
@@ -219,14 +220,14 @@ pub struct Integrity {
 
 impl Integrity {
     /// Takes in what an entry says.
-    pub fn take(&mut self, entry: i64, said: &Said) {
-        self.head = self.head.max(said.head);
-        if let Some((from, to)) = said.proved {
+    pub fn take(&mut self, entry: i64, evidence: &Evidence) {
+        self.head = self.head.max(evidence.head);
+        if let Some((from, to)) = evidence.proved {
             let chain = self.broken_chain(from);
             let open = |before: Range| match before.state {
                 State::Proved => true,
-                _ if said.begun_after.is_some_and(|last| before.entry > last) => false,
-                State::OtherKey => said.with_key,
+                _ if evidence.begun_after.is_some_and(|last| before.entry > last) => false,
+                State::OtherKey => evidence.with_key,
                 State::AfterBrokenSeal => !chain.contains(&before.from),
                 State::Broken | State::Acknowledged => true,
             };
@@ -237,8 +238,8 @@ impl Integrity {
                 is_red || !(from..=to).contains(position)
             });
         }
-        for &(from, to, state) in &said.found {
-            // What only a stricter check proves again stays so, and is found anew.
+        for &(from, to, state) in &evidence.found {
+            // A finding that only a stricter check can prove again stays, and is found anew.
             for kept in STRICT.into_iter().filter(|kept| kept.strictness() > state.strictness()) {
                 let new = Range { from, to, state: kept, entry };
                 self.paint(new, |before| before.is_some_and(|range| range.state == kept));
@@ -247,7 +248,7 @@ impl Integrity {
                 before.is_none_or(|range| range.state.strictness() <= state.strictness())
             });
         }
-        if let Some((from, to)) = said.acknowledged {
+        if let Some((from, to)) = evidence.acknowledged {
             // The log may end before what is missing at its end.
             let reaches = |range: &&Range| range.from <= self.head && self.head <= range.to.min(to);
             let end = self.red().filter(|range| range.state == State::Broken).find(reaches);
@@ -259,7 +260,7 @@ impl Integrity {
             });
             self.missing.retain(|(position, _)| !(from..=to).contains(position));
         }
-        for one in &said.missing {
+        for one in &evidence.missing {
             if !self.missing.contains(one) && self.missing.len() < MOST_MISSING {
                 self.missing.push(*one);
             }
@@ -361,7 +362,7 @@ impl Integrity {
         text
     }
 
-    /// What an entry carries. One that carries nothing that this release can read is folded.
+    /// The findings that an entry carries. One that carries nothing that this release can read is folded.
     fn carried_by(detail: &Value) -> Option<Self> {
         serde_json::from_value(detail.get("integrity")?.clone()).ok()
     }
@@ -386,7 +387,7 @@ fn joined(all: Vec<Range>) -> Vec<Range> {
     joined
 }
 
-/// What is known of both sealed logs.
+/// The findings in both sealed logs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Both {
     /// The event log.
@@ -415,13 +416,13 @@ impl Both {
     }
 }
 
-/// What is known of both, from the newest entries about them.
+/// The findings in both, from the newest entries about them.
 pub async fn read(db: &Db) -> Result<Both, Error> {
     let on = &db.connection;
     Ok(Both { log: read_one(db, on, Of::Log).await?, record: read_one(db, on, Of::Record).await? })
 }
 
-/// What is known of one sealed log. The newest entry says it; only those of earlier releases are folded again.
+/// The findings in one sealed log. The newest entry has them; only entries of earlier releases are folded again.
 pub async fn read_one(db: &Db, on: &impl ConnectionTrait, of: Of) -> Result<Integrity, Error> {
     let (mut entries, mut before, mut most) = (Vec::new(), i64::MAX, 1);
     loop {
@@ -444,7 +445,7 @@ pub async fn read_one(db: &Db, on: &impl ConnectionTrait, of: Of) -> Result<Inte
 /// The entries, the newest first, taken in one after the other.
 fn folded(mut known: Integrity, entries: &[Recorded]) -> Integrity {
     for line in entries.iter().rev() {
-        known.take(line.position, &Said::by_entry(line));
+        known.take(line.position, &Evidence::of_entry(line));
     }
     known
 }
@@ -467,10 +468,10 @@ pub async fn record_check(
     positions: Positions,
     checked: &Checked,
 ) -> Result<Integrity, Error> {
-    let (said, report) = (Said::by_check(positions, checked), &checked.report);
+    let (evidence, report) = (Evidence::of_check(positions, checked), &checked.report);
     let detail = json!({
         "verdict": report.verdict, "from": report.from, "to": report.to, "rows": report.rows,
-        "tail": report.tail.as_ref().map_or(0, |tail| tail.events), "head": said.head,
+        "tail": report.tail.as_ref().map_or(0, |tail| tail.events), "head": evidence.head,
         "first_bad": report.first_bad().map(|finding| finding.position), "key_given": report.key_given,
     });
     let mut done = Operation {
@@ -481,7 +482,7 @@ pub async fn record_check(
         note: None,
     };
     let tx = db.connection.begin().await?;
-    let known = add(db, &tx, of, &mut done, &said).await?;
+    let known = add(db, &tx, of, &mut done, &evidence).await?;
     tx.commit().await?;
     Ok(known)
 }
@@ -495,7 +496,7 @@ pub async fn acknowledge(
     (from, to): (i64, i64),
     reason: Personal<String>,
 ) -> Result<Option<Integrity>, Error> {
-    let said = Said { acknowledged: Some((from, to)), ..Said::default() };
+    let evidence = Evidence { acknowledged: Some((from, to)), ..Evidence::default() };
     let detail = json!({ "from": from, "to": to });
     let subject = of.name().to_owned();
     let mut done =
@@ -507,7 +508,7 @@ pub async fn acknowledge(
         tx.rollback().await?;
         return Ok(None);
     }
-    let known = add(db, &tx, of, &mut done, &said).await?;
+    let known = add(db, &tx, of, &mut done, &evidence).await?;
     tx.commit().await?;
     Ok(Some(known))
 }
@@ -517,14 +518,14 @@ async fn add(
     tx: &DatabaseTransaction,
     of: Of,
     done: &mut Operation,
-    said: &Said,
+    evidence: &Evidence,
 ) -> Result<Integrity, Error> {
     operations::lock(db, tx).await?;
     // Nothing is added meanwhile: what is known is that of all entries before this one.
     let mut known = read_one(db, tx, of).await?;
     let row = tx.query_one(db.statement("SELECT coalesce(max(position), 0) + 1 FROM @entries", [])).await?;
     let entry: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
-    known.take(entry, said);
+    known.take(entry, evidence);
     done.detail["integrity"] =
         serde_json::to_value(&known).map_err(|error| Error::Database(error.to_string()))?;
     operations::record(db, tx, done).await?;

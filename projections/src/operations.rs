@@ -127,14 +127,12 @@ pub fn reason(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|reason| reason.chars().count() >= SHORTEST)
 }
 
-/// The last lines of the record, the newest first, at most `most`.
-pub async fn last(db: &Db, most: u32) -> Result<Vec<Recorded>, Error> {
-    lines(db, &format!("action <> '{EVENT_NOTE}'"), Vec::new(), i64::from(most)).await
-}
-
-/// The last lines of one action.
-pub async fn last_of(db: &Db, action: &str, most: u32) -> Result<Vec<Recorded>, Error> {
-    lines(db, "action = $2", vec![action.into()], i64::from(most)).await
+/// The last lines of one action, or of all operations, the newest first, at most `most`.
+pub async fn last_of(db: &Db, action: impl Into<Option<&str>>, most: u32) -> Result<Vec<Recorded>, Error> {
+    match action.into() {
+        Some(action) => lines(db, "action = $2", vec![action.into()], i64::from(most)).await,
+        None => lines(db, &format!("action <> '{EVENT_NOTE}'"), Vec::new(), i64::from(most)).await,
+    }
 }
 
 /// The notes on events of one stream, `<type>/<id>`, the newest first.

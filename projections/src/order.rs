@@ -30,7 +30,7 @@ pub struct Model {
     pub first_lines: Json,
     pub line_count: i64,
     pub total: i64,
-    /// What was credited of it, over all credit notes in its currency.
+    /// The sum of its credits, over all credit notes in its currency.
     pub credited: i64,
     #[sea_orm(column_type = "Text")]
     pub currency: String,

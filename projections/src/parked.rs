@@ -42,7 +42,7 @@ pub async fn counts(registry: &Registry) -> Result<Vec<Count>, Error> {
         let sql = "SELECT count(*), coalesce(min(position), 0) FROM @parked";
         let row = match db.connection.query_one(db.statement(sql, [])).await {
             Ok(row) => row,
-            // It is being made, or removed; what a read model lacks is said elsewhere.
+            // It is being made, or removed; a missing table is reported elsewhere.
             Err(error) if is_no_table(&error) => continue,
             Err(error) => return Err(error.into()),
         };

@@ -79,7 +79,7 @@ pub struct InstanceQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unsent {
     pub number: i64,
-    /// What it is for, such as `reserve`; `None`: this release does not know it.
+    /// Its purpose, such as `reserve`; `None`: this release does not know it.
     pub purpose: Option<String>,
     /// The target's own key, such as a line's number.
     pub key: Option<String>,
@@ -99,7 +99,7 @@ pub struct Unsent {
 /// The last command of an instance that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
-    /// What it was for, such as `reserve`.
+    /// Its purpose, such as `reserve`.
     pub purpose: Option<String>,
     /// The target's own key, such as a line's number.
     pub key: Option<String>,

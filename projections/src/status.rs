@@ -58,7 +58,7 @@ pub struct GenerationStatus {
     pub lag_seconds: f64,
     /// Events that could not be projected.
     pub parked: i64,
-    /// What is wrong with it; `None`: it is healthy, or it was looked at alone.
+    /// Its complaint; `None`: it is healthy, or it was looked at alone.
     #[serde(skip)]
     pub complaint: Option<Complaint>,
 }
@@ -89,7 +89,7 @@ impl GenerationStatus {
         self.sinks.iter().find(|sink| sink.name == ROWS).and_then(|sink| sink.holder.as_deref())
     }
 
-    /// What is wrong with it at this moment.
+    /// Its trouble at this moment.
     fn trouble(&self) -> Option<Trouble> {
         let stopped = self.sinks.iter().find_map(|sink| {
             let reason = sink.stopped.clone()?;
@@ -143,7 +143,7 @@ pub struct ShopStatus {
     pub record_seals: FollowerStatus,
     /// Every live generation.
     pub generations: Vec<GenerationStatus>,
-    /// What the checks of the seals found.
+    /// The findings of the checks of the seals.
     pub integrity: Both,
 }
 

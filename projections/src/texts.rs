@@ -48,7 +48,7 @@ pub trait Texts: Send + Sync {
     /// The texts of the rows that a batch adds.
     fn added(&self, unit: &Unit, each: &mut dyn FnMut(i64, &str));
     /// The texts of the rows of a block.
-    async fn of_block(&self, db: &Db, block: i64) -> Result<Gathered, DbErr>;
+    async fn of_block(&self, db: &Db, block: i64) -> Result<BlockTexts, DbErr>;
 }
 
 /// The texts of a row type.
@@ -72,10 +72,10 @@ impl<M: Searched> Texts for TextsOf<M> {
         }
     }
 
-    async fn of_block(&self, db: &Db, block: i64) -> Result<Gathered, DbErr> {
+    async fn of_block(&self, db: &Db, block: i64) -> Result<BlockTexts, DbErr> {
         let sql = format!("SELECT * FROM @{} WHERE position >= $1 AND position < $2", table_of::<M>());
         let rows = db.statement(&sql, [(block * BLOCK).into(), ((block + 1) * BLOCK).into()]);
-        let mut gathered = Gathered::new(block);
+        let mut gathered = BlockTexts::new(block);
         for row in M::find_by_statement(rows).all(&db.connection).await? {
             row.texts().into_iter().for_each(|text| gathered.add(text));
         }
@@ -87,7 +87,7 @@ impl<M: Searched> Texts for TextsOf<M> {
 pub(crate) struct Index {
     texts: Box<dyn Texts>,
     /// The lines of the current block up to the folded position; `None` if they are unknown.
-    gathered: Option<Gathered>,
+    gathered: Option<BlockTexts>,
     /// A complete block may have no lines.
     incomplete: bool,
 }
@@ -98,11 +98,11 @@ impl Index {
     }
 
     /// Takes the gathered lines out until the batch is committed: if they are not put back, they are unknown.
-    pub(crate) fn let_go(&mut self) -> Option<Gathered> {
+    pub(crate) fn let_go(&mut self) -> Option<BlockTexts> {
         self.gathered.take()
     }
 
-    pub(crate) fn hold(&mut self, gathered: Gathered) {
+    pub(crate) fn hold(&mut self, gathered: BlockTexts) {
         self.gathered = Some(gathered);
     }
 
@@ -115,12 +115,12 @@ impl Index {
     pub(crate) fn gather(
         &mut self,
         db: &Db,
-        gathered: Option<Gathered>,
+        gathered: Option<BlockTexts>,
         unit: &Unit,
         (from, to): (i64, i64),
-    ) -> (Vec<Statement>, Gathered) {
+    ) -> (Vec<Statement>, BlockTexts) {
         self.incomplete |= gathered.is_none();
-        let mut gathered = gathered.unwrap_or_else(|| Gathered::after(from));
+        let mut gathered = gathered.unwrap_or_else(|| BlockTexts::after(from));
         let complete = gathered.take(&*self.texts, unit, to);
         (complete.into_iter().map(|block| block.write(db)).collect(), gathered)
     }
@@ -151,12 +151,12 @@ async fn positions(db: &Db, sql: &str) -> Result<HashSet<i64>, DbErr> {
 }
 
 /// The lines of one block, up to the position that was read.
-pub struct Gathered {
+pub struct BlockTexts {
     block: i64,
     lines: HashSet<Box<str>, RandomState>,
 }
 
-impl Gathered {
+impl BlockTexts {
     fn new(block: i64) -> Self {
         Self { block, lines: HashSet::default() }
     }
@@ -208,22 +208,22 @@ impl Gathered {
 mod tests {
     use super::*;
 
-    struct Said(Vec<(i64, &'static str)>);
+    struct FixedTexts(Vec<(i64, &'static str)>);
 
     #[async_trait]
-    impl Texts for Said {
+    impl Texts for FixedTexts {
         fn added(&self, _: &Unit, each: &mut dyn FnMut(i64, &str)) {
             self.0.iter().for_each(|(position, text)| each(*position, text));
         }
 
-        async fn of_block(&self, _: &Db, block: i64) -> Result<Gathered, DbErr> {
-            Ok(Gathered::new(block))
+        async fn of_block(&self, _: &Db, block: i64) -> Result<BlockTexts, DbErr> {
+            Ok(BlockTexts::new(block))
         }
     }
 
-    fn took(gathered: &mut Gathered, said: &[(i64, &'static str)], to: i64) -> Vec<(i64, Vec<String>)> {
-        let complete = gathered.take(&Said(said.to_vec()), &Unit::default(), to);
-        let lines = |one: Gathered| {
+    fn took(gathered: &mut BlockTexts, said: &[(i64, &'static str)], to: i64) -> Vec<(i64, Vec<String>)> {
+        let complete = gathered.take(&FixedTexts(said.to_vec()), &Unit::default(), to);
+        let lines = |one: BlockTexts| {
             let mut lines: Vec<_> = one.lines.into_iter().map(String::from).collect();
             lines.sort();
             (one.block, lines)
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_block_is_complete_once_its_last_position_is_passed() {
-        let mut gathered = Gathered::after(0);
+        let mut gathered = BlockTexts::after(0);
         assert_eq!(took(&mut gathered, &[(1, "tea\npot"), (3, "tea")], BLOCK - 2), []);
         let done = took(&mut gathered, &[], BLOCK - 1);
         assert_eq!(done, [(0, vec!["pot".to_owned(), "tea".to_owned()])]);
@@ -244,10 +244,10 @@ mod tests {
 
     #[test]
     fn a_block_that_began_earlier_is_not_gathered() {
-        let mut gathered = Gathered::after(5);
+        let mut gathered = BlockTexts::after(5);
         assert_eq!(took(&mut gathered, &[(6, "a"), (BLOCK, "b")], BLOCK), []);
         assert_eq!(took(&mut gathered, &[], 2 * BLOCK), [(1, vec!["b".to_owned()])]);
-        assert_eq!(Gathered::after(BLOCK - 1).block, 1);
-        assert_eq!(Gathered::after(BLOCK).block, 2);
+        assert_eq!(BlockTexts::after(BLOCK - 1).block, 1);
+        assert_eq!(BlockTexts::after(BLOCK).block, 2);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a follower works: a verdict with a memory, which all views share.
 //!
 //! A follower that is in trouble stays so until it has really worked: its position has moved past the one at which it
-//! stood, or nothing is left to do. An attempt that takes its lease and fails again ends nothing. What is remembered is in
+//! was, or nothing is left to do. An attempt that takes its lease and fails again ends nothing. What is remembered is in
 //! the table `operations.verdicts`, so that every process tells the same since when.
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ pub(crate) const UNHEALTHY: f64 = 60.0;
 /// A follower that was late is healthy again below this lag, in seconds.
 const HEALTHY_AGAIN: f64 = UNHEALTHY / 2.0;
 
-/// A late follower whose position does not change for so long stands still.
-const STANDS: TimeDelta = TimeDelta::seconds(15);
+/// A late follower whose position does not change for so long is stalled.
+const STALLED_AFTER: TimeDelta = TimeDelta::seconds(15);
 
 /// Why a follower is unhealthy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
@@ -33,9 +33,11 @@ pub enum Trouble {
     Unkept,
     #[error("{seconds:.0} s behind")]
     Late { seconds: f64 },
+    /// An earlier release wrote it under another name.
+    #[serde(alias = "standing")]
     #[error("a worker holds it, but it has not moved from position {position}")]
-    Standing { position: i64 },
-    /// What it said itself.
+    Stalled { position: i64 },
+    /// Its own error.
     #[error("{detail}")]
     Other { detail: String },
 }
@@ -54,9 +56,9 @@ impl Trouble {
             Self::Stopped { .. } | Self::Other { .. } => "stopped",
             Self::Parked { .. } => "parked",
             Self::Unkept => "workers",
-            Self::Late { .. } | Self::Standing { .. } if holder.is_some_and(is_tool) => "held",
+            Self::Late { .. } | Self::Stalled { .. } if holder.is_some_and(is_tool) => "held",
             Self::Late { .. } => "late",
-            Self::Standing { .. } => "standing",
+            Self::Stalled { .. } => "stalled",
         }
     }
 }
@@ -66,7 +68,7 @@ fn is_tool(holder: &str) -> bool {
     holder.starts_with("replay-tool/")
 }
 
-/// What is wrong with a follower, since when, and what to do about it.
+/// The trouble of a follower, since when, and the remedy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Complaint {
     pub trouble: Trouble,
@@ -85,17 +87,17 @@ pub(crate) struct Observed<'a> {
     pub(crate) holder: Option<&'a str>,
     /// Readers use it, or it is switched on: only then has it to get on.
     pub(crate) in_use: bool,
-    /// What is wrong with it now, if anything is.
+    /// Its trouble now, if it has any.
     pub(crate) trouble: Option<Trouble>,
 }
 
-/// What is known of a follower that is in trouble.
+/// The memory of a follower that is in trouble.
 #[derive(Debug, Clone, PartialEq)]
 struct Remembered {
     since: DateTime<Utc>,
-    /// Where it stood when this was last seen, and when it was first seen there.
+    /// Its position when this was last seen, and when it was first seen there.
     position: i64,
-    stood: DateTime<Utc>,
+    unmoved_since: DateTime<Utc>,
     trouble: Trouble,
 }
 
@@ -105,24 +107,25 @@ fn judge(
     seen: &Observed<'_>,
     before: Option<&Remembered>,
 ) -> Option<(Complaint, Remembered)> {
-    let stands = before.filter(|before| before.position == seen.position);
+    let unmoved = before.filter(|before| before.position == seen.position);
     let trouble = match (&seen.trouble, before) {
         (None, None) => return None,
         (None, Some(_)) if !seen.in_use => return None,
         (None, Some(before)) if has_worked(seen, before) => return None,
         // It gets on, and is not well below the threshold yet.
-        (None, Some(Remembered { trouble: Trouble::Late { .. }, .. })) if stands.is_none() => {
+        (None, Some(Remembered { trouble: Trouble::Late { .. }, .. })) if unmoved.is_none() => {
             Trouble::Late { seconds: seen.lag_seconds }
         }
         // A worker has it again, and has not got on yet.
         (None, Some(Remembered { trouble: Trouble::Unkept | Trouble::Late { .. }, .. })) => {
-            Trouble::Standing { position: seen.position }
+            Trouble::Stalled { position: seen.position }
         }
         (None, Some(before)) => before.trouble.clone(),
         (Some(Trouble::Late { .. }), _)
-            if stands.is_some_and(|before| now.signed_duration_since(before.stood) >= STANDS) =>
+            if unmoved
+                .is_some_and(|before| now.signed_duration_since(before.unmoved_since) >= STALLED_AFTER) =>
         {
-            Trouble::Standing { position: seen.position }
+            Trouble::Stalled { position: seen.position }
         }
         (Some(trouble), _) => trouble.clone(),
     };
@@ -130,8 +133,8 @@ fn judge(
     let waits = std::time::Duration::try_from_secs_f64(seen.lag_seconds).unwrap_or_default();
     let begun = || in_millis(now.checked_sub_signed(TimeDelta::from_std(waits).ok()?)?);
     let since = before.map_or_else(|| begun().unwrap_or(now), |before| before.since);
-    let stood = stands.map_or(now, |before| before.stood);
-    let remembered = Remembered { since, position: seen.position, stood, trouble: trouble.clone() };
+    let unmoved_since = unmoved.map_or(now, |before| before.unmoved_since);
+    let remembered = Remembered { since, position: seen.position, unmoved_since, trouble: trouble.clone() };
     let remedy = trouble.remedy(seen.holder);
     Some((Complaint { trouble, since, remedy }, remembered))
 }
@@ -157,12 +160,12 @@ fn has_worked(seen: &Observed<'_>, before: &Remembered) -> bool {
 pub(crate) struct Memory {
     now: DateTime<Utc>,
     before: HashMap<String, Remembered>,
-    /// What changed: `None` is forgotten.
+    /// The changes: `None` is removed.
     changed: Vec<(String, Option<Remembered>)>,
 }
 
 impl Memory {
-    /// Without a database that answers, nothing is remembered: what is wrong now is said all the same.
+    /// Without a database that answers, nothing is remembered, and the trouble of this moment is reported all the same.
     pub(crate) async fn load(db: &Db) -> Self {
         let before = load(db).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "since when followers are unhealthy could not be looked up");
@@ -215,8 +218,8 @@ async fn load(db: &Db) -> Result<HashMap<String, Remembered>, Error> {
         let trouble: String = row.try_get_by_index(4)?;
         // A kind that a newer release wrote is not known here: the follower is judged anew.
         if let Ok(trouble) = serde_json::from_str(&trouble) {
-            let (since, position, stood) = (moment(1)?, row.try_get_by_index(2)?, moment(3)?);
-            all.insert(row.try_get_by_index(0)?, Remembered { since, position, stood, trouble });
+            let (since, position, unmoved_since) = (moment(1)?, row.try_get_by_index(2)?, moment(3)?);
+            all.insert(row.try_get_by_index(0)?, Remembered { since, position, unmoved_since, trouble });
         }
     }
     Ok(all)
@@ -228,11 +231,12 @@ async fn write(
     before: Option<&Remembered>,
     after: Option<&Remembered>,
 ) -> Result<(), Error> {
-    let Some(Remembered { since, position, stood, trouble }) = after else {
+    let Some(Remembered { since, position, unmoved_since, trouble }) = after else {
         let Some(before) = before else { return Ok(()) };
         // Only what this look has seen: another process may have written what it saw meanwhile.
         let sql = "DELETE FROM @verdicts WHERE subject = $1 AND position = $2 AND since = $3 AND stood = $4";
-        let stored = [before.position, before.since.timestamp_millis(), before.stood.timestamp_millis()];
+        let stored =
+            [before.position, before.since.timestamp_millis(), before.unmoved_since.timestamp_millis()];
         let values = std::iter::once(subject.into()).chain(stored.map(Into::into));
         db.connection.execute(db.statement(sql, values)).await?;
         return Ok(());
@@ -246,7 +250,7 @@ async fn write(
         subject.into(),
         since.timestamp_millis().into(),
         (*position).into(),
-        stood.timestamp_millis().into(),
+        unmoved_since.timestamp_millis().into(),
         trouble.into(),
     ];
     db.connection.execute(db.statement(sql, values)).await?;

@@ -22,11 +22,11 @@ mod generations;
 mod golden;
 #[path = "projections/leases.rs"]
 mod leases;
-#[path = "projections/moody.rs"]
-mod moody;
 #[path = "projections/parking.rs"]
 mod parking;
 #[path = "projections/restored.rs"]
 mod restored;
 #[path = "projections/sinks.rs"]
 mod sinks;
+#[path = "projections/unreliable.rs"]
+mod unreliable;

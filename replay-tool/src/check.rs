@@ -135,7 +135,8 @@ pub fn check_file(out: &Output, file: &Path, trusted: &TrustedKey) -> Outcome {
         Err(InvalidExport::Differs(detail)) => {
             Ok(judged(out, "broken", json!({ "reason": detail }), Sentence::ExportBroken { detail }))
         }
-        Err(other) => Err(named(other.to_string())),
+        Err(InvalidExport::Io(error)) => Err(named(error.to_string())),
+        Err(other @ InvalidExport::NoExport(_)) => Err(named(other.to_string())),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use soonshop_audit::aggregate::{self, Choice};
 use soonshop_audit::reader::Reader;
-use soonshop_audit::redactor::Sight;
+use soonshop_audit::redactor::Visibility;
 use soonshop_domain::{Actor, ActorKind};
 
 use crate::history::{self, Point, stream, version};
@@ -12,9 +12,7 @@ use crate::{ACTOR, Ended, Failure, Outcome, Sentence, Tool, naming};
 /// How `show` prints an aggregate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ShowFormat {
-    /// The state, and the event that made it
     Text,
-    /// The whole answer of `/api/audit/a/{type}/{id}`: state, changes, events, notes and seal
     Json,
 }
 
@@ -38,7 +36,8 @@ async fn print(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let choice = Choice { version: Some(version), ..Choice::default() };
     let reader = Reader::new(tool.registry.clone(), tool.log.clone());
     let caller = Actor { kind: ActorKind::Service, id: ACTOR.rsplit(':').next().unwrap_or(ACTOR).to_owned() };
-    let (position, trail) = aggregate::find(&reader, (kind, &id), &choice, &caller, Sight::Masked).await?;
+    let (position, trail) =
+        aggregate::find(&reader, (kind, &id), &choice, &caller, Visibility::Masked).await?;
     tool.out.document(&serde_json::to_string(&trail).map_err(Failure::unexpected)?);
     Ok(Ended::done(json!({ "version": version, "position": position })))
 }

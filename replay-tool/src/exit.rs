@@ -1,4 +1,4 @@
-//! How a command ends: exit codes for scripts. Unknown codes mean failure.
+//! How a command ends: exit codes for scripts, which `--help` lists (`tool-help-codes`). Unknown codes mean failure.
 
 use serde_json::{Value, json};
 use soonshop_domain::{QueryError, QueryErrorKind};
@@ -12,16 +12,6 @@ pub const DONE: u8 = 0;
 pub const FOUND: u8 = 3;
 /// It finished, but some events were parked.
 pub const PARKED: u8 = 6;
-
-/// Exit codes, as `--help` shows them.
-pub const HELP: &str = "Exit codes:
-  0   done, healthy, equal, intact          6   finished, but some events were parked
-  1   unexpected error                      69  a store is unavailable: try again
-  2   usage, or a confirmation is needed    75  held by another run: try again
-  3   completed, and found something        124 --timeout reached
-  4   refused: a gate is not met            130, 143  interrupted
-  5   stopped on an event that fails (--on-poison stop)
-A rebuild that ends with 124, 130 or 143 has saved its progress: the same command goes on from there.";
 
 /// Why a command did not complete.
 #[derive(Debug)]

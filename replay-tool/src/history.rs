@@ -81,7 +81,7 @@ pub async fn show(tool: &Tool, kind: &str, id: &str, point: Point) -> Outcome {
     let event = stream.event(version);
     let event = event.ok_or(Failure::Usage(Sentence::VersionZero))?;
     let trail = stream.trail(version, version, None)?;
-    let names = naming::names(tool, &trail).await?;
+    let names = naming::names_of(tool, &trail).await?;
     let (kind, position) = (event.event.event_type(), event.position);
     let value = json!({
         "type": trail.kind, "name": names.get(&trail.id).map(|own| &own.name), "id": trail.id, "version": version,

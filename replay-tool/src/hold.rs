@@ -19,9 +19,9 @@ pub(crate) const HOLD_TIME: Duration = Duration::from_secs(2);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Two generations that are held at one position.
-pub(crate) struct Held(pub(crate) [Lease; 2]);
+pub(crate) struct HeldGenerations(pub(crate) [Lease; 2]);
 
-impl Held {
+impl HeldGenerations {
     /// Runs `work` while both are held; aborts it if one of the leases is lost.
     pub(crate) async fn keeping<T>(
         &self,
@@ -63,7 +63,7 @@ pub(crate) async fn together(
     projector: &Arc<dyn Projector>,
     left: &Side,
     right: &Side,
-) -> Result<Held, Failure> {
+) -> Result<HeldGenerations, Failure> {
     let ours = |side: &Side| {
         (side.generation.version, side.generation.shape) == (projector.version(), projector.shape())
     };
@@ -76,7 +76,7 @@ pub(crate) async fn together(
         } else {
             (right, &right_lease, left_at.position)
         };
-        let held = Held([left_lease.clone(), right_lease.clone()]);
+        let held = HeldGenerations([left_lease.clone(), right_lease.clone()]);
         if left_at == right_at {
             return Ok(held);
         }

@@ -56,7 +56,6 @@ pub const ACTOR: &str = "service:operator";
 /// All addresses, the same as the shop's.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// The event store: `postgres://…` or `sqlite://FOLDER`
     #[arg(
         long,
         env = "SOONSHOP_STORE",
@@ -65,16 +64,12 @@ pub struct Config {
         global = true
     )]
     pub store: String,
-    /// The read models: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
     #[arg(long, env = "SOONSHOP_READ_MODELS", hide_env_values = true, global = true)]
     pub read_models: Option<String>,
-    /// The keys of people's data: `postgres://…` or `sqlite://FOLDER`. The event store's database unless given
     #[arg(long, env = "SOONSHOP_KEYS", hide_env_values = true, global = true)]
     pub keys: Option<String>,
-    /// The cache: `moka:` or `redis(s)://…`
     #[arg(long, env = "SOONSHOP_CACHE", hide_env_values = true, default_value = "moka:", global = true)]
     pub cache: String,
-    /// Search: `tantivy://FOLDER` or `http(s)://…` (Elasticsearch, OpenSearch)
     #[arg(
         long,
         env = "SOONSHOP_SEARCH",
@@ -83,7 +78,6 @@ pub struct Config {
         global = true
     )]
     pub search: String,
-    /// The file with the master key
     #[arg(long, env = "SOONSHOP_MASTER_KEY_FILE", default_value = "data/master.key", global = true)]
     pub master_key_file: PathBuf,
 }

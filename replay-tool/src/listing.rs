@@ -35,43 +35,30 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The filters.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Search {
-    /// Terms as on the page: `actor:staff:42 type:Stock* -agg:order "a text"`
     #[arg(long, allow_hyphen_values = true)]
     pub q: Option<String>,
-    /// An event's type; a final `*` stands for any ending
     #[arg(long = "type")]
     pub kind: Option<String>,
-    /// An aggregate's type
     #[arg(long)]
     pub agg: Option<String>,
-    /// An aggregate's id
     #[arg(long)]
     pub id: Option<String>,
-    /// A kind of actor, or kind and id: staff:42
     #[arg(long)]
     pub actor: Option<String>,
-    /// A channel
     #[arg(long)]
     pub chan: Option<String>,
-    /// Everything that followed from one request
     #[arg(long)]
     pub correlation: Option<String>,
-    /// The time zone in which days begin, such as Europe/London; UTC by default
     #[arg(long)]
     pub tz: Option<String>,
-    /// Recorded at this time or later: a day, or a moment
     #[arg(long)]
     pub from: Option<String>,
-    /// Recorded before this time
     #[arg(long)]
     pub to: Option<String>,
-    /// Happened at this time or later, by business time: a day, or a moment
     #[arg(long)]
     pub occurred_from: Option<String>,
-    /// Happened before this time
     #[arg(long)]
     pub occurred_to: Option<String>,
-    /// Positions above this one
     #[arg(long)]
     pub after: Option<String>,
 }
@@ -102,9 +89,7 @@ impl Search {
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FileFormat {
-    /// One JSON object per line, the first of them the manifest
     Ndjson,
-    /// RFC 4180, with a header row
     Csv,
 }
 
@@ -252,9 +237,7 @@ fn put_manifest(tool: &Tool, options: &Export, manifest: &str) -> Result<(), Fai
 /// How `tail` shows an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum TailFormat {
-    /// A line of text
     Text,
-    /// One JSON object per line
     Ndjson,
 }
 
@@ -370,7 +353,7 @@ fn named(language: Language, prefix: &str, code: &str) -> String {
     name.unwrap_or(code).to_owned()
 }
 
-/// Who somebody acted for, from `kind:id`: by the name of the id, if it has one.
+/// The person or key that somebody acted for, from `kind:id`: by the name of the id, if it has one.
 fn acted_for(entry: &Value, who: &str, language: Language) -> String {
     match who.split_once(':') {
         Some((kind, id)) => {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use soonshop_event_log::private_files;
 use soonshop_event_log::seal::TrustedKey;
 use soonshop_projections::runner::Poison;
@@ -21,40 +21,36 @@ use soonshop_replay_tool::parked::{self, Which};
 use soonshop_replay_tool::sentences::language_of;
 use soonshop_replay_tool::verify::{Against, Mode};
 use soonshop_replay_tool::{
-    Config, Ended, Failure, Language, Outcome, Output, Sentence, Stop, Tool, check, deploy, exit, plan,
-    rebuild, status, swap, verify, view,
+    Config, Ended, Failure, Language, Outcome, Output, Sentence, Stop, Tool, check, deploy, plan, rebuild,
+    status, swap, verify, view,
 };
 use tracing_subscriber::EnvFilter;
+
+mod help;
+mod misread;
 
 /// Rows and JSON are many small allocations: with the default allocator they took a third of a rebuild.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rebuilds read models beside live traffic, verifies them, swaps them in, and rolls back.
+// Its texts are in the catalogues: see `help.rs`.
 #[derive(Parser)]
-#[command(name = "replay-tool", version, propagate_version = true, after_help = exit::HELP)]
+#[command(name = "replay-tool", version, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     config: Config,
-    /// Standard output holds one JSON object per line; the last is `summary` or `exit_error`
     #[arg(long, global = true)]
     json: bool,
     #[arg(long, value_enum, default_value = "auto", global = true)]
     progress: ShowProgress,
-    /// The language of all messages, and of the pages of `view`. By default that of the environment (`LC_ALL`,
-    /// `LC_MESSAGES`, `LANG`), and for the pages that of the browser
     #[arg(long, value_parser = language(), global = true)]
     lang: Option<Language>,
-    /// Log more; give it twice for even more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
-    /// Write log lines to this file instead of standard error
     #[arg(long, global = true)]
     log_file: Option<PathBuf>,
-    /// Stop after this time: 90s, 10m, 2h. The progress of a rebuild is saved
     #[arg(long, value_parser = duration, global = true)]
     timeout: Option<Duration>,
-    /// Answer yes to all questions
     #[arg(long, short = 'y', global = true)]
     yes: bool,
     #[command(subcommand)]
@@ -65,33 +61,24 @@ struct Cli {
 struct ExportArgs {
     #[command(flatten)]
     search: listing::Search,
-    /// Positions below this one
     #[arg(long)]
     before: Option<String>,
-    /// The order; newest first by default
     #[arg(long, value_parser = ["asc", "desc"], default_value = "desc")]
     order: String,
-    /// The time that counts for the order: when it was recorded, or when it happened
     #[arg(long, value_parser = ["recorded", "occurred"], default_value = "recorded")]
     sort: String,
     #[arg(long, value_enum, default_value = "ndjson")]
     format: listing::FileFormat,
-    /// Between the cells of CSV; spreadsheets with a decimal comma expect a semicolon
     #[arg(long, value_parser = ["comma", "semicolon", "tab"], default_value = "comma")]
     separator: String,
-    /// The file; standard output by default
     #[arg(long)]
     out: Option<PathBuf>,
-    /// A second file for the manifest. By default that of CSV is in OUT.manifest.json
     #[arg(long)]
     manifest: Option<PathBuf>,
-    /// Leave out what each event changed, which is faster
     #[arg(long)]
     no_changes: bool,
-    /// Sign the manifest with the key that signs the log's seals
     #[arg(long)]
     sign: bool,
-    /// The file with the seal keys, for `--sign`
     #[arg(long, env = "SOONSHOP_SEAL_KEY_FILE", default_value = "data/seal.key")]
     seal_key_file: PathBuf,
 }
@@ -107,90 +94,70 @@ impl ExportArgs {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Show the generations of every read model
     List,
-    /// Show how far each sink is, its worker, and what is wrong
     Status {
         projection: Option<String>,
-        /// Show each sink on a line of its own
         #[arg(long)]
         wide: bool,
-        /// Follow a run until it ends, and end with its result
         #[arg(long)]
         run: Option<i64>,
     },
-    /// Show what a rebuild would do; writes nothing
-    Plan { projection: String },
-    /// Build a new generation from the log, or resume one
+    Plan {
+        projection: String,
+    },
     Rebuild {
         #[command(flatten)]
         rebuild: RebuildArgs,
-        /// Only show what would be done, like `plan`
         #[arg(long)]
         dry_run: bool,
     },
-    /// Compare a candidate with the generation in use
     Verify {
         projection: String,
-        /// The candidate; by default the newest that is not in use
         #[arg(long)]
         generation: Option<i32>,
         #[arg(long, value_enum, default_value = "full")]
         mode: Mode,
-        /// How many rows to compare, with `--mode sample`
         #[arg(long, default_value_t = 10_000)]
         sample: u64,
-        /// The seed that chooses the rows, with `--mode sample`
         #[arg(long, default_value_t = 7)]
         seed: u64,
         #[arg(long, value_enum, default_value = "active")]
         against: Against,
-        /// A column, or part of a JSON column, to ignore: `/updated_at`
         #[arg(long)]
         ignore: Vec<String>,
-        /// Write every difference to this file, one JSON object per line
         #[arg(long)]
         report: Option<PathBuf>,
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Move readers to a candidate
     Swap {
         projection: String,
         #[arg(long)]
         generation: Option<i32>,
-        /// Whether the candidate must have been verified
         #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
         require_verified: bool,
-        /// Accept the differences of a verification: run:59
         #[arg(long, value_parser = run_number)]
         accept_diff: Option<i64>,
-        /// How many events the candidate may be behind at the start
         #[arg(long, default_value_t = 100)]
         max_lag: i64,
-        /// The generation that must be in use
         #[arg(long)]
         expect_gen: Option<i32>,
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Move readers back to the previous generation
     Rollback {
         projection: String,
         #[arg(long)]
         to_gen: Option<i32>,
-        /// Wait until it has caught up
         #[arg(long)]
         wait: bool,
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Drop generations that are not in use any more
     Retire {
         projection: String,
         #[arg(long = "gen")]
         generation: Option<i32>,
-        /// The least time since it was in use, or was made
         #[arg(long, value_parser = duration, default_value = "72h")]
         min_age: Duration,
         #[arg(long)]
@@ -198,140 +165,105 @@ enum Verb {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Rebuild, verify, swap and watch; roll back if something is wrong
     Deploy {
         #[command(flatten)]
         rebuild: RebuildArgs,
-        /// How long to watch the new generation
         #[arg(long, value_parser = duration, default_value = "10m")]
         bake: Duration,
-        /// The condition for a rollback
         #[arg(long, default_value = "lag>1000 || errors>0")]
         rollback_if: deploy::Alarm,
     },
-    /// Pause a running rebuild
-    Pause { run: i64 },
-    /// Resume a paused rebuild
-    Resume { run: i64 },
-    /// Cancel a rebuild or a verification; a rebuild can be resumed later
-    Cancel { run: i64 },
-    /// Limit the speed of a running rebuild
+    Pause {
+        run: i64,
+    },
+    Resume {
+        run: i64,
+    },
+    Cancel {
+        run: i64,
+    },
     Throttle {
         run: i64,
-        /// Positions per second, such as 5000/s; 0: no limit
         #[arg(long, value_parser = rate)]
         max_rate: i64,
     },
-    /// The operations on read models, newest first
-    #[command(visible_alias = "history")]
+    #[command(alias = "history")]
     Runs {
         projection: Option<String>,
         #[arg(long, default_value_t = 20)]
         most: u32,
     },
-    /// The state of an aggregate, personal values masked
     Show {
-        /// Such as order
         aggregate: String,
-        /// Its id, or its name: the number of an order, the name or a SKU of a product
         id: String,
-        /// v13 (a version), p1204881 (a position), or a moment
         #[arg(long)]
         as_of: Option<Point>,
-        /// `json` is the answer of `/api/audit/a/{type}/{id}`, byte for byte
         #[arg(long, value_enum, default_value = "text")]
         format: ShowFormat,
     },
-    /// The differences between two states of an aggregate
     Diff {
         aggregate: String,
         id: String,
         from: Point,
         to: Option<Point>,
-        /// As RFC 6902, JSON Patch
         #[arg(long)]
         patch: bool,
     },
-    /// A row of a read model after each event that changed it
     Step {
         projection: String,
-        /// The key of the row: an order's id
         #[arg(long)]
         key: String,
-        /// The last position to read
         #[arg(long)]
         until: Option<i64>,
     },
-    /// The audit trail as a file: its manifest, and every event that matches
     Export(ExportArgs),
-    /// The events, oldest first: the last ten, or all after a position
     Tail {
         #[command(flatten)]
         search: listing::Search,
-        /// Follow new events
         #[arg(long, short)]
         follow: bool,
         #[arg(long, value_enum, default_value = "text")]
         format: listing::TailFormat,
     },
-    /// Check whether the log still matches its seals; the result is recorded
     Check {
         #[arg(long, default_value_t = 1)]
         from: i64,
-        /// The last position to check, which must be sealed; by default the last sealed one
         #[arg(long)]
         to: Option<i64>,
-        /// The key that you trust: its public half in base64, or its fingerprint
         #[arg(long, value_parser = public_key)]
         pubkey: Option<TrustedKey>,
-        /// Check the record of operations instead of the log
         #[arg(long)]
         record: bool,
-        /// Check a file that `soonshop seals export` or `export --sign` wrote; no database is needed. The manifest of a
-        /// CSV file is expected in FILE.manifest.json
         #[arg(long, requires = "pubkey", conflicts_with_all = ["from", "to", "record"])]
         offline: Option<PathBuf>,
     },
-    /// Acknowledge what a check found: it is no alarm any more, and not proved. Who did it, and why, is recorded
     Acknowledge {
-        /// The first position
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
         from: i64,
-        /// The last position; by default the first one
         #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
         to: Option<i64>,
-        /// The record of operations instead of the log
         #[arg(long)]
         record: bool,
-        /// Why it is no alarm; stored encrypted
         #[arg(long)]
         reason: String,
     },
-    /// Show an export (NDJSON or CSV) as pages, on this machine only, without a shop
     View {
-        /// The file from `export`, or from `/api/audit/export.ndjson` or `.csv`
         file: PathBuf,
-        /// The address, on the loopback interface; port 0: any free port
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: std::net::SocketAddr,
-        /// The certificate as PEM, with those that lead to its issuer, to speak TLS. It is read again when the file
-        /// changes
         #[arg(long, value_name = "FILE", requires = "tls_key")]
         tls_cert: Option<PathBuf>,
-        /// The certificate's private key as PEM, readable by its owner only
         #[arg(long, value_name = "FILE", requires = "tls_cert")]
         tls_key: Option<PathBuf>,
     },
-    /// Check everything that this tool needs, and show what is wrong with the shop
     Doctor,
-    /// Events that could not be projected
     Parked {
         #[command(subcommand)]
         verb: ParkedVerb,
     },
-    /// Write a completion script for a shell
-    Completions { shell: clap_complete::Shell },
-    /// Write the manual page
+    Completions {
+        shell: clap_complete::Shell,
+    },
     Man,
 }
 
@@ -356,31 +288,22 @@ impl Verb {
 #[derive(clap::Args)]
 struct RebuildArgs {
     projection: String,
-    /// Events per transaction
     #[arg(long, default_value_t = rebuild::CHUNK)]
     chunk: usize,
-    /// Positions per second, such as 5000/s
     #[arg(long, value_parser = rate)]
     max_rate: Option<i64>,
-    /// Slow down while the generation in use falls behind
     #[arg(long)]
     yield_to_live: bool,
-    /// Stop at a position, and leave the generation unfinished
     #[arg(long)]
     until: Option<i64>,
-    /// What to do with an event that fails
     #[arg(long, value_parser = ["stop", "park"], default_value = "park")]
     on_poison: String,
-    /// Refuse to rebuild if there are events without a handler
     #[arg(long)]
     fail_unhandled: bool,
-    /// Resume an interrupted rebuild (this is the default)
     #[arg(long, conflicts_with = "fresh")]
     resume: bool,
-    /// Start a new rebuild
     #[arg(long)]
     fresh: bool,
-    /// Keep the generation up to date afterwards, until stopped
     #[arg(long)]
     tail: bool,
     #[arg(long)]
@@ -406,12 +329,10 @@ impl From<RebuildArgs> for rebuild::Options {
 
 #[derive(Subcommand)]
 enum ParkedVerb {
-    /// List parked events by cause
     List {
         #[command(flatten)]
         which: WhichArgs,
     },
-    /// Retry them in order
     Retry {
         #[command(flatten)]
         which: WhichArgs,
@@ -420,7 +341,6 @@ enum ParkedVerb {
         #[arg(long)]
         reason: Option<String>,
     },
-    /// Discard them: their rows stay as they are
     Discard {
         #[command(flatten)]
         which: WhichArgs,
@@ -436,13 +356,10 @@ struct WhichArgs {
     projection: Option<String>,
     #[arg(long = "gen")]
     generation: Option<i32>,
-    /// One event
     #[arg(long)]
     position: Option<i64>,
-    /// The events of one stream, by its id
     #[arg(long)]
     stream: Option<String>,
-    /// The events whose cause contains this text
     #[arg(long)]
     cause: Option<String>,
 }
@@ -487,55 +404,30 @@ fn language() -> impl TypedValueParser<Value = Language> {
     PossibleValuesParser::new(Language::TAGS.iter().copied()).map(|tag| Language::of(&tag))
 }
 
-/// A command line error as a sentence of this tool, because the parser's texts are in English only; none if it shows
-/// help.
-fn misread(error: &clap::Error) -> Option<Sentence> {
-    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
-    let (arg, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
-    let source = std::error::Error::source(error);
-    let text = match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
-        ErrorKind::InvalidValue => {
-            Sentence::NoSuchValue { value, arg, known: context(ContextKind::ValidValue) }
-        }
-        ErrorKind::ValueValidation => match source.and_then(|source| source.downcast_ref::<Sentence>()) {
-            Some(why) => Sentence::BadValue { value, arg, why: Box::new(why.clone()) },
-            None => Sentence::ValueUnfit { value, arg },
-        },
-        ErrorKind::UnknownArgument => Sentence::NoSuchArgument { arg },
-        ErrorKind::InvalidSubcommand => {
-            Sentence::NoSuchVerb { verb: context(ContextKind::InvalidSubcommand) }
-        }
-        ErrorKind::MissingSubcommand => Sentence::VerbMissing,
-        ErrorKind::MissingRequiredArgument => Sentence::ArgumentsMissing { args: arg },
-        ErrorKind::ArgumentConflict => {
-            Sentence::ArgumentsClash { arg, other: context(ContextKind::PriorArg) }
-        }
-        _ => Sentence::CommandLine { detail: error.render().to_string().trim_end().to_owned() },
-    };
-    Some(Sentence::TryHelp { text: Box::new(text) })
+/// The command line, with help and faults in this language.
+fn parse(language: Language) -> Result<Cli, clap::Error> {
+    let mut command = help::translated(Cli::command(), language);
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Shows help, the version, or what is wrong with the command line, and ends.
+fn end_unparsed(error: &clap::Error, language: Language) -> ! {
+    let Some(fault) = misread::fault(error) else { error.exit() };
+    // With `--json`, scripts get the error as an object, too.
+    let json = std::env::args_os().any(|arg| arg == "--json");
+    let out = Output::new(json, ShowProgress::None).speaking(language);
+    out.message("exit_error", &Failure::Usage(fault.clone()).message());
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    out.say(&misread::explained(error, fault));
+    std::process::exit(error.exit_code())
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
-        // With `--json`, scripts get the error as an object, too.
-        if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
-            let detail = error.render().to_string().trim_end().to_owned();
-            let failure = Failure::Usage(Sentence::CommandLine { detail });
-            Output::new(true, ShowProgress::None).message("exit_error", &failure.message());
-        }
-        let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-        let language = language_of(words);
-        if language != Language::English
-            && error.use_stderr()
-            && let Some(fault) = misread(&error)
-        {
-            Output::new(false, ShowProgress::None).speaking(language).say(&fault);
-            std::process::exit(error.exit_code());
-        }
-        error.exit()
-    });
-    let language = cli.lang.unwrap_or_else(Language::of_environment);
+    let language = language_of(std::env::args_os().map(|word| word.to_string_lossy().into_owned()));
+    let cli = parse(language).unwrap_or_else(|error| end_unparsed(&error, language));
     let out = Output::new(cli.json, cli.progress).speaking(language);
     let outcome = begin_logging(&cli, &out).and_then(|()| {
         // All TLS here uses ring; this is the only place that chooses.
@@ -619,12 +511,16 @@ async fn run(cli: Cli, out: Output) -> Outcome {
     let mut text = Vec::new();
     match &cli.verb {
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "replay-tool", &mut text);
+            let mut command = help::translated(Cli::command(), out.language());
+            clap_complete::generate(*shell, &mut command, "replay-tool", &mut text);
         }
         Verb::Check { offline: Some(file), pubkey: Some(key), .. } => {
             return check::check_file(&out, file, key);
         }
-        Verb::Man => clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(failed)?,
+        Verb::Man => {
+            let command = help::translated(Cli::command(), out.language());
+            text = help::manual(command, out.language()).map_err(failed)?.into_bytes();
+        }
         _ => {}
     }
     if !text.is_empty() {

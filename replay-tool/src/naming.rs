@@ -1,9 +1,8 @@
 //! Names on the command line: an aggregate can be given by its name, such as an order's number, and is shown by it.
 
-use std::collections::BTreeSet;
-
 use soonshop_audit::finder::{self, Thing};
-use soonshop_audit::name::{Names, ids_in, short};
+use soonshop_audit::name::{Names, short};
+use soonshop_audit::names;
 use soonshop_audit::reader::Reader;
 use soonshop_audit::trail::Trail;
 use uuid::Uuid;
@@ -32,15 +31,10 @@ pub(crate) async fn id(tool: &Tool, kind: &str, given: &str) -> Result<Uuid, Fai
     }
 }
 
-/// The name of an aggregate, and of everything that its state refers to. They come from a read model: where that cannot
-/// be read, nothing has a name.
-pub(crate) async fn names(tool: &Tool, trail: &Trail) -> Result<Names, Failure> {
-    let mut ids = BTreeSet::from([trail.id.clone()]);
-    ids.extend(ids_in(&trail.state().to_string()).map(str::to_owned));
-    match reader(tool).namer().find(&ids).await {
-        Err(error) if error.retry_after().is_some() => Ok(Names::new()),
-        found => Ok(found?),
-    }
+/// The name of an aggregate, and of everything that its state refers to.
+pub(crate) async fn names_of(tool: &Tool, trail: &Trail) -> Result<Names, Failure> {
+    let state = trail.state().to_string();
+    Ok(names::in_texts(&reader(tool), [trail.id.as_str(), &state]).await?)
 }
 
 /// The line that leads a state: what it is called, and which version is shown.

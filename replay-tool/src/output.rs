@@ -14,7 +14,6 @@ use crate::sentences::{Language, Sentence};
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ShowProgress {
-    /// A bar on a terminal, else a line from time to time
     Auto,
     Bar,
     Plain,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use soonshop_event_log::{Entry, Lease};
-use soonshop_projections::generation::State as Stands;
+use soonshop_projections::generation::State as GenerationState;
 use soonshop_projections::runner::{Fold, Poison, ROWS, Readers};
 use soonshop_projections::runs::{NewRun, Progress, RunRequest, State};
 use soonshop_projections::sink::{CACHE, INDEX};
@@ -130,7 +130,7 @@ struct Work<'a> {
     pace: Pace,
     /// The requested limit, while yielding has lowered it.
     max_rate: Option<i64>,
-    looked: Instant,
+    lag_checked_at: Instant,
     /// It was cancelled by request.
     cancelled: bool,
 }
@@ -168,7 +168,7 @@ async fn resume_or_create(
 ) -> Result<(Generation, bool), Failure> {
     let all = tool.registry.all(Some(&options.projection)).await?;
     let unfinished = all.into_iter().rev().find(|known| {
-        known.state == Stands::Building
+        known.state == GenerationState::Building
             && !known.active
             && known.generation.version == projector.version()
             && known.generation.shape == projector.shape()
@@ -213,7 +213,7 @@ async fn rebuild_under_lease(
         beat: now,
         pace: Pace::new(options.max_rate),
         max_rate: options.max_rate,
-        looked: now,
+        lag_checked_at: now,
         cancelled: false,
     };
     tool.stop.saves(true);
@@ -460,10 +460,10 @@ impl Work<'_> {
             self.max_rate = limit;
             self.pace.set(limit);
         }
-        if !self.options.yield_to_live || self.looked.elapsed() < Duration::from_secs(1) {
+        if !self.options.yield_to_live || self.lag_checked_at.elapsed() < Duration::from_secs(1) {
             return Ok(());
         }
-        self.looked = Instant::now();
+        self.lag_checked_at = Instant::now();
         let active = self.tool.known(&self.generation.projection, None).await?;
         let head = self.tool.log.head().await?.position;
         let status = self.tool.status_reader().generation(&active, false, head).await?;

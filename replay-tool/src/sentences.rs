@@ -1,8 +1,8 @@
 //! The sentences of the tool: the key of each in the catalogues of `soonshop-texts`, and the types of its variables.
 //! Code that prints one and forgets a variable does not compile.
 //!
-//! What scripts read (`--json`) is English in every language; so are `--help`, the manual and log lines. Texts that
-//! come from other crates, such as a database's, are shown as they are behind a sentence from here.
+//! What scripts read (`--json`) is English in every language; so are log lines. Texts that come from other crates, such
+//! as a database's, are shown as they are behind a sentence from here, except for errors of the operating system.
 
 use std::fmt;
 
@@ -141,13 +141,14 @@ macro_rules! sentences {
         }
 
         impl Sentence {
-            /// Its text in this language.
+            /// Its text in this language. Errors of the operating system in it are named in this language, too.
             pub fn text(&self, language: Language) -> String {
-                match self {
+                let text = match self {
                     $(Self::$name $({ $($variable),* })? => {
                         language.fill($key, &[$($((stringify!($variable), Variable::value($variable, language))),*)?])
                     })*
-                }
+                };
+                language.with_system_errors(text)
             }
         }
 
@@ -203,6 +204,13 @@ sentences! {
     ValueUnfit { value: String, arg: String } => "tool-value-unfit";
     NoSuchArgument { arg: String } => "tool-no-such-argument";
     NoSuchVerb { verb: String } => "tool-no-such-verb";
+    ValueMissing { arg: String } => "tool-value-missing";
+    ValueTooMany { value: String, arg: String } => "tool-value-too-many";
+    GivenTwice { arg: String } => "tool-given-twice";
+    NotText => "tool-not-text";
+    NotWhole => "tool-not-whole";
+    Similar { text: Box<Sentence>, names: String } => "tool-similar";
+    WithUsage { text: Box<Sentence>, usage: String } => "tool-with-usage";
     VerbMissing => "tool-verb-missing";
     ArgumentsMissing { args: String } => "tool-arguments-missing";
     ArgumentsClash { arg: String, other: String } => "tool-arguments-clash";
@@ -247,7 +255,7 @@ sentences! {
     EventsParked { count: i64 } => "tool-events-parked";
     NoWorker => "tool-no-worker";
     Late { seconds: Rounded } => "tool-late";
-    Standing { position: i64 } => "tool-standing";
+    Stalled { position: i64 } => "tool-stalled";
     OtherComplaint { detail: String } => "tool-other-complaint";
     UnhealthySince { at: String } => "tool-unhealthy-since";
     WhatToDo { remedy: Remedy } => "tool-what-to-do";
@@ -470,10 +478,15 @@ mod tests {
 
     #[test]
     fn every_state_has_a_name() {
-        use generation::State as Stands;
+        use generation::State as GenerationState;
         use runs::State;
-        let generations =
-            [Stands::Building, Stands::Ready, Stands::Rejected, Stands::Retired, Stands::Scratch];
+        let generations = [
+            GenerationState::Building,
+            GenerationState::Ready,
+            GenerationState::Rejected,
+            GenerationState::Retired,
+            GenerationState::Scratch,
+        ];
         let runs = [
             State::Running,
             State::Paused,

@@ -41,12 +41,12 @@ fn row(status: &GenerationStatus, head: i64, wide: bool) -> Vec<Sentence> {
         }
     }
     if let Some(found) = &status.complaint {
-        lines.extend(told(&found.trouble, Some(found.since), Some(found.remedy)));
+        lines.extend(trouble_lines(&found.trouble, Some(found.since), Some(found.remedy)));
     }
     lines
 }
 
-/// What is wrong, in a sentence.
+/// A trouble, in a sentence.
 pub(crate) fn what_is_wrong(trouble: &Trouble) -> Sentence {
     match trouble {
         Trouble::Stopped { sink, reason } => {
@@ -55,13 +55,17 @@ pub(crate) fn what_is_wrong(trouble: &Trouble) -> Sentence {
         Trouble::Parked { count } => Sentence::EventsParked { count: *count },
         Trouble::Unkept => Sentence::NoWorker,
         Trouble::Late { seconds } => Sentence::Late { seconds: Rounded(*seconds) },
-        Trouble::Standing { position } => Sentence::Standing { position: *position },
+        Trouble::Stalled { position } => Sentence::Stalled { position: *position },
         Trouble::Other { detail } => Sentence::OtherComplaint { detail: detail.clone() },
     }
 }
 
-/// What is wrong, since when, and what to do.
-fn told(trouble: &Trouble, since: Option<DateTime<Utc>>, remedy: Option<&'static str>) -> Vec<Sentence> {
+/// A trouble, since when, and the remedy.
+fn trouble_lines(
+    trouble: &Trouble,
+    since: Option<DateTime<Utc>>,
+    remedy: Option<&'static str>,
+) -> Vec<Sentence> {
     let mut lines = vec![complaint(what_is_wrong(trouble))];
     lines.extend(
         since.map(|at| Sentence::UnhealthySince { at: at.to_rfc3339_opts(SecondsFormat::Secs, true) }),
@@ -87,7 +91,7 @@ fn following(name: &str, one: &FollowerStatus, head: i64) -> Vec<Sentence> {
         seconds: one.lag_seconds,
     }];
     if let Some(trouble) = &one.trouble {
-        lines.extend(told(trouble, one.unhealthy_since, one.remedy));
+        lines.extend(trouble_lines(trouble, one.unhealthy_since, one.remedy));
     }
     lines
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::TransactionTrait as _;
 use serde_json::{Value, json};
 use soonshop_event_log::{Checkpoint, Error};
-use soonshop_projections::generation::{KnownGeneration, State as Stands};
+use soonshop_projections::generation::{KnownGeneration, State as GenerationState};
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{NewRun, State};
 use soonshop_projections::status::GenerationStatus;
@@ -78,7 +78,7 @@ pub(crate) async fn swap_under_lease(tool: &Tool, options: &Swap, projector: &Ar
     if from == to {
         return refused(Sentence::InUseAlready { number: to.number });
     }
-    if candidate.state != Stands::Ready {
+    if candidate.state != GenerationState::Ready {
         let (state, projection) = (Word::of(candidate.state), options.projection.clone());
         return refused(Sentence::Unfinished { number: to.number, state, projection });
     }
@@ -161,7 +161,7 @@ pub(crate) async fn rollback_under_lease(
     if target.generation == active.generation {
         return Err(Failure::Refused(Sentence::InUseAlready { number: target.generation.number }));
     }
-    if target.state != Stands::Ready {
+    if target.state != GenerationState::Ready {
         let (number, state) = (target.generation.number, Word::of(target.state));
         return Err(Failure::Refused(Sentence::NotReadable { number, state }));
     }
@@ -363,7 +363,9 @@ async fn retire_under_lease(tool: &Tool, options: &Retire, projector: &Arc<dyn P
         // Generations that `sweep` removes are not chosen by age.
         None => all
             .iter()
-            .filter(|known| !known.active && !matches!(known.state, Stands::Retired | Stands::Scratch))
+            .filter(|known| {
+                !known.active && !matches!(known.state, GenerationState::Retired | GenerationState::Scratch)
+            })
             .cloned()
             .collect(),
     };
@@ -376,7 +378,7 @@ async fn retire_under_lease(tool: &Tool, options: &Retire, projector: &Arc<dyn P
         if known.active {
             return Err(Failure::Refused(Sentence::SwapFirst { number }));
         }
-        if known.state == Stands::Retired {
+        if known.state == GenerationState::Retired {
             return Err(Failure::Refused(Sentence::RetiredAlready { number }));
         }
         let left = operations::left_at(tool.registry.operations(), &options.projection, number).await?;
@@ -411,10 +413,10 @@ async fn retire_under_lease(tool: &Tool, options: &Retire, projector: &Arc<dyn P
 pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result<(), Failure> {
     for known in tool.registry.all(Some(projector.name())).await? {
         let generation = &known.generation;
-        if known.state == Stands::Scratch {
+        if known.state == GenerationState::Scratch {
             let reason = "a comparison left it behind";
             drop_generation(tool, generation, reason).await?;
-        } else if known.state == Stands::Retired && tool.registry.is_there(generation).await? {
+        } else if known.state == GenerationState::Retired && tool.registry.is_there(generation).await? {
             tool.generation_remover().remove(generation).await?;
         }
     }

@@ -16,7 +16,7 @@ use clap::ValueEnum as _;
 use serde_json::{Value, json};
 use soonshop_event_log::{Checkpoint, Error, private_files};
 use soonshop_projections::Projector;
-use soonshop_projections::generation::{KnownGeneration, State as Stands};
+use soonshop_projections::generation::{KnownGeneration, State as GenerationState};
 use soonshop_projections::projector::PersonalColumns;
 use soonshop_projections::runner::ROWS;
 use soonshop_projections::runs::{NewRun, Progress, RunRequest, State};
@@ -36,21 +36,15 @@ use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 /// How thoroughly to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
-    /// Every row, by a digest that the database computes; only rows that differ are read. (SQLite computes none, so all
-    /// rows are read.)
     Digest,
-    /// Every row, read on both sides
     Full,
-    /// Some rows, chosen by the seed
     Sample,
 }
 
 /// The other side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Against {
-    /// The generation in use
     Active,
-    /// A generation that is folded from the log only for this comparison, and then dropped
     Fold,
 }
 
@@ -349,7 +343,7 @@ async fn compare(
     run: i64,
 ) -> Outcome {
     let name = candidate.generation.namespace();
-    if candidate.state != Stands::Ready {
+    if candidate.state != GenerationState::Ready {
         // A generation that is still being built may change after the comparison.
         let state = Word::of(candidate.state);
         return Err(Failure::Refused(Sentence::OnlyReady { name, state }));

@@ -48,8 +48,8 @@ pub struct Options {
 enum NotShown {
     /// It does not match its manifest.
     Differs(String),
-    /// It is no export.
-    NoExport(String),
+    /// It is no export, or cannot be read.
+    Unread(String),
     Failed(Failure),
 }
 
@@ -57,7 +57,8 @@ impl From<InvalidExport> for NotShown {
     fn from(unread: InvalidExport) -> Self {
         match unread {
             InvalidExport::Differs(_) => Self::Differs(unread.to_string()),
-            InvalidExport::NoExport(_) | InvalidExport::Io(_) => Self::NoExport(unread.to_string()),
+            InvalidExport::NoExport(_) => Self::Unread(unread.to_string()),
+            InvalidExport::Io(error) => Self::Unread(error.to_string()),
         }
     }
 }
@@ -86,7 +87,7 @@ pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
             out.say(&Sentence::ByTool { text: Box::new(sentence) });
             Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": said }) })
         }
-        Err(NotShown::NoExport(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
+        Err(NotShown::Unread(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
         Err(NotShown::Failed(Failure::Usage(said))) => {
             Err(Failure::Usage(Sentence::OfFile { file: name(), detail: said.to_string() }))
         }

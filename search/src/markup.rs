@@ -135,19 +135,19 @@ fn once(text: &str) -> Option<String> {
         changed = true;
         rest = &rest[length..];
         match stands_for {
-            Stands::Character(character) => shown.push(character),
-            Stands::Text(text) => shown.push_str(text),
-            Stands::Nothing => {}
-            Stands::Break if shown.is_empty() || shown.ends_with('\n') => {}
-            Stands::Break => shown.push('\n'),
+            Effect::Character(character) => shown.push(character),
+            Effect::Text(text) => shown.push_str(text),
+            Effect::Nothing => {}
+            Effect::Break if shown.is_empty() || shown.ends_with('\n') => {}
+            Effect::Break => shown.push('\n'),
         }
     }
     shown.push_str(rest);
     changed.then_some(shown)
 }
 
-/// What a piece of mark-up is on the screen.
-enum Stands<'a> {
+/// The effect of a piece of mark-up on the screen.
+enum Effect<'a> {
     Character(char),
     Text(&'a str),
     Nothing,
@@ -155,17 +155,17 @@ enum Stands<'a> {
 }
 
 /// The tag or comment at the beginning of the text, and its length. A `<` that opens none is a sign of the text.
-fn tag(text: &str) -> Option<(usize, Stands<'_>)> {
+fn tag(text: &str) -> Option<(usize, Effect<'_>)> {
     if let Some(comment) = text.strip_prefix("<!--") {
-        return Some((4 + comment.find("-->")? + 3, Stands::Nothing));
+        return Some((4 + comment.find("-->")? + 3, Effect::Nothing));
     }
     if let Some(data) = text.strip_prefix("<![CDATA[") {
         let content = &data[..data.find("]]>")?];
-        return Some((9 + content.len() + 3, Stands::Text(content)));
+        return Some((9 + content.len() + 3, Effect::Text(content)));
     }
     let inner = text[1..].strip_prefix('/').unwrap_or(&text[1..]);
     if inner.starts_with("!DOCTYPE") || inner.starts_with("!doctype") || inner.starts_with('?') {
-        return Some((text.find('>')? + 1, Stands::Break));
+        return Some((text.find('>')? + 1, Effect::Break));
     }
     let letters = inner.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | ':'))?;
     let name = inner[..letters].to_ascii_lowercase();
@@ -180,7 +180,7 @@ fn tag(text: &str) -> Option<(usize, Stands<'_>)> {
     if HIDDEN.contains(&name.as_str()) && !text.starts_with("</") {
         length += hidden(&text[length..], &name);
     }
-    Some((length, if block { Stands::Break } else { Stands::Nothing }))
+    Some((length, if block { Effect::Break } else { Effect::Nothing }))
 }
 
 /// The length up to and with the `>` that is in no quoted value.
@@ -207,14 +207,14 @@ fn hidden(text: &str, name: &str) -> usize {
 }
 
 /// The entity at the beginning of the text, and its length.
-fn entity(text: &str) -> Option<(usize, Stands<'_>)> {
+fn entity(text: &str) -> Option<(usize, Effect<'_>)> {
     let end = text.bytes().take(LONGEST_ENTITY + 2).position(|byte| byte == b';')?;
     let decoded = htmlescape::decode_html(&text[..=end]).ok()?;
     let mut characters = decoded.chars();
     match (characters.next(), characters.next()) {
         // A control character is neither shown nor searched.
-        (Some(c), None) if c.is_control() && !c.is_whitespace() => Some((end + 1, Stands::Nothing)),
-        (Some(c), None) => Some((end + 1, Stands::Character(c))),
+        (Some(c), None) if c.is_control() && !c.is_whitespace() => Some((end + 1, Effect::Nothing)),
+        (Some(c), None) => Some((end + 1, Effect::Character(c))),
         _ => None,
     }
 }

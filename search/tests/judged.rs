@@ -17,7 +17,7 @@ const LEAST_NDCG: f64 = 0.88;
 const LEAST_RECALL: f64 = 0.92;
 
 #[tokio::test]
-async fn each_judged_query_finds_what_is_meant() {
+async fn each_judged_query_finds_the_intended_products() {
     let folder = tempfile::tempdir().unwrap();
     let search = connect(&format!("tantivy://{}", folder.path().display())).unwrap();
     search.create(INDEX).await.unwrap();

@@ -1,4 +1,4 @@
-//! What answers may hold of the memory while clients have not read them.
+//! Bounds the memory of answers that clients have not read.
 //!
 //! An answer that is made holds its bytes until its client has read them, and a client may read nothing for as long as
 //! the connection lives. So the bytes of all longer answers are counted, of each client and in all; where there are too

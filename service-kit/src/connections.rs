@@ -40,7 +40,7 @@ pub use tls::{InvalidTls, Tls};
 /// How long to wait before the next connection is taken after the operating system refused one.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);
 
-/// What holds for every connection.
+/// The settings of every connection.
 pub(crate) struct Terms<'a> {
     pub(crate) limits: Limits,
     /// Where this process ends TLS itself.

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_list_of_entity_tags_is_refused_with_what_is_wrong() {
+    fn a_malformed_list_of_entity_tags_is_refused_with_the_reason() {
         for (sent, says) in [
             (&["7"][..], "in quotes"),
             (&["w/\"7\""], "in quotes"),

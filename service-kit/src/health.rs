@@ -23,12 +23,12 @@ pub const LIMIT: Duration = Duration::from_secs(2);
 /// How long an answer is used again, so that frequent questions do not load the servers.
 pub const FRESH: Duration = Duration::from_millis(500);
 
-/// What a check found wrong.
+/// The fault that a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What it is wrong with, such as a queue; `None`: the object of the check.
+    /// The object of the fault, such as a queue; `None`: the object of the check.
     pub object: Option<String>,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
     /// The code of the remedy; `None`: the remedy of the check.
     pub remedy: Option<&'static str>,
@@ -80,7 +80,7 @@ pub struct Readiness {
 pub struct Outcome {
     pub name: String,
     pub ok: bool,
-    /// What it is about: a database, a read model, a queue.
+    /// Its object: a database, a read model, a queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// Why not.
@@ -90,7 +90,7 @@ pub struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub remedy: Option<&'static str>,
-    /// What to do, in a sentence.
+    /// The remedy, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub cure: Option<&'static str>,

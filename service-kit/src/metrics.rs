@@ -171,15 +171,15 @@ impl Metrics {
         if self.looks.is_empty() {
             return Ok(text);
         }
-        let looked = self.looks.iter().map(|look| tokio::time::timeout(LIMIT, look()));
+        let results = self.looks.iter().map(|look| tokio::time::timeout(LIMIT, look()));
         let late = || Err(format!("no answer within {} seconds", LIMIT.as_secs()));
-        let looked = join_all(looked).await.into_iter().map(|one| one.unwrap_or_else(|_| late()));
-        let looked: Vec<_> = looked.collect();
+        let results = join_all(results).await.into_iter().map(|one| one.unwrap_or_else(|_| late()));
+        let results: Vec<_> = results.collect();
         let mut said = Registry::with_prefix(PREFIX);
-        let ok = ConstGauge::new(i64::from(looked.iter().all(Result::is_ok)));
+        let ok = ConstGauge::new(i64::from(results.iter().all(Result::is_ok)));
         said.register("scrape_ok", "1: every look-up worked; 0: one failed", ok);
         encode(&mut text, &said)?;
-        for one in looked {
+        for one in results {
             match one {
                 Ok(found) => encode(&mut text, &found)?,
                 Err(reason) => {

@@ -1,6 +1,6 @@
 //! Rates: how often a caller may do something.
 //!
-//! Every endpoint is of one [`Class`], which stands in its row of the table. A request is counted once its caller is
+//! Every endpoint is of one [`Class`], which its row of the table names. A request is counted once its caller is
 //! known ([`count`]), and refused with `429` when the caller has none left. Every answer says what is left, in the
 //! headers `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-10.
 //!

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_problem_stays_as_it_is() {
+    async fn an_answer_that_is_no_problem_stays_as_it_is() {
         assert_eq!(got("/fine", BROWSER).await.1, "fine");
         let (report, _) = got("/report", BROWSER).await;
         assert_eq!(

@@ -88,7 +88,7 @@ pub enum Stopped {
     AtDeadline,
 }
 
-/// Who may ask, and how much of the process they may use.
+/// The callers that are answered, and the share of the process that each may use.
 #[derive(Debug, Clone, Default)]
 pub struct Door {
     /// The names that are answered to.

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_has_a_file_is_told_so_and_one_of_another_coding_is_not() {
+    async fn a_client_that_has_a_file_gets_a_304_and_one_with_another_coding_does_not() {
         let file = StaticFile::new("text/css", "a { color: red } ".repeat(200));
         let gzip = (ACCEPT_ENCODING, "gzip");
         let first = file.answer(&headers(std::slice::from_ref(&gzip))).await;

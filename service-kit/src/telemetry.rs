@@ -48,13 +48,13 @@ pub enum Error {
 
 /// Libraries that write the values of statements, personal ones among them, into spans: never below this level,
 /// whatever the filter says.
-const DISCREET: &[&str] = &["sea_orm=info"];
+const WITHOUT_VALUES: &[&str] = &["sea_orm=info"];
 
 /// Begins logging, once for the process. A filter reads `info,soonshop_bus=debug`.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     let named = |source| Error::Filter { filter: filter.to_owned(), source };
     let mut env_filter = EnvFilter::try_new(filter).map_err(named)?;
-    for directive in DISCREET {
+    for directive in WITHOUT_VALUES {
         env_filter = env_filter.add_directive(directive.parse().map_err(named)?);
     }
     // If nothing can be written, as on a full disk, the log line is lost and the work goes on.

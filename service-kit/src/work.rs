@@ -1,4 +1,5 @@
-//! What runs at the same time: every endpoint has a price, and what costs something waits for its turn.
+//! Bounds the requests that run at the same time: every endpoint has a price, and a request that costs something waits
+//! for its turn.
 //!
 //! A request first waits for a turn of its caller's share and then for one of the whole, so that a caller with many
 //! requests waits behind its own. Nothing waits longer than [`LONGEST_WAIT`]. All bounds are in [`Bounds`], one setting.
@@ -27,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The same for exports, which take long.
 const AGAIN_FOR_EXPORTS: Duration = Duration::from_secs(10);
 
-/// What a request costs.
+/// The price of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Price {
     /// A row by its key, or a short page in the order of an index: it never waits.
@@ -65,7 +66,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Those of a process that is told nothing else.
+    /// The defaults of a process.
     pub const DEFAULT: Self = Self {
         searches: Share { all: 16, each: 8 },
         queries: Share { all: 3, each: 2 },
@@ -136,33 +137,33 @@ impl FromStr for Bounds {
     }
 }
 
-/// Who takes a turn.
+/// The caller that takes a turn.
 #[derive(Debug, Clone)]
-pub struct Taker {
+pub struct Requester {
     name: Arc<str>,
     /// A program acts for many people: it may have all turns.
     is_program: bool,
 }
 
-impl From<Arc<str>> for Taker {
+impl From<Arc<str>> for Requester {
     /// A caller of this name, who acts for nobody else.
     fn from(name: Arc<str>) -> Self {
         Self { name, is_program: false }
     }
 }
 
-impl From<&str> for Taker {
+impl From<&str> for Requester {
     fn from(name: &str) -> Self {
         Arc::<str>::from(name).into()
     }
 }
 
-/// Who takes a turn: a key, or where a guest asks from.
-pub fn caller_of(caller: &Caller, extensions: &Extensions) -> Taker {
+/// The caller that takes a turn: a key, or the address of a guest.
+pub fn caller_of(caller: &Caller, extensions: &Extensions) -> Requester {
     let is_program = caller.role == Role::Service;
     let guest = caller.role == Role::Guest;
     let name = if guest { address_of(extensions) } else { caller.actor.to_string().into() };
-    Taker { name, is_program }
+    Requester { name, is_program }
 }
 
 /// Where a request comes from, as rates count it: the caller behind trusted proxies, of IPv6 its network.
@@ -179,30 +180,30 @@ pub(crate) fn address_of(extensions: &Extensions) -> Arc<str> {
 pub(crate) struct Lane {
     share: Share,
     all: Arc<Semaphore>,
-    callers: Mutex<HashMap<Arc<str>, Seat>>,
+    callers: Mutex<HashMap<Arc<str>, CallerTurns>>,
 }
 
 /// The turns of one caller.
 #[derive(Debug)]
-struct Seat {
+struct CallerTurns {
     turns: Arc<Semaphore>,
     /// How many have one or wait for one; nobody: the caller is forgotten.
     users: usize,
 }
 
-/// Keeps the seat of a caller.
+/// Keeps the turns of a caller.
 #[derive(Debug)]
-struct Seated {
+struct CallerGuard {
     lane: Arc<Lane>,
     caller: Arc<str>,
 }
 
-impl Drop for Seated {
+impl Drop for CallerGuard {
     fn drop(&mut self) {
         let mut callers = self.lane.callers();
-        if let Some(seat) = callers.get_mut(&self.caller) {
-            seat.users -= 1;
-            if seat.users == 0 {
+        if let Some(turns) = callers.get_mut(&self.caller) {
+            turns.users -= 1;
+            if turns.users == 0 {
                 callers.remove(&self.caller);
             }
         }
@@ -214,7 +215,7 @@ impl Drop for Seated {
 pub struct Turn {
     _all: OwnedSemaphorePermit,
     _own: OwnedSemaphorePermit,
-    _seated: Seated,
+    _caller: CallerGuard,
 }
 
 /// Why there is no turn.
@@ -232,32 +233,32 @@ impl Lane {
         Arc::new(Self { share, all, callers: Mutex::default() })
     }
 
-    fn callers(&self) -> MutexGuard<'_, HashMap<Arc<str>, Seat>> {
+    fn callers(&self) -> MutexGuard<'_, HashMap<Arc<str>, CallerTurns>> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seat(self: &Arc<Self>, caller: Arc<str>, each: u32) -> (Arc<Semaphore>, Seated) {
+    fn turns_of(self: &Arc<Self>, caller: Arc<str>, each: u32) -> (Arc<Semaphore>, CallerGuard) {
         let mut callers = self.callers();
-        let new = || Seat { turns: Arc::new(Semaphore::new(each as usize)), users: 0 };
-        let seat = callers.entry(Arc::clone(&caller)).or_insert_with(new);
-        seat.users += 1;
-        (Arc::clone(&seat.turns), Seated { lane: Arc::clone(self), caller })
+        let new = || CallerTurns { turns: Arc::new(Semaphore::new(each as usize)), users: 0 };
+        let turns = callers.entry(Arc::clone(&caller)).or_insert_with(new);
+        turns.users += 1;
+        (Arc::clone(&turns.turns), CallerGuard { lane: Arc::clone(self), caller })
     }
 
     /// Waits so long for so many turns; more than a caller's share are the whole share.
     pub(crate) async fn enter(
         self: &Arc<Self>,
-        taker: Taker,
+        requester: Requester,
         turns: u32,
         wait: Duration,
     ) -> Result<Turn, Full> {
         let deadline = Instant::now() + wait;
-        let each = if taker.is_program { self.share.all } else { self.share.each };
+        let each = if requester.is_program { self.share.all } else { self.share.each };
         let turns = turns.min(each);
-        let (own, seated) = self.seat(taker.name, each);
+        let (own, guard) = self.turns_of(requester.name, each);
         let own = taken(own, turns, deadline).await.ok_or(Full::Own)?;
         let all = taken(Arc::clone(&self.all), turns, deadline).await.ok_or(Full::All)?;
-        Ok(Turn { _all: all, _own: own, _seated: seated })
+        Ok(Turn { _all: all, _own: own, _caller: guard })
     }
 }
 
@@ -297,7 +298,7 @@ impl Work {
 
     /// Waits for a turn of that price; `None`: it needs none. An export does not wait: who asks again is served sooner
     /// than it would be here.
-    pub async fn turn(&self, price: Price, taker: Taker) -> Result<Option<Turn>, Problem> {
+    pub async fn turn(&self, price: Price, requester: Requester) -> Result<Option<Turn>, Problem> {
         let (lane, wait) = match price {
             Price::Low => return Ok(None),
             Price::Search => (&self.0.searches, LONGEST_WAIT),
@@ -308,12 +309,12 @@ impl Work {
             (Price::Export, _) => too_many_exports(lane.share, full),
             (_, full) => full_problem(full),
         };
-        lane.enter(taker, 1, wait).await.map(Some).map_err(refuse)
+        lane.enter(requester, 1, wait).await.map(Some).map_err(refuse)
     }
 
     /// A turn to wait for what a read model has not seen yet.
-    pub async fn waiting(&self, taker: Taker) -> Result<Turn, Problem> {
-        self.0.waits.enter(taker, 1, Duration::ZERO).await.map_err(full_problem)
+    pub async fn waiting(&self, requester: Requester) -> Result<Turn, Problem> {
+        self.0.waits.enter(requester, 1, Duration::ZERO).await.map_err(full_problem)
     }
 }
 
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_gets_the_turn_that_is_given_back() {
+    async fn a_waiting_caller_gets_the_turn_that_is_given_back() {
         let work = work("1/1");
         let held = work.turn(Price::Query, "a".into()).await.unwrap();
         let waiting = tokio::spawn({
@@ -455,7 +456,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_may_have_all_turns_for_those_it_acts_for() {
         let work = Work::new(&"waits=3/1".parse().unwrap());
-        let program = || Taker { name: "service:shop".into(), is_program: true };
+        let program = || Requester { name: "service:shop".into(), is_program: true };
         let mut held = Vec::new();
         for _ in 0..3 {
             held.push(work.waiting(program()).await.unwrap());

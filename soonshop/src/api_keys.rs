@@ -30,7 +30,7 @@ const HOUR: i64 = 60 * 60 * 1000;
 /// For how many days the number of sign-ins of each caller is kept.
 const SIGN_INS_KEPT_DAYS: i64 = 400;
 
-/// What to do with API keys.
+/// The commands on API keys.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
     /// Create a key and show it once

@@ -1,4 +1,4 @@
-//! What the shop is asked to find out whether it works: one table, whose answers `/health/ready`, `/health/audit`,
+//! The checks of the shop: one table, whose results `/health/ready`, `/health/audit`,
 //! `/metrics`, `soonshop doctor` and the pages show.
 //!
 //! A check does what the shop does: it reads and writes through the pools that everything uses, it stores and drops an
@@ -26,7 +26,7 @@ use soonshop_service_kit::health::{Fault, Health};
 use soonshop_texts::Language;
 use soonshop_workers::{eraser, relay, sealer};
 
-pub use self::bus::Heard;
+pub use self::bus::BusListener;
 pub(crate) use self::bus::queue;
 
 use self::databases::{file_is_there, files_can_be_used, writable};
@@ -41,7 +41,7 @@ struct Check {
     needed: bool,
     /// Whether a process of that role asks it.
     asked_by: fn(Role) -> bool,
-    /// What it is about, without a password.
+    /// Its object, without a password.
     object: fn(&Shop) -> String,
     ask: fn(Arc<Asked>) -> Answer,
 }
@@ -148,14 +148,14 @@ const TABLE: [Check; 14] = [
     },
 ];
 
-/// What checks ask with.
+/// Everything that checks use.
 struct Asked {
     shop: Shop,
     role: Role,
     registry: Registry,
     projectors: Vec<Arc<dyn Projector>>,
-    /// What this process hears from the bus; `None`: it does not listen.
-    heard: Option<Heard>,
+    /// The messages of the bus that this process receives; `None`: it does not listen.
+    heard: Option<BusListener>,
     sender: bus::Sender,
     /// Why this process could not write the log last; `None`: it is no process that does.
     failed: Option<LastFailure>,
@@ -165,7 +165,7 @@ struct Asked {
 pub fn of(
     shop: &Shop,
     role: Role,
-    heard: Option<Heard>,
+    heard: Option<BusListener>,
     failed: Option<LastFailure>,
 ) -> anyhow::Result<Health> {
     let asked = Arc::new(Asked {
@@ -189,7 +189,7 @@ pub fn of(
     }))
 }
 
-/// What to do, in English, as commands and JSON say it.
+/// The remedy, in English, as commands and JSON have it.
 pub(crate) fn cure(code: &str) -> Option<&'static str> {
     Language::English.find(&format!("page-remedy-{code}"))
 }
@@ -315,7 +315,7 @@ async fn search(asked: &Asked) -> Result<(), Fault> {
     search.ping().await.map_err(|error| error.to_string())?;
     for projector in asked.projectors.iter().filter(|projector| projector.searchable()) {
         let active = asked.registry.active(projector.name()).await.map_err(|error| error.to_string())?;
-        // That there is none is for the read models to say.
+        // The check of the read models reports that there is none.
         let Some(active) = active else { continue };
         let index = active.namespace();
         search.examine(&index).await.map_err(|error| match error {

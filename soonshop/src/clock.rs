@@ -9,7 +9,7 @@ use soonshop_service_kit::access::Caller;
 use crate::Shop;
 use crate::outcome::Outcome;
 
-/// What is done about the clock.
+/// The commands on the clock.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
     /// Confirm that this machine's clock is right, although events were recorded at a later time

@@ -14,7 +14,7 @@ use soonshop_service_kit::serve::Door;
 /// The heading of these settings in the help.
 pub const HEADING: &str = "Connections";
 
-/// Who may connect, and how much of the process a client may use.
+/// The clients that may connect, and the share of the process that each may use.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConnectionSettings {
     /// A host under which the shop answers, without a port: repeated, or several with commas. Without it, the names of

@@ -12,12 +12,12 @@ pub struct Finding {
     pub what: String,
     pub ok: bool,
     pub said: String,
-    /// What to do if something is wrong.
+    /// The remedy, if something is wrong.
     pub cure: String,
 }
 
 /// How many stalled erasures are named.
-const MOST_SAID: usize = 5;
+const MOST_LISTED: usize = 5;
 
 /// Looks at each part.
 pub async fn examine(shop: &Shop) -> Vec<Finding> {
@@ -92,7 +92,7 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
             let stuck: Vec<String> = missing
                 .iter()
                 .filter(|one| one.kept_by.is_none())
-                .take(MOST_SAID)
+                .take(MOST_LISTED)
                 .map(ToString::to_string)
                 .collect();
             match (stuck.is_empty(), missing.len()) {

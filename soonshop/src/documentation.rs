@@ -12,7 +12,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::extract::Path;
 use soonshop_service_kit::static_file::StaticFile;
 
-/// What the page at `/` leads to, in its order.
+/// The documents that the page at `/` links to, in its order.
 pub(crate) const DOCUMENTS: &[Document] = &[
     Document { name: "readme", translated: true },
     Document { name: "api", translated: false },

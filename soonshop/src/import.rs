@@ -48,7 +48,7 @@ use plan::{Adjustment, Buyer, Plan, PlannedProduct, Receipt, Sale};
 use progress::Progress;
 use remote::Remote;
 use rows::{RowOutcome, Sheet};
-use stored::Stored;
+use stored::EarlierImports;
 use target::{BuyerId, Step, StepContent, StepOutcome, Target};
 
 pub use form::{DateOrder, DecimalSign, FormOptions, Separator};
@@ -102,7 +102,7 @@ pub struct Options {
 /// run only reads.
 pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     let asked = options.clone();
-    // A file that is none is told of before anything is changed.
+    // A file of another format is refused before anything is changed.
     let (book, mut report) = tokio::task::spawn_blocking(move || read(&asked)).await??;
     report.dry_run = options.dry_run;
     if report.nothing_taken() {
@@ -116,7 +116,7 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     }
     migrate::check(shop).await?;
     if options.dry_run {
-        let stored = Stored::read(&shop.log()?, &wanted(&book)).await?;
+        let stored = EarlierImports::read(&shop.log()?, &wanted(&book)).await?;
         plan(book, &stored, options, &mut report);
         return Ok(report);
     }
@@ -139,8 +139,8 @@ fn wanted(book: &Book) -> HashSet<String> {
     book.documents().map(|(number, _)| number.to_owned()).collect()
 }
 
-/// What an import has to do; `None` after a dry run, whose report says it.
-fn plan(book: Book, stored: &Stored, options: &Options, report: &mut Report) -> Option<Plan> {
+/// The plan of an import; `None` after a dry run, whose report has it.
+fn plan(book: Book, stored: &EarlierImports, options: &Options, report: &mut Report) -> Option<Plan> {
     let plan = judge::judge(&book, stored, options.parts, report);
     drop(book);
     if options.dry_run {
@@ -161,14 +161,14 @@ async fn turn(shop: &Shop) -> anyhow::Result<Option<(Leases, Lease)>> {
         return Ok(None);
     }
     let leases = Leases::new(process, format!("import {}", ids::new()));
-    let mut told = false;
+    let mut waits = false;
     loop {
         match leases.acquire("import").await? {
             Ok(lease) => return Ok(Some((leases, lease))),
-            Err(_) if told => {}
+            Err(_) if waits => {}
             Err(_) => {
                 tracing::info!("another import is under way: this one begins when it ends");
-                told = true;
+                waits = true;
             }
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -182,7 +182,7 @@ async fn into_store(
     book: Book,
     mut report: Report,
 ) -> anyhow::Result<Report> {
-    let stored = Stored::read(&shop.log()?, &wanted(&book)).await?;
+    let stored = EarlierImports::read(&shop.log()?, &wanted(&book)).await?;
     let Some(plan) = plan(book, &stored, options, &mut report) else { return Ok(report) };
     drop(stored);
     let store = shop.event_store()?;
@@ -202,7 +202,7 @@ async fn into_store(
     };
     drop(guard);
     let ended = async { while followers.tasks.join_next().await.is_some() {} };
-    // What went wrong is said soon: the next start builds the indexes.
+    // An error is reported soon: the next start builds the indexes.
     let deadline = if outcome.is_ok() { deadline } else { crate::serve::DEADLINE };
     if tokio::time::timeout(deadline, ended).await.is_ok() {
         if let Ok(report) = &mut outcome {
@@ -247,7 +247,7 @@ fn read(options: &Options) -> anyhow::Result<(Book, Report)> {
 }
 
 /// Counts what the plan would do to the shop.
-fn planned(plan: &Plan, stored: &Stored, report: &mut Report) {
+fn planned(plan: &Plan, stored: &EarlierImports, report: &mut Report) {
     for good in &plan.goods {
         match stored.has_price(&good.sku) {
             None => report.products.new += 1,
@@ -311,13 +311,13 @@ struct Run<D> {
     progress: Progress,
 }
 
-/// What moves in the order of time.
-enum Deed<'a> {
+/// An order or an adjustment, in the order of time.
+enum Movement<'a> {
     Adjust(&'a Adjustment),
     Place(&'a Sale),
 }
 
-impl Deed<'_> {
+impl Movement<'_> {
     fn lines(&self) -> usize {
         match self {
             Self::Adjust(_) => 1,
@@ -340,26 +340,26 @@ impl<D: Target> Run<D> {
         self.progress.doing(format!("{} receipts of stock", plan.receipts.len()));
         all(plan.receipts.iter().map(|receipt| self.receive(receipt)), width).await?;
         self.progress.doing(format!("{} orders, {} adjustments", plan.orders.len(), plan.adjustments.len()));
-        let mut deeds: Vec<(_, Deed)> =
-            plan.adjustments.iter().map(|one| (one.at, Deed::Adjust(one))).collect();
-        deeds.extend(plan.orders.iter().map(|one| (one.at, Deed::Place(one))));
-        deeds.sort_by_key(|(at, _)| *at);
+        let mut movements: Vec<(_, Movement)> =
+            plan.adjustments.iter().map(|one| (one.at, Movement::Adjust(one))).collect();
+        movements.extend(plan.orders.iter().map(|one| (one.at, Movement::Place(one))));
+        movements.sort_by_key(|(at, _)| *at);
         let mut lines = 0;
-        let deeds = deeds.into_iter().map(|(_, deed)| {
-            lines += deed.lines();
+        let movements = movements.into_iter().map(|(_, movement)| {
+            lines += movement.lines();
             let looks = lines >= LINES_BETWEEN_LOOKS;
             if looks {
                 lines = 0;
             }
-            (looks, deed)
+            (looks, movement)
         });
-        let paced = futures::stream::iter(deeds).then(async |(looks, deed)| {
+        let paced = futures::stream::iter(movements).then(async |(looks, movement)| {
             if looks {
                 self.door.room().await?;
             }
-            anyhow::Ok(deed)
+            anyhow::Ok(movement)
         });
-        let done = paced.map(async |deed| self.deed(deed?).await).buffer_unordered(width);
+        let done = paced.map(async |movement| self.apply(movement?).await).buffer_unordered(width);
         done.try_collect::<()>().await?;
         self.progress.doing(format!("{} credit notes", plan.credit_notes.len()));
         all(plan.credit_notes.iter().map(|sale| self.sell(Kind::CreditNote, sale)), width).await
@@ -397,10 +397,10 @@ impl<D: Target> Run<D> {
         self.give(sku.as_str(), step).await.map(drop)
     }
 
-    async fn deed(&self, deed: Deed<'_>) -> anyhow::Result<()> {
-        match deed {
-            Deed::Place(sale) => self.sell(Kind::Order, sale).await,
-            Deed::Adjust(Adjustment { invoice, sku, occurrence, quantity, at }) => {
+    async fn apply(&self, movement: Movement<'_>) -> anyhow::Result<()> {
+        match movement {
+            Movement::Place(sale) => self.sell(Kind::Order, sale).await,
+            Movement::Adjust(Adjustment { invoice, sku, occurrence, quantity, at }) => {
                 let (kind, what) = (Kind::Adjustment, StepContent::Adjustment { sku, quantity: *quantity });
                 let key = adjustment_key(invoice, sku, *occurrence);
                 self.give(&format!("{invoice} of {sku}"), Step { kind, key, at: *at, what }).await?;

@@ -115,8 +115,8 @@ pub struct Config {
     pub connections: ConnectionSettings,
     #[command(flatten)]
     pub rates: RateOptions,
-    /// What may run and wait at the same time, each in all and of one caller: searches, expensive queries, exports, and
-    /// mebibytes of answers that clients have not read
+    /// The requests that may run and wait at the same time, each in all and of one caller: searches, expensive
+    /// queries, exports, and mebibytes of answers that clients have not read
     #[arg(long, env = "SOONSHOP_WORK", default_value_t, value_name = "NAME=ALL/EACH,…", global = true)]
     pub work: Bounds,
 }
@@ -141,7 +141,7 @@ pub struct Shop {
     /// Counts what callers do: in the server of the cache, or in this process.
     pub rates: Arc<dyn Rates>,
     pub search: Arc<dyn Search>,
-    /// Who may connect.
+    /// The clients that may connect.
     pub door: Door,
     /// A unique name, different also from that of the process before this one.
     pub holder: String,
@@ -229,7 +229,7 @@ impl Shop {
         })
     }
 
-    /// What to ask how everything stands.
+    /// The sources of the health of everything.
     pub fn status_reader(&self) -> anyhow::Result<StatusReader> {
         let (search, cache) = (Arc::clone(&self.search), Arc::clone(&self.cache));
         Ok(StatusReader { log: self.log()?, registry: self.registry()?, search, cache })

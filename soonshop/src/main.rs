@@ -32,7 +32,7 @@ struct Cli {
     /// How to write logs: text or json
     #[arg(long, env = "SOONSHOP_LOG_FORMAT", default_value = "text", global = true)]
     log_format: String,
-    /// What to log
+    /// The filter of log lines
     #[arg(
         long,
         env = "SOONSHOP_LOG",
@@ -172,7 +172,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let contexts = contexts(list.as_deref())?;
             let port = serve::default_port(role, &contexts);
             let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-            serve_until_told(shop, Options { role, contexts, listen }, false).await?;
+            serve_until_stopped(shop, Options { role, contexts, listen }, false).await?;
         }
         Command::Dev { listen } => {
             let shop = Shop::open(&cli.config, Role::All)?;
@@ -182,7 +182,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 eprintln!("made anew for this release: the read models {}", renewed.join(", "));
             }
             let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)));
-            serve_until_told(shop, Options { role: Role::All, contexts: contexts(None)?, listen }, true)
+            serve_until_stopped(shop, Options { role: Role::All, contexts: contexts(None)?, listen }, true)
                 .await?;
         }
         Command::Seed => {
@@ -236,7 +236,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve_until_told(shop: Shop, options: Options, sample: bool) -> anyhow::Result<()> {
+async fn serve_until_stopped(shop: Shop, options: Options, sample: bool) -> anyhow::Result<()> {
     let role = options.role;
     if sample {
         // The appender of this store must be gone before the server's takes the log.

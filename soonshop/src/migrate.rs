@@ -68,7 +68,7 @@ pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     migrate_and_start(shop, &[]).await.map(drop)
 }
 
-/// Does everything, with process managers that are new starting where it is said. What became of each that was named,
+/// Does everything, with new process managers starting at the given place. The outcome of each that was named,
 /// in a sentence.
 pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::Result<Vec<String>> {
     for StartProcess { process, .. } in starts {

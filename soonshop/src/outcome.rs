@@ -1,6 +1,6 @@
 //! The outcome of a verb of the command line.
 
-/// What to print, and how to end.
+/// The text to print, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     pub text: String,

@@ -23,7 +23,7 @@ pub const NOT_FOUND: u8 = 2;
 /// The exit code of `list --stuck` when it found some.
 const FOUND: u8 = 3;
 
-/// What to do with process managers.
+/// The commands on process managers.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
     /// Show instances that have something to do or to wait for

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Shop;
-use crate::checks::{Heard, queue};
+use crate::checks::{BusListener, queue};
 use crate::erased::overdue;
 pub use crate::role::Role;
 
@@ -26,8 +26,8 @@ pub struct Followers {
     pub tasks: JoinSet<()>,
     /// Where this process's followers get their events.
     pub feed: Feed,
-    /// What is heard from the bus, by a process that listens to it.
-    pub heard: Option<Heard>,
+    /// The messages of the bus, in a process that listens to it.
+    pub heard: Option<BusListener>,
 }
 
 /// Starts the workers that the role runs beside its endpoints.
@@ -87,16 +87,16 @@ pub fn start(
         tasks.spawn(feed.clone().watch_head(stop.clone()));
         tasks.spawn(project(shop.clone(), role, feed.clone(), projectors, readers, stop.clone()));
     }
-    let heard = role.has(Role::Projector).then(|| Heard::new(queue(shop)));
+    let heard = role.has(Role::Projector).then(|| BusListener::new(queue(shop)));
     if let Some(heard) = &heard {
-        tasks.spawn(hear(shop.clone(), feed.clone(), heard.clone(), readers, stop.clone()));
+        tasks.spawn(listen(shop.clone(), feed.clone(), heard.clone(), readers, stop.clone()));
         tasks.spawn(overdue::run(shop.clone(), stop.clone()));
     }
     Ok(Followers { tasks, feed, heard })
 }
 
 /// Passes messages of the bus to the feed. Without the bus the feed polls the log more often.
-async fn hear(shop: Shop, feed: Feed, heard: Heard, readers: Readers, stop: CancellationToken) {
+async fn listen(shop: Shop, feed: Feed, heard: BusListener, readers: Readers, stop: CancellationToken) {
     let mut subscription = loop {
         match shop.bus.subscribe(heard.queue()).await {
             Ok(subscription) => break subscription,

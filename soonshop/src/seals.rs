@@ -16,7 +16,7 @@ use soonshop_service_kit::access::Caller;
 pub use crate::outcome::Outcome;
 use crate::{Config, Role, Shop, migrate};
 
-/// What to do with seals.
+/// The commands on seals.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Verb {
     /// Check the log against its seals, and record the result. Exit code 0: intact; 3: something is wrong, or not all of

@@ -44,7 +44,7 @@ const METRICS: Bounds = Bounds { answers: Share { all: 16, each: 4 }, ..Bounds::
 /// How long a stop may take.
 pub const DEADLINE: Duration = Duration::from_secs(15);
 
-/// What to serve.
+/// The options of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub role: Role,
@@ -148,7 +148,7 @@ pub async fn start(
     Ok(Running { address, stop, done })
 }
 
-/// Who may connect, with as many connections as files may be open.
+/// The clients that may connect, with as many connections as files may be open.
 fn door(shop: &Shop) -> Door {
     let files = raise_file_limit();
     let wanted = shop.door.limits;

@@ -167,7 +167,7 @@ fn api_md_says_what_each_kind_of_thing_is() {
 }
 
 #[test]
-fn everything_that_changes_something_says_whose_things_it_touches() {
+fn every_command_describes_the_owner_of_the_things_it_touches() {
     let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
     for (what, operation) in operations(&document) {
         let of = Of::all().find(|of| operation["x-of"] == of.as_ref());

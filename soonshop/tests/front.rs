@@ -16,8 +16,8 @@ use soonshop::{Config, ConnectionSettings, Role, Shop, contexts, migrate, seed, 
 use crate::config::config;
 
 /// The names of the contexts that a process says it serves.
-fn names(told: &Value) -> Vec<&str> {
-    told["contexts"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+fn names(front: &Value) -> Vec<&str> {
+    front["contexts"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,9 +36,9 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
         let options = Options { role: Role::All, contexts: contexts(list).unwrap(), listen };
         let running = start(shop.clone(), options, Vec::new()).await.unwrap();
         let origin = format!("http://{}", running.address);
-        let told: Value = client.get(format!("{origin}/")).send().await.unwrap().json().await.unwrap();
-        assert_eq!((&told["role"], &told["ready"]), (&"all".into(), &true.into()), "{told}");
-        assert_eq!(names(&told), served);
+        let front: Value = client.get(format!("{origin}/")).send().await.unwrap().json().await.unwrap();
+        assert_eq!((&front["role"], &front["ready"]), (&"all".into(), &true.into()), "{front}");
+        assert_eq!(names(&front), served);
         let page =
             client.get(format!("{origin}/?lang=en")).header("accept", "text/html").send().await.unwrap();
         assert_eq!(page.status(), 200);
@@ -173,10 +173,10 @@ fn client() -> reqwest::Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_path_is_answered_under_the_names_that_the_shop_is_told_and_no_other() {
+async fn every_path_is_answered_under_the_configured_host_names_and_no_other() {
     let host = vec!["shop.example".to_owned(), "127.0.0.1".to_owned()];
-    let told = ConnectionSettings { host, ..ConnectionSettings::default() };
-    let (_folder, running) = running_with(told).await;
+    let front = ConnectionSettings { host, ..ConnectionSettings::default() };
+    let (_folder, running) = running_with(front).await;
     let client = client();
     let status = async |method: &Method, path: &str, host: &str| {
         let url = format!("http://{}{path}", running.address);

@@ -277,7 +277,7 @@ async fn a_second_file_adds_to_the_first() {
     let second = file(folder.path(), "two.csv", second);
     let report = import(&shop, &second).await;
     assert_eq!((report.products, report.prices, report.customers), (count(1, 3), count(1, 0), count(1, 1)));
-    // Of the cake stand nothing more leaves than has left already.
+    // Of the cake stand, no more leaves than has left already.
     assert_eq!((report.receipts, report.adjustments), (count(3, 1), count(1, 1)));
     assert_eq!((report.orders, report.credit_notes, report.commands_refused), (count(2, 1), count(0, 0), 0));
     let lacking: Vec<_> = report.differences.iter().map(ToString::to_string).collect();
@@ -308,7 +308,7 @@ async fn a_second_file_adds_to_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_rows_are_told_and_the_rest_goes_on() {
+async fn broken_rows_are_reported_and_the_others_are_imported() {
     let (folder, shop) = new_shop().await;
     let mut text = csv(&SPECIAL[..3]).into_bytes();
     text.extend(b"536372,85123A,,-6,2010-12-01 08:26:00,2.55,,United Kingdom\n");
@@ -359,7 +359,7 @@ async fn a_dry_run_counts_what_a_file_holds_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_whose_form_cannot_be_told_is_refused_before_anything_is_stored() {
+async fn a_file_of_an_ambiguous_form_is_refused_before_anything_is_stored() {
     let (folder, shop) = new_shop().await;
     let before = head(&shop).await;
     let ambiguous =
@@ -389,7 +389,7 @@ async fn a_file_whose_form_cannot_be_told_is_refused_before_anything_is_stored()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_such_file_is_told_before_anything_is_done() {
+async fn a_file_of_another_format_is_refused_before_anything_is_done() {
     let (folder, shop) = new_shop().await;
     let before = head(&shop).await;
     let packed = gzip(&csv(SPECIAL));

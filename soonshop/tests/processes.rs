@@ -119,7 +119,8 @@ async fn a_retry_is_recorded_with_its_actor_and_reason() {
     let now = number(&shop, "SELECT retry_at FROM @outbox").await;
     assert!(now < 9_000_000_000_000, "it is tried at once");
     assert_eq!(number(&shop, "SELECT attempts FROM @outbox").await, 7);
-    let record = operations::last(&shop.read_database.namespace("operations").unwrap(), 5).await.unwrap();
+    let record =
+        operations::last_of(&shop.read_database.namespace("operations").unwrap(), None, 5).await.unwrap();
     assert_eq!((record[0].action.as_str(), record[0].subject.as_str()), ("process-retry", ORDER));
     assert_eq!(record[0].actor, "service:operator");
     assert_eq!(
@@ -133,7 +134,8 @@ async fn a_retry_is_recorded_with_its_actor_and_reason() {
     let nothing = run(&shop, &retry(ORDER, None)).await.unwrap();
     assert_eq!(nothing.exit_code, 2);
     assert!(nothing.text.contains("nothing to try again"), "{}", nothing.text);
-    let after = operations::last(&shop.read_database.namespace("operations").unwrap(), 5).await.unwrap();
+    let after =
+        operations::last_of(&shop.read_database.namespace("operations").unwrap(), None, 5).await.unwrap();
     assert_eq!(after.len(), record.len());
 }
 

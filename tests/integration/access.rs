@@ -69,7 +69,7 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     assert_eq!(list(&shop.client, &stranger.text()).await, 401);
 
     let db = shop.shop.read_database.namespace("operations").unwrap();
-    let lines = operations::last(&db, 100).await.unwrap();
+    let lines = operations::last_of(&db, None, 100).await.unwrap();
     let actions: Vec<_> = lines.iter().rev().map(|line| line.action.as_str()).collect();
     assert_eq!(actions, ["key-create", "key-create", "key-rotate", "key-revoke", "key-rotate"]);
     let said =
@@ -111,7 +111,7 @@ async fn a_key_and_its_line_in_the_record_fall_together(set: Set) {
         (ApiKeys::new(&shop.read_database).unwrap(), shop.read_database.namespace("operations").unwrap());
     let one = keys.create(Role::Support, "help desk", None).await.unwrap();
     let seen = async || {
-        let lines = serde_json::to_value(operations::last(&db, 100).await.unwrap()).unwrap();
+        let lines = serde_json::to_value(operations::last_of(&db, None, 100).await.unwrap()).unwrap();
         (lines, serde_json::to_value(keys.all().await.unwrap()).unwrap())
     };
     let before = seen().await;

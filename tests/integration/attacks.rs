@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::support::{Answer, Client, Place, Process, Set, eventually, free_port};
 
-/// What an attack may add to twice the memory of the idle process, in KiB: the answers that are on their way (64 MiB),
+/// The memory that an attack may add to twice that of the idle process, in KiB: the answers that are on their way (64 MiB),
 /// the rows of the queries that run, and what the allocator keeps.
 const BUDGET: u64 = 128 * 1024;
 /// How much slower the bystander may get.
@@ -69,12 +69,12 @@ fn memory(process: u32) -> u64 {
 
 /// How often each status was answered, and the longest answer in bytes.
 #[derive(Debug, Default)]
-struct Told {
+struct Answers {
     statuses: BTreeMap<u16, usize>,
     longest: usize,
 }
 
-impl Told {
+impl Answers {
     fn note(&mut self, answer: &Answer) {
         *self.statuses.entry(answer.status.as_u16()).or_default() += 1;
         self.longest = self.longest.max(answer.bytes.len());
@@ -82,7 +82,7 @@ impl Told {
 }
 
 impl Attacked {
-    /// What the bystander's requests took, and the most memory of the process meanwhile.
+    /// The times of the bystander's requests, and the most memory of the process meanwhile.
     async fn look(&self, looks: usize) -> (Vec<Duration>, u64) {
         let (mut times, mut most) = (Vec::with_capacity(looks), 0);
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
@@ -106,12 +106,12 @@ impl Attacked {
     async fn attack(
         &self,
         name: &str,
-        attack: impl Fn(Client, Arc<Mutex<Told>>) -> BoxFuture<'static, ()>,
-    ) -> Told {
-        let told = Arc::new(Mutex::new(Told::default()));
+        attack: impl Fn(Client, Arc<Mutex<Answers>>) -> BoxFuture<'static, ()>,
+    ) -> Answers {
+        let answers = Arc::new(Mutex::new(Answers::default()));
         let mut attackers = JoinSet::new();
         for _ in 0..self.size.clients {
-            attackers.spawn(attack(self.attacker.clone(), Arc::clone(&told)));
+            attackers.spawn(attack(self.attacker.clone(), Arc::clone(&answers)));
         }
         let (times, most) = self.look(self.size.looks).await;
         attackers.shutdown().await;
@@ -127,15 +127,15 @@ impl Attacked {
         if self.size.compares_times {
             assert!(ratio <= SLOWER, "{name}: a bystander waits {ratio:.1} times as long");
         }
-        let told = std::mem::take(&mut *told.lock().unwrap());
+        let answers = std::mem::take(&mut *answers.lock().unwrap());
         let known = [200, 429, 503];
-        assert!(told.statuses.keys().all(|status| known.contains(status)), "{name}: {told:?}");
-        told
+        assert!(answers.statuses.keys().all(|status| known.contains(status)), "{name}: {answers:?}");
+        answers
     }
 
     /// The same, with a request that is sent again once it is answered; some of it must have been answered.
-    async fn ask(&self, name: &str, path: &'static str, as_operator: bool) -> Told {
-        let attack = move |client: Client, told: Arc<Mutex<Told>>| -> BoxFuture<'static, ()> {
+    async fn ask(&self, name: &str, path: &'static str, as_operator: bool) -> Answers {
+        let attack = move |client: Client, answers: Arc<Mutex<Answers>>| -> BoxFuture<'static, ()> {
             Box::pin(async move {
                 let bearer = format!("Bearer {}", client.token);
                 let mut headers = vec![("accept-encoding", "gzip")];
@@ -143,18 +143,18 @@ impl Attacked {
                     headers.push(("authorization", bearer.as_str()));
                 }
                 while let Ok(answer) = client.try_send(Method::GET, path, None, &headers).await {
-                    told.lock().unwrap().note(&answer);
+                    answers.lock().unwrap().note(&answer);
                     tokio::task::yield_now().await;
                 }
             })
         };
-        let told = self.attack(name, attack).await;
-        assert!(told.statuses.contains_key(&200), "{name}: {told:?}");
-        told
+        let answers = self.attack(name, attack).await;
+        assert!(answers.statuses.contains_key(&200), "{name}: {answers:?}");
+        answers
     }
 }
 
-/// What a client of HTTP/2 sends who asks for this 32 times at once, and takes one byte of each answer.
+/// The bytes of an HTTP/2 client that asks for this 32 times at once, and takes one byte of each answer.
 fn stuck_requests(target: &str, port: u16) -> Vec<u8> {
     let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -245,8 +245,8 @@ async fn no_attack_takes_the_memory_or_the_time_of_everybody_else() {
     let client = &attacked.attacker;
 
     // Lists of long orders: bounded by row, and all are found page by page.
-    let told = attacked.ask("long lists", "/orders?limit=200", false).await;
-    assert!(told.longest <= (1 << 20) + (64 << 10), "{} bytes", told.longest);
+    let answers = attacked.ask("long lists", "/orders?limit=200", false).await;
+    assert!(answers.longest <= (1 << 20) + (64 << 10), "{} bytes", answers.longest);
     let (mut found, mut path) = (0, "/orders?limit=200".to_owned());
     loop {
         let page = client.get(&path).await.expect(200).json();
@@ -307,7 +307,7 @@ async fn no_attack_takes_the_memory_or_the_time_of_everybody_else() {
     // A field's first value, looked for in a long history.
     let stock = inventory::stream(&Sku::try_new("LONG").unwrap(), inventory::MAIN);
     let path: &'static str = format!("/api/audit/a/stock/{stock}?where=/on_hand=-1").leak();
-    let attack = move |client: Client, told: Arc<Mutex<Told>>| -> BoxFuture<'static, ()> {
+    let attack = move |client: Client, answers: Arc<Mutex<Answers>>| -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let bearer = format!("Bearer {}", client.token);
             let headers = [("authorization", bearer.as_str())];
@@ -316,21 +316,21 @@ async fn no_attack_takes_the_memory_or_the_time_of_everybody_else() {
                 if answer.status == 400 && answer.json()["parameter"] == "where" {
                     answer.status = reqwest::StatusCode::OK;
                 }
-                told.lock().unwrap().note(&answer);
+                answers.lock().unwrap().note(&answer);
                 tokio::task::yield_now().await;
             }
         })
     };
-    let told = attacked.attack("where over a long history", attack).await;
-    assert!(!told.statuses.is_empty());
+    let answers = attacked.attack("where over a long history", attack).await;
+    assert!(!answers.statuses.is_empty());
 
     let script = "/docs/swagger-ui-bundle.js";
-    let told = attacked.ask("the script of the API's page", script, false).await;
-    assert_eq!(told.statuses.keys().collect::<Vec<_>>(), [&200], "it costs nothing to send");
+    let answers = attacked.ask("the script of the API's page", script, false).await;
+    assert_eq!(answers.statuses.keys().collect::<Vec<_>>(), [&200], "it costs nothing to send");
     attacked.ask("searches", "/products/search?q=mug&facets=category&limit=100", false).await;
     attacked.ask("reports", "/analytics/sales?group_by=product&interval=day", false).await;
-    let told = attacked.ask("exports", "/api/audit/export.ndjson", true).await;
-    assert!(told.statuses.contains_key(&429), "more than one caller may have at a time: {told:?}");
+    let answers = attacked.ask("exports", "/api/audit/export.ndjson", true).await;
+    assert!(answers.statuses.contains_key(&429), "more than one caller may have at a time: {answers:?}");
 
     attacked.ask("how the shop stands", "/health/audit", false).await;
 

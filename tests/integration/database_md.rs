@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const HOUSE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The names of all functions in the crates' sources and tests.
 fn functions() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut folders: Vec<_> =
-        children(Path::new(HOUSE)).filter(|path| path.join("Cargo.toml").exists()).collect();
+        children(Path::new(WORKSPACE)).filter(|path| path.join("Cargo.toml").exists()).collect();
     while let Some(folder) = folders.pop() {
         for path in children(&folder) {
             if path.is_dir() {
@@ -51,7 +51,7 @@ fn rule(line: &str) -> Option<(&str, &str)> {
 
 #[test]
 fn database_md_names_no_test_that_is_not_there() {
-    let page = std::fs::read_to_string(Path::new(HOUSE).join("docs/database.md")).unwrap();
+    let page = std::fs::read_to_string(Path::new(WORKSPACE).join("docs/database.md")).unwrap();
     let functions = functions();
     let rules: Vec<_> = page.lines().filter_map(rule).collect();
     assert!(rules.len() > 100, "{} rules were found", rules.len());
@@ -69,7 +69,7 @@ fn database_md_names_no_test_that_is_not_there() {
 
 #[test]
 fn every_break_of_a_rule_names_tests_that_are_there_and_is_listed() {
-    let read = |file: &str| std::fs::read_to_string(Path::new(HOUSE).join(file)).unwrap();
+    let read = |file: &str| std::fs::read_to_string(Path::new(WORKSPACE).join(file)).unwrap();
     let (breaks, page) = (read("tools/rules/rules.toml"), read("docs/testing.md"));
     let functions = functions();
     let mut count = 0;

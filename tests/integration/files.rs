@@ -1,4 +1,4 @@
-//! What the shop writes is closed to other users of the machine.
+//! Files of the shop are closed to other users of the machine.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{Client, binary, built, eventually, free_port};
 
-/// What anybody but the owner may do.
+/// The rights of everybody but the owner.
 const OTHERS: u32 = 0o077;
 /// The user that nothing belongs to.
 const NOBODY: u32 = 65_534;

@@ -8,7 +8,7 @@ mod names;
 mod parts;
 mod rights;
 mod servers;
-mod standing;
+mod stalled;
 mod workers;
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ const NAMED: Duration = Duration::from_secs(30);
 /// Within this a fault that was mended is gone.
 const MENDED: Duration = Duration::from_secs(60);
 
-/// What a fault must be called.
+/// The names that a fault must have.
 pub(crate) struct Fault<'a> {
     pub(crate) check: &'a str,
     /// Part of the name of the object, or of the reason.

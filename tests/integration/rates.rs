@@ -154,7 +154,7 @@ async fn an_address_that_is_taken_is_a_look_up() {
     shop.stop().await;
 }
 
-/// Who looks people up or leaves notes is counted as everybody is: there is no other bound beside that.
+/// Look-ups of people and notes are counted by the rates of their classes alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn look_ups_of_people_and_notes_are_counted_by_the_classes_of_their_rows_alone() {
     let shop = limited(Place::new(Set::Embedded).await, "look-ups=25/1h,writes=25/1h").await;
@@ -179,7 +179,7 @@ async fn look_ups_of_people_and_notes_are_counted_by_the_classes_of_their_rows_a
 
 /// The box of the audit pages looks somebody up only where a text names nothing in the shop.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_typed_into_the_box_is_counted_as_a_look_up_where_it_is_one() {
+async fn a_text_in_the_box_is_counted_as_a_look_up_where_it_is_one() {
     let shop = limited(Place::new(Set::Embedded).await, "look-ups=2/1h,searches=off").await;
     product(&shop).await;
     let keys = ApiKeys::new(&shop.shop.read_database).unwrap();

@@ -118,12 +118,12 @@ async fn listed(shop: &TestShop) -> usize {
 }
 
 /// An extra effect of a projector in a test.
-pub(crate) type Twist = Box<dyn Fn(&RecordedEvent, &mut Unit) -> Result<(), Unprojectable> + Send + Sync>;
+pub(crate) type Mutation = Box<dyn Fn(&RecordedEvent, &mut Unit) -> Result<(), Unprojectable> + Send + Sync>;
 
 /// Orders, as a release projects them that got something wrong.
-pub(crate) struct Twisted(pub(crate) Twist);
+pub(crate) struct MutatedProjector(pub(crate) Mutation);
 
-impl Twisted {
+impl MutatedProjector {
     /// The totals of some orders are a penny short.
     fn short() -> Arc<dyn Projector> {
         Arc::new(Self(Box::new(|event, unit| {
@@ -152,7 +152,7 @@ impl Twisted {
     }
 }
 
-impl Projector for Twisted {
+impl Projector for MutatedProjector {
     fn name(&self) -> &'static str {
         Orders.name()
     }
@@ -244,7 +244,7 @@ async fn beside_traffic(set: Set) {
     let rejected = tool.known("orders", Some(2)).await.unwrap();
     assert_eq!(rejected.state.as_ref(), "rejected");
     // Every step was recorded, without gaps.
-    let record = operations::last(tool.registry.operations(), 100).await.unwrap();
+    let record = operations::last_of(tool.registry.operations(), None, 100).await.unwrap();
     let positions: Vec<i64> = record.iter().rev().map(|line| line.position).collect();
     assert_eq!(positions, (1..=i64::try_from(record.len()).unwrap()).collect::<Vec<_>>());
     let swaps = record.iter().filter(|line| line.action == "swap").count();
@@ -265,7 +265,7 @@ async fn read_models_are_rebuilt_beside_traffic_on_real_servers() {
 /// A bug in a projector is found and named, stops the swap, and is rolled back without losing later events.
 async fn a_bug(set: Set) {
     let shop = sold(set, 40).await;
-    let buggy = tool(&shop.place, vec![Twisted::short()]).await;
+    let buggy = tool(&shop.place, vec![MutatedProjector::short()]).await;
     let built = rebuild::rebuild(&buggy, &rebuild::Options::new("orders")).await.unwrap();
     assert_eq!(built.code, exit::DONE);
     let report = shop.place.folder.path().join("report.ndjson");
@@ -301,7 +301,7 @@ async fn a_bug(set: Set) {
     assert_eq!(listed(&shop).await, 60);
     let shown = shop.client.get(&format!("/orders/{key}")).await.expect(200).json();
     assert_eq!(shown["total"]["amount"].as_i64(), first["fields"][0]["left"].as_i64());
-    let note = operations::last(buggy.registry.operations(), 10).await.unwrap();
+    let note = operations::last_of(buggy.registry.operations(), None, 10).await.unwrap();
     let note = note.iter().find(|line| line.action == "swap").and_then(|line| line.note.clone()).unwrap();
     assert!(!note.contains("ticket"), "a reason is sealed");
     let again =
@@ -447,7 +447,7 @@ async fn a_rate_limit_is_never_exceeded() {
 /// discarded, and each of these is recorded.
 async fn poison(set: Set) {
     let shop = sold(set, 10).await;
-    let tool = tool(&shop.place, vec![Twisted::failing()]).await;
+    let tool = tool(&shop.place, vec![MutatedProjector::failing()]).await;
     let options = rebuild::Options {
         poison: soonshop_projections::runner::Poison::Stop,
         ..rebuild::Options::new("orders")
@@ -472,7 +472,7 @@ async fn poison(set: Set) {
     .await;
     let verified = verify::verify(&tool, &verify::Options::new("orders")).await.unwrap();
     assert_eq!(verified.code, exit::DONE, "{}", verified.summary);
-    let actions: Vec<String> = operations::last(tool.registry.operations(), 20)
+    let actions: Vec<String> = operations::last_of(tool.registry.operations(), None, 20)
         .await
         .unwrap()
         .into_iter()

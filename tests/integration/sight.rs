@@ -29,7 +29,7 @@ enum Asks {
     OnBehalfOfBuyer,
 }
 
-/// What is in the shop.
+/// The data of the shop.
 struct Filled {
     user: String,
     buyer: String,

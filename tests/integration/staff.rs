@@ -67,7 +67,7 @@ async fn read(shop: &TestShop, jwe: &str) -> Option<String> {
 /// The reasons in the record of operations, the oldest first.
 async fn reasons(shop: &TestShop) -> Vec<Option<String>> {
     let db = shop.shop.read_database.namespace("operations").unwrap();
-    let lines = operations::last(&db, 100).await.unwrap();
+    let lines = operations::last_of(&db, None, 100).await.unwrap();
     let mut reasons = Vec::new();
     for jwe in lines.iter().rev().filter_map(|line| line.note.as_deref()) {
         reasons.push(read(shop, jwe).await);

@@ -125,7 +125,7 @@ async fn orders(shop: &TestShop) {
     shop.client.post("/orders", &unknown).await.expect(422);
 }
 
-/// What goes back of an order is of its own lines, at its own prices, and each unit of it once.
+/// A credit is of the order's own lines, at its own prices, and each unit is credited once.
 async fn credits(shop: &TestShop) {
     let client = &shop.client;
     let (product, _) = client.product("CREDIT-1", "Mug to give back", 1000, 50).await;
@@ -212,7 +212,7 @@ async fn people(shop: &TestShop) {
     assert_eq!(masked["name"], json!({"personal": "masked"}), "a guest");
     let user = shop.client.look(&path).await.expect(200).json();
     assert_eq!((&user["name"], &user["email"]), (&json!("Ada Lovelace"), &json!("Ada@Example.com")));
-    // What is masked cannot be written back by mistake.
+    // A masked value cannot be written back by mistake.
     let back = json!({"name": masked["name"], "email": masked["email"]});
     shop.client.send(Method::PUT, &path, Some(&back), &[("if-match", "\"1\"")]).await.expect(422);
     let taken = shop.client.post("/users", &json!({"email": "ada@example.COM"})).await.expect(409);

@@ -19,13 +19,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::replay::{
-    Twisted, code, command, command_on, lines, number, ran, renewed, sell, signal, slow, sold, tool,
+    MutatedProjector, code, command, command_on, lines, number, ran, renewed, sell, signal, slow, sold, tool,
 };
 use crate::support::{Set, TestShop, built, eventually, server};
 
 /// Orders whose totals are a penny short, every one: their rows show which generation they are from.
 fn pennies() -> Arc<dyn Projector> {
-    Arc::new(Twisted(Box::new(|event, unit| {
+    Arc::new(MutatedProjector(Box::new(|event, unit| {
         let id = event.stream.to_string();
         match &event.event {
             Event::Order(order::Event::OrderPlaced { .. }) => {
@@ -140,7 +140,7 @@ async fn no_answer_mixes_two_generations_during_a_swap_on_real_servers() {
 
 /// The record of moves: how often readers were moved, and the active generation.
 async fn moves(tool: &Tool, name: &str) -> (usize, i32) {
-    let all = operations::last(tool.registry.operations(), 1_000).await.unwrap();
+    let all = operations::last_of(tool.registry.operations(), None, 1_000).await.unwrap();
     let of = |line: &&operations::Recorded| {
         ["swap", "rollback"].contains(&line.action.as_str())
             && line.subject.starts_with(&format!("rm_{name}_"))

@@ -38,6 +38,28 @@ const MAY_STAY: &[&str] = &[
     "rebuild",
     "verify",
     "swap",
+    "status",
+    "plan",
+    "resume",
+    "cancel",
+    "throttle",
+    "diff",
+    "export",
+    "check",
+    "acknowledge",
+    "doctor",
+    "completions",
+    "man",
+    "help",
+    "retry",
+    "discard",
+    "shell",
+    "JSON",
+    "NDJSON",
+    "CSV",
+    "TLS",
+    "PEM",
+    "UTC",
     "rollback",
     "retire",
     "deploy",
@@ -49,7 +71,6 @@ const MAY_STAY: &[&str] = &[
     "tail",
     "show",
     "pause",
-    "export",
     "soonshop",
     "migrate",
     "orders",
@@ -98,10 +119,63 @@ const MAY_STAY: &[&str] = &[
     "TEA",
     "fulfilment",
     "anonymous",
+    "Green",
+    "tea",
+    "Teapot",
+    "CHUNK",
+    "LISTEN",
 ];
 
-/// The operating system's message, after a sentence of the tool.
-const NO_FILE: &str = "No such file or directory (os error 2)";
+/// Every verb, and the tool itself, whose help is read.
+const VERBS: &[&[&str]] = &[
+    &[],
+    &["list"],
+    &["status"],
+    &["plan"],
+    &["rebuild"],
+    &["verify"],
+    &["swap"],
+    &["rollback"],
+    &["retire"],
+    &["deploy"],
+    &["pause"],
+    &["resume"],
+    &["cancel"],
+    &["throttle"],
+    &["runs"],
+    &["show"],
+    &["diff"],
+    &["step"],
+    &["export"],
+    &["tail"],
+    &["check"],
+    &["acknowledge"],
+    &["view"],
+    &["doctor"],
+    &["parked"],
+    &["parked", "list"],
+    &["parked", "retry"],
+    &["parked", "discard"],
+    &["completions"],
+    &["man"],
+];
+
+/// A line of help without the parts that are typed: placeholders, values, defaults and variables of the environment.
+fn without_placeholders(line: &str) -> String {
+    let mut text = line.trim_start().to_owned();
+    if let Some((value, rest)) = text.strip_prefix("- ").and_then(|row| row.split_once('：'))
+        && value.is_ascii()
+    {
+        text = rest.to_owned();
+    }
+    for (opens, closes) in [('<', '>'), ('[', ']')] {
+        while let Some(from) = text.find(opens) {
+            let to = text[from..].find(closes).map_or(text.len(), |length| from + length + 1);
+            text.replace_range(from..to, " ");
+        }
+    }
+    text
+}
 
 /// Words of a line that are neither Chinese nor a name, a code, an id or a value.
 fn english(line: &str) -> Vec<String> {
@@ -137,8 +211,7 @@ fn not_chinese(args: &[&str], ran: &Ran) -> Vec<String> {
         }
         for line in text.lines() {
             // The record holds the sentence as it was stored.
-            let line = line.split("记录：").next().unwrap().replace(NO_FILE, "");
-            let line = line.as_str();
+            let line = line.split("记录：").next().unwrap();
             if !english(line).is_empty() {
                 lines.push(format!("{args:?}: {:?} in {line:?}", english(line)));
             }
@@ -170,6 +243,7 @@ async fn in_chinese(set: Set) {
         (&["verify", "orders", "--progress", "plain"], 0),
         (&["verify", "products"], 4),
         (&["verify", "orders", "--ignore", "/nothing"], 2),
+        (&["verify", "orders", "--report", "/nowhere/at/all"], 2),
         (&["verify", "orders"], 0),
         (&["swap", "orders"], 0),
         (&["rollback", "orders"], 0),
@@ -202,6 +276,7 @@ async fn in_chinese(set: Set) {
         (&["export", "--out", file, "--progress", "plain"], 0),
         (&["export", "--json"], 2),
         (&["export", "--out", "/nowhere/at/all"], 2),
+        (&["view", "/nowhere/at/all.ndjson"], 2),
         (&["view", file, "--timeout", "1s"], 124),
         (&["check"], 0),
         (&["check", "--from", "1000000"], 3),
@@ -222,6 +297,15 @@ async fn in_chinese(set: Set) {
         (&["list", "--nothing"], 2),
         (&["verify", "orders", "--mode", "none"], 2),
         (&["rebuild", "orders", "--resume", "--fresh"], 2),
+        (&["rebuild", "orders", "--chunk", "many"], 2),
+        (&["rebuild", "orders", "--chunk"], 2),
+        (&["rebuild", "orders", "products"], 2),
+        (&["rebuild", "orders", "--fresh", "--fresh"], 2),
+        (&["rebuild", "orders", "--frsh"], 2),
+        (&["rebuidl", "orders"], 2),
+        (&["acknowledge", "--from", "0", "--reason", "none"], 2),
+        (&["view", "x", "--listen", "here"], 2),
+        (&[], 2),
     ];
     let mut wrong = Vec::new();
     for (args, expected) in cases {
@@ -232,9 +316,40 @@ async fn in_chinese(set: Set) {
             wrong.extend(not_chinese(args, &ran));
         }
     }
+    wrong.extend(helped(place).await);
     wrong.extend(found(&shop, &order).await);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     shop.stop().await;
+}
+
+/// Reads the help of every verb, in short and in full, and the manual.
+async fn helped(place: &Place) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for verb in VERBS {
+        for flag in ["-h", "--help"] {
+            let mut command = plain(place, &[verb, &[flag, "--lang", "zh-CN"][..]].concat());
+            // So wide that no placeholder is wrapped.
+            command.env("COLUMNS", "1000");
+            let ran = ran_with(command).await;
+            let said = String::from_utf8(ran.stdout.clone()).unwrap();
+            assert_eq!((code(&ran), ran.stderr.is_empty()), (0, true), "{verb:?}");
+            assert!(said.contains("用法: ") && said.contains("选项:"), "{verb:?}: {said}");
+            for line in said.lines() {
+                let words = english(&without_placeholders(line));
+                wrong.extend((!words.is_empty()).then(|| format!("{verb:?} {flag}: {words:?} in {line:?}")));
+            }
+            let english = ran_with(plain(place, &[verb, &[flag, "--lang", "en"][..]].concat())).await;
+            let said = String::from_utf8(english.stdout).unwrap();
+            assert!(said.contains("Usage: ") && said.contains("ptions"), "{verb:?}: {said}");
+            assert!(said.chars().all(|sign| sign.is_ascii() || sign == '…'), "{verb:?}: {said}");
+        }
+    }
+    let manual = ran_with(plain(place, &["man", "--lang", "zh-CN"])).await;
+    let manual = String::from_utf8(manual.stdout).unwrap();
+    for heading in ["名称", "概要", "说明", "选项", "命令", "补充", "版本"] {
+        assert!(manual.contains(&format!(".SH {heading}\n")), "{heading}: {manual}");
+    }
+    wrong
 }
 
 /// Makes findings to print: rows that differ, and events that are parked.

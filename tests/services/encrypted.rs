@@ -1,4 +1,4 @@
-//! What every client has to do with a server that speaks TLS with a certificate signed by an authority of this test only,
+//! The duties of every client of a server that speaks TLS with a certificate signed by an authority of this test only,
 //! and that asks for certificates of clients. The tests of each adapter include this file.
 
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ async fn elsewhere(address: &str) -> String {
 }
 
 /// Asks the server with the right files, and with each wrong one, of which every one is refused for its reason. `ask`
-/// says what is said of a connection that is not made.
+/// has the message of a connection that is not made.
 pub(crate) async fn only_the_right_files_are_taken(
     address: &str,
     names: Names,

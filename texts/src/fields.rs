@@ -2,7 +2,7 @@
 
 use crate::Language;
 
-/// What stands between the parts of a path of fields: `/` in a state, `.` in an event, `-` in a sentence.
+/// The separators of the parts of a path of fields: `/` in a state, `.` in an event, `-` in a sentence.
 const BETWEEN: [char; 3] = ['/', '.', '-'];
 
 /// The field whose parts have names that the shop chose.

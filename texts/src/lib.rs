@@ -3,15 +3,17 @@
 //!
 //! Keys say what a text is for: `event-TYPE` (the title of an event; its attribute `.sentence` is the whole sentence),
 //! `field-NAME` (a field of an event or a state; its attributes are values that have a name), `aggregate-TYPE`, `actor-KIND`, `role-NAME`,
-//! `problem-SLUG`, `page-…` and `tool-…`. This crate depends on no other crate of the shop.
+//! `problem-SLUG`, `system-error-KIND`, `page-…` and `tool-…`. This crate depends on no other crate of the shop.
 
 mod catalogue;
 mod fields;
+mod system_error;
 mod value;
 
 use std::sync::LazyLock;
 
 use catalogue::Catalogue;
+pub use system_error::SYSTEM_ERRORS;
 pub use value::Value;
 
 include!(concat!(env!("OUT_DIR"), "/catalogues.rs"));

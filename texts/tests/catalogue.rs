@@ -10,7 +10,7 @@ use serde_json::Value;
 use soonshop_domain::metadata::{ActorKind, Channel};
 use soonshop_domain::personal::Purpose;
 use soonshop_domain::{TYPES, catalog, context};
-use soonshop_texts::Language;
+use soonshop_texts::{Language, SYSTEM_ERRORS};
 use strum::IntoEnumIterator as _;
 
 fn root() -> PathBuf {
@@ -152,12 +152,13 @@ fn names<T: AsRef<str>>(all: impl Iterator<Item = T>) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_code_of_the_domain_has_a_name() {
+fn every_code_of_the_domain_and_of_the_system_has_a_name() {
     let found = |prefix| with_prefix(prefix).into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(found("aggregate-"), names(TYPES.iter()));
     assert_eq!(found("actor-"), names(ActorKind::iter()));
     assert_eq!(found("context-"), names(context::NAMES.iter()));
     assert_eq!(found("page-channel-"), names(Channel::iter()));
+    assert_eq!(found("system-error-"), names(SYSTEM_ERRORS.iter().map(|(_, name)| *name)));
     let purposes: BTreeSet<String> = names(Purpose::iter());
     let keys = keys(Language::English);
     let fields = keys.iter().filter_map(|key| key.strip_prefix("field-purposes."));
@@ -191,7 +192,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
         "event-store read-models keys schema workers parked bus cache rates search disk clock integrity broker-full \
          broker-rights cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
          index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
-         held late standing stopped client-certificate own-certificate server-files server-issuer",
+         held late stalled stopped client-certificate own-certificate server-files server-issuer",
     ),
     ("page-range-", "proved broken other-key after-broken-seal acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
@@ -289,6 +290,10 @@ fn every_key_is_used_and_every_used_key_exists() {
         .into_iter()
         .filter(|key| match key.split_once('-') {
             _ if put_together(key) => false,
+            // Compared with `SYSTEM_ERRORS` instead.
+            Some(("system", _)) => false,
+            // Compared with the command line instead, in `replay-tool/src/help.rs`.
+            Some(("tool", name)) if name == "help" || name.starts_with("help-") => false,
             // Compared with the catalog instead.
             Some(("event" | "aggregate" | "actor" | "context" | "field", _)) => false,
             Some(("page", name)) => !pages.contains(name),

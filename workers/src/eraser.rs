@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait as _;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
-use soonshop_event_log::follow::{Next, Stored, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow, no_report};
 use soonshop_event_log::keys::KEY_LIFETIME;
 use soonshop_event_log::{
     Checkpoint, Db, Error, Fence, Key, LOG, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
@@ -50,7 +50,7 @@ struct Pending {
 /// The eraser under one lease.
 struct Erasing<'a> {
     eraser: &'a Eraser,
-    source: Stored,
+    source: LogSource,
     fence: Fence,
     at: Checkpoint,
     stop: &'a CancellationToken,
@@ -58,13 +58,13 @@ struct Erasing<'a> {
 
 #[async_trait]
 impl Work for Erasing<'_> {
-    type Source = Stored;
+    type Source = LogSource;
 
     fn name(&self) -> &str {
         NAME
     }
 
-    fn source(&mut self) -> &mut Stored {
+    fn source(&mut self) -> &mut LogSource {
         &mut self.source
     }
 
@@ -82,7 +82,7 @@ impl Work for Erasing<'_> {
             let at = Checkpoint::at(row.position, row.event_id);
             if row.aggregate_type == "person" {
                 match self.eraser.store.log().decode_row(row) {
-                    Some(Ok(event)) => pending.extend(self.eraser.forget(event).await?),
+                    Some(Ok(event)) => pending.extend(self.eraser.erase(event).await?),
                     Some(Err(reason)) => {
                         unknown = Some(Stopped::UnknownEvent { position: at.position, reason });
                         break;
@@ -120,12 +120,12 @@ impl Eraser {
     async fn begin<'a>(&'a self, lease: Lease, stop: &'a CancellationToken) -> Result<Erasing<'a>, Stopped> {
         let (fence, at) = Fence::begin(&self.process, NAME, &lease).await?;
         self.apply_register().await?;
-        let source = Stored::new(self.store.log().clone(), self.store.appended());
+        let source = LogSource::new(self.store.log().clone(), self.store.appended());
         Ok(Erasing { eraser: self, source, fence, at, stop })
     }
 
     /// Erases the keys that the event names, and records it in the register.
-    async fn forget(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
+    async fn erase(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
         let metadata = event.metadata()?;
         let Event::Person(person::Event::ErasureRequested { purposes }) = event.event else {
             return Ok(None);

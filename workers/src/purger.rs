@@ -27,7 +27,7 @@ const EVERY: Duration = Duration::from_hours(1);
 
 /// The most records of one step, and the pause after it, in which others can append.
 const MOST: u32 = 500;
-const BREATH: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long records of commands are kept, in days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl Purger {
             if purged.examined < i64::from(MOST) {
                 break;
             }
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(PAUSE).await;
         }
         if deleted > 0 {
             tracing::info!(?owner, deleted, days, "records of commands were purged");

@@ -15,7 +15,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
-use soonshop_event_log::follow::{Next, Source as _, Stored, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{LogSource, Next, Source as _, Wait, Work, follow, no_report};
 use soonshop_event_log::{
     Checkpoint, Db, Error, EventLog, Fence, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
 };
@@ -33,7 +33,7 @@ const IN_FLIGHT: usize = 1_000;
 const PERSIST: Duration = Duration::from_millis(100);
 
 /// How often unroutable messages are reported.
-const SAID: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// The shortest pause between two polls of the log, and the longest one if other processes append to it.
 pub(crate) const LEAST: Duration = Duration::from_millis(1);
@@ -95,7 +95,7 @@ impl Future for Sent {
 /// The relay under one lease.
 struct Publishing<'a> {
     relay: &'a Relay,
-    source: Stored,
+    source: LogSource,
     fence: Fence,
     publisher: Box<dyn Publisher>,
     flight: FuturesOrdered<Sent>,
@@ -119,7 +119,7 @@ impl Relay {
         let (fence, at) = Fence::begin(&self.process, NAME, &lease).await?;
         Ok(Publishing {
             relay: self,
-            source: Stored::new(self.log.clone(), self.appended.clone()),
+            source: LogSource::new(self.log.clone(), self.appended.clone()),
             fence,
             publisher: self.bus.publisher().await.map_err(bus)?,
             flight: FuturesOrdered::new(),
@@ -134,13 +134,13 @@ impl Relay {
 
 #[async_trait]
 impl Work for Publishing<'_> {
-    type Source = Stored;
+    type Source = LogSource;
 
     fn name(&self) -> &str {
         NAME
     }
 
-    fn source(&mut self) -> &mut Stored {
+    fn source(&mut self) -> &mut LogSource {
         &mut self.source
     }
 
@@ -214,7 +214,7 @@ impl Publishing<'_> {
         }
         self.fence.advance(&self.relay.process.connection, &self.persisted.0, &self.confirmed).await?;
         self.persisted.0 = self.confirmed.clone();
-        if self.unwanted > 0 && self.said.is_none_or(|said| said.elapsed() > SAID) {
+        if self.unwanted > 0 && self.said.is_none_or(|said| said.elapsed() > LOG_EVERY) {
             tracing::info!(messages = self.unwanted, "no queue wants these; followers find them in the log");
             (self.unwanted, self.said) = (0, Some(Instant::now()));
         }

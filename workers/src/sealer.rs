@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
-use soonshop_event_log::follow::{Next, Source as _, Stored, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{LogSource, Next, Source as _, Wait, Work, follow, no_report};
 use soonshop_event_log::seal::{self, Content, Hash, Kind, MOST, Seal, SealKeys, Seals, log_id};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped, StoredEvent};
 use tokio::sync::watch;
@@ -48,7 +48,7 @@ pub struct Sealer {
 /// A sealer under one lease.
 struct Sealing<'a> {
     sealer: &'a Sealer,
-    source: Stored,
+    source: LogSource,
     log_id: Uuid,
     last: Option<Seal>,
     /// The hashes of the events that are read and not sealed yet, and where they end.
@@ -58,13 +58,13 @@ struct Sealing<'a> {
 
 #[async_trait]
 impl Work for Sealing<'_> {
-    type Source = Stored;
+    type Source = LogSource;
 
     fn name(&self) -> &str {
         self.sealer.name
     }
 
-    fn source(&mut self) -> &mut Stored {
+    fn source(&mut self) -> &mut LogSource {
         &mut self.source
     }
 
@@ -131,7 +131,7 @@ impl Sealer {
         let log_id = log_id(&self.log).await?;
         let last = self.last(log_id).await?;
         let at = last.as_ref().map_or_else(Checkpoint::start, Seal::checkpoint);
-        let source = Stored::new(self.log.clone(), self.appended.clone());
+        let source = LogSource::new(self.log.clone(), self.appended.clone());
         Ok(Sealing { sealer: self, source, log_id, last, leaves: Vec::new(), at })
     }
 

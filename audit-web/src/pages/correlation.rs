@@ -69,7 +69,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     )]
 }
 
-/// What everything followed from, in a sentence.
+/// The cause of everything, in a sentence.
 fn title(view: &View<'_>, tree: &Tree) -> String {
     let first = tree.items.first().map(|node| naming::sentence(view.language, &node.event));
     titles::about(view, "correlation", &first.unwrap_or_default())
@@ -210,7 +210,7 @@ fn body(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
     }
 }
 
-/// What it is about: the aggregate of its first event, by its name; the id of the request below.
+/// Its subject: the aggregate of its first event, by its name; the id of the request below.
 fn heading(view: &View<'_>, tree: &Tree) -> Markup {
     html! {
         h1 {
@@ -254,7 +254,7 @@ fn tools(view: &View<'_>, tree: &Tree, display: &Display) -> Markup {
     }
 }
 
-/// What the signs of the bars stand for.
+/// The legend of the bars.
 fn legend(view: &View<'_>) -> Markup {
     html! {
         p.legend.soft {
@@ -480,7 +480,7 @@ fn nested(view: &View<'_>, class: &str, rows: &[Row<'_>], item: impl Fn(&Row<'_>
     PreEscaped(text)
 }
 
-/// What folds a group, with the number of its events.
+/// The control that folds a group, with the number of its events.
 fn fold(view: &View<'_>, count: usize) -> Markup {
     html! {
         summary {
@@ -738,8 +738,8 @@ mod tests {
         let second = 1_000_000;
         let moments = [5, 5 + second, 5 + 7_201 * second, 5 + 7_202 * second];
         let axis = Axis::of(&moments, true);
-        let told = [250, 500, 750].map(|place| axis.moment(place));
-        assert_eq!(told, [Some(531_914), None, Some(7_201 * second + 468_085)]);
+        let at_places = [250, 500, 750].map(|place| axis.moment(place));
+        assert_eq!(at_places, [Some(531_914), None, Some(7_201 * second + 468_085)]);
         let long = Axis::of(&moments, false);
         // A place is as wide as the axis divided by its width.
         let middle = long.moment(500).unwrap();

@@ -134,7 +134,7 @@ async fn find(call: &Call) -> Result<(i64, Events), Problem> {
     Ok((position, Events { kind: kind.to_owned(), id, items, more, later }))
 }
 
-/// What people call the aggregate.
+/// The name of the aggregate.
 fn name(events: &Events) -> Option<&str> {
     events.items.first()?.name.as_deref()
 }

@@ -129,7 +129,7 @@ pub(crate) struct View<'a> {
     pub(crate) zone: Tz,
     /// Where tampering was found that is neither proved again nor acknowledged.
     alarm: Option<String>,
-    /// What was typed into the box and was not one thing.
+    /// The text that was typed into the box, if it was not one thing.
     jumped: Option<String>,
 }
 
@@ -397,7 +397,7 @@ pub(crate) fn answered_as(
 }
 
 /// The links of the navigation: address, text, shortcut.
-const WAYS: [(&str, &str, &str); 7] = [
+const LINKS: [(&str, &str, &str); 7] = [
     ("/audit", "overview", "o"),
     ("/audit/timeline", "timeline", "t"),
     ("/audit/projections", "projections", "p"),
@@ -429,7 +429,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                     a.mark href=(view.to(home, &[])) { span aria-hidden="true" { "◆ " } (name) }
                     @if looks {
                         nav aria-label=(view.word("pages")) {
-                            @for (path, word, key) in WAYS.into_iter().filter(|(path, ..)| view.file.is_none() || is_of_exports(path)) {
+                            @for (path, word, key) in LINKS.into_iter().filter(|(path, ..)| view.file.is_none() || is_of_exports(path)) {
                                 a href=(view.to(path, &[])) data-go=(key)
                                     aria-current=[(view.visit.path == path).then_some("page")] { (view.word(word)) }
                             }

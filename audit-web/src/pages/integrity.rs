@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
-use soonshop_audit::integrity::{Cause, Known, causes, find as known};
+use soonshop_audit::integrity::{Cause, SealedLogs, causes, find as known};
 use soonshop_audit::name::Names;
 use soonshop_audit::names;
 use soonshop_domain::clock;
@@ -15,7 +15,7 @@ use soonshop_projections::integrity::{self, CHECK, Checked, Of, Range, State};
 use soonshop_projections::integrity_check;
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of as Whose, Permission};
+use soonshop_service_kit::access::{self, Permission};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use soonshop_service_kit::rates::Class;
@@ -47,15 +47,15 @@ fn opened(of: Of, call: &Call) -> Result<(EventLog, Seals), Problem> {
     Ok((log, seals))
 }
 
-/// What the page shows.
+/// The data of the page.
 struct Page {
     sealed: [Sealed; 2],
-    known: Known,
+    known: SealedLogs,
     causes: Vec<Cause>,
     /// The names of who checked and acknowledged.
     names: Names,
     /// The check that was made just now.
-    made: Option<Made>,
+    made: Option<FinishedCheck>,
     /// The visitor may acknowledge what was found.
     may_acknowledge: bool,
 }
@@ -70,7 +70,7 @@ impl Page {
     }
 }
 
-async fn found(call: &Call, made: Option<Made>) -> Result<(i64, Page), Problem> {
+async fn found(call: &Call, made: Option<FinishedCheck>) -> Result<(i64, Page), Problem> {
     let sealed = both(call).await?;
     let known = known(&call.shared.reader).await?;
     let causes = causes(&call.shared.reader, &known, &call.caller().actor).await?;
@@ -117,7 +117,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let found = found(&call, Some(made)).await;
                 shown(&call, "integrity", found, body)
             })
-            .takes(Whose::TheShop, form),
+            .takes(access::Of::TheShop, form),
             refused_check,
         ),
         page(
@@ -128,7 +128,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 find::acknowledge(&call).await?;
                 Ok(see_other(&View::of(&call).to("/audit/integrity", &[])))
             })
-            .takes(Whose::TheShop, fields::acknowledgement())
+            .takes(access::Of::TheShop, fields::acknowledgement())
             .needs(Permission::Acknowledge),
         ),
     ]
@@ -201,12 +201,12 @@ async fn sealed(call: &Call, of: Of) -> Result<Sealed, Problem> {
 }
 
 /// A check that was made on this page.
-struct Made {
+struct FinishedCheck {
     report: Report,
     took: Duration,
 }
 
-async fn verify(call: &Call) -> Result<Made, Problem> {
+async fn verify(call: &Call) -> Result<FinishedCheck, Problem> {
     let of = Of::named(call.form.text("of"));
     let from = call.form.number("from").unwrap_or(1);
     let to = call.form.number("upto");
@@ -228,7 +228,7 @@ async fn verify(call: &Call) -> Result<Made, Problem> {
     let (actor, operations) = (call.caller().actor.to_string(), call.shared.reader.registry.operations());
     integrity::record_check(operations, &actor, of, positions, &checked).await.map_err(failed)?;
     let Checked { report, .. } = checked;
-    Ok(Made { report, took: begun.elapsed() })
+    Ok(FinishedCheck { report, took: begun.elapsed() })
 }
 
 fn body(view: &View<'_>, page: &Page) -> Markup {
@@ -278,7 +278,7 @@ fn section(view: &View<'_>, sealed: &Sealed, page: &Page) -> Markup {
         h3 { (view.word("known-ranges")) }
         @if ranges.is_empty() { p.soft { (view.word("known-none")) } }
         ul.plain.ranges {
-            // What needs somebody comes first.
+            // Ranges that need attention come first.
             @for range in ranges.iter().filter(|range| range.state != State::Proved).chain(ranges.iter().filter(|range| range.state == State::Proved)).take(LISTED) {
                 (range_known(view, sealed.of, range, page))
             }
@@ -300,7 +300,7 @@ fn section(view: &View<'_>, sealed: &Sealed, page: &Page) -> Markup {
     }
 }
 
-/// What is known of a range, from whom, and the form to acknowledge it.
+/// The state of a range, who checked or acknowledged it, and the form to acknowledge it.
 fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
     let (class, sign, word) = match range.state {
         State::Proved => ("well", "✓ ", "range-proved"),
@@ -339,7 +339,7 @@ fn verdict_text(view: &View<'_>, verdict: &str, tail: i64) -> &'static str {
     view.word_of(&format!("verdict-{name}")).unwrap_or("–")
 }
 
-fn verdict(view: &View<'_>, Made { report, took }: &Made) -> Markup {
+fn verdict(view: &View<'_>, FinishedCheck { report, took }: &FinishedCheck) -> Markup {
     let name = serde_json::to_value(report.verdict).ok().and_then(|name| name.as_str().map(str::to_owned));
     let tail = report.tail.as_ref().map_or(0, |tail| tail.events);
     let word = verdict_text(view, &name.unwrap_or_default(), tail);

@@ -1,6 +1,6 @@
 //! The box on every page that leads to what was typed: one thing at once, or a page of choices.
 //!
-//! What is typed may be a person's name or address, so the box sends a form, and no page that it leads to has the text in
+//! The text may be a person's name or address, so the box sends a form, and no page that it leads to has the text in
 //! its address. A text that names nothing in the shop is looked up as a personal value, which is recorded. Where nothing
 //! is found, the box keeps the text unless it is personal, and with a script the reader does not leave his page for it.
 
@@ -12,7 +12,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::filter::Filter;
-use soonshop_audit::finder::{self, Finds, Found, Thing};
+use soonshop_audit::finder::{self, Finds, NamedThing, Thing};
 use soonshop_audit::look_up;
 use soonshop_audit::search::Search;
 use soonshop_audit::{names, timeline};
@@ -57,7 +57,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Searches,
             Action::new(with(params()), described(), |call| async move {
                 let typed = call.params.text("id").unwrap_or_default().trim().to_owned();
-                // What stands in an address is no personal value to look up.
+                // Text in an address is never looked up as a personal value.
                 jump(&call, &typed, false).await
             }),
         ),
@@ -75,7 +75,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
-/// What was found, where it is not one thing.
+/// The finds, where they are not one thing.
 struct Choices {
     typed: String,
     finds: Finds,
@@ -94,7 +94,7 @@ impl Choices {
         self.finds.found.is_empty() && self.texts.0.is_empty() && people
     }
 
-    /// The text, unless it is somebody's name, address or number.
+    /// The text, unless it is a personal value.
     fn shown_text(&self) -> Option<&str> {
         let is_of_people = self.people.as_ref().is_some_and(|people| !people.is_empty());
         (!is_of_people && !is_address_or_telephone(&self.typed)).then_some(self.typed.as_str())
@@ -260,7 +260,7 @@ fn body(view: &View<'_>, choices: &Choices) -> Markup {
 }
 
 /// Something that was found: which kind of thing it is, a link to it, and by which kind of name.
-fn choice(view: &View<'_>, finds: &Finds, found: &Found) -> Markup {
+fn choice(view: &View<'_>, finds: &Finds, found: &NamedThing) -> Markup {
     let to = address_of(view, &found.thing);
     let by = view.word_of(&format!("found-by-{}", found.by)).unwrap_or(found.by);
     html! {

@@ -1,5 +1,5 @@
-//! What a search of the timeline names: an order by its number or id, with its own events first, and what it has to do
-//! with beside them.
+//! The thing that a search of the timeline names: an order by its number or id, with its own events first, and related
+//! aggregates beside them.
 
 use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
@@ -33,7 +33,7 @@ pub(crate) struct Named {
     relations: Relations,
 }
 
-/// What the search names, if it is one name and nothing else, on its first page.
+/// The thing that the search names, if it is one name and nothing else, on its first page.
 pub(crate) async fn find(call: &Call) -> Result<Vec<Named>, Problem> {
     let reader = &call.shared.reader;
     let Some(text) = name_in(call).filter(|_| call.shared.file.is_none()) else { return Ok(Vec::new()) };

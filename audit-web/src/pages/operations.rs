@@ -76,7 +76,7 @@ fn shown_one(
     shown_as(call, found, title, |view, one| entry(view, one, revealed))
 }
 
-/// The sentence of an entry; one of an unknown kind is said by its title and its subject.
+/// The sentence of an entry; one of an unknown kind is shown by its title and its subject.
 fn sentence(view: &View<'_>, entry: &OperationEntry) -> String {
     let key = sentence_key(&entry.action, &entry.subject);
     let said = key.and_then(|key| view.language.filled(key, |variable| filled(view, entry, variable)));

@@ -51,7 +51,7 @@ struct Overview {
 
 async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
     let operations = call.shared.reader.registry.operations();
-    let (head, find::Standing { checks, followers: health }) = find::standing(call).await?;
+    let (head, find::ShopHealth { checks, followers: health }) = find::shop_health(call).await?;
     let overview = Overview {
         head,
         checks,
@@ -152,7 +152,7 @@ fn verdict(view: &View<'_>, all: &Overview) -> Markup {
             div.banner.ill role="alert" {
                 p { span aria-hidden="true" { "⚠ " } strong { (view.word("unhealthy")) } }
                 ul {
-                    // Tampering is told with a link below.
+                    // Tampering is shown with a link below.
                     @for one in all.checks.iter().filter(|one| !one.ok && one.reason.as_deref() != Some(FOUND)) {
                         li { (failed_check(view, one)) }
                     }

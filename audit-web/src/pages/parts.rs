@@ -74,7 +74,7 @@ pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
     }
 }
 
-/// What to do about a complaint, behind it.
+/// The remedy of a complaint, behind it.
 pub(crate) fn what_to_do(view: &View<'_>, remedy: Option<&str>) -> Markup {
     let remedy = remedy.and_then(|code| view.word_of(&format!("remedy-{code}")));
     html! { @if let Some(remedy) = remedy { " · " strong { (with_code(remedy)) } } }

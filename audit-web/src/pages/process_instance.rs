@@ -152,7 +152,7 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
     }
 }
 
-/// What an instance is about, by its name; or the instance's own.
+/// The name of the aggregate that an instance is about, or the instance's own.
 pub(crate) fn subject(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
     html! {
         @if let Some(kind) = &one.aggregate_type { (view.label(kind)) " " }

@@ -1,7 +1,7 @@
 //! Read models: the state of each generation, the commands for it, and its runs.
 
 use maud::{Markup, html};
-use soonshop_audit::status::{Health, Judged};
+use soonshop_audit::status::{GenerationHealth, Health};
 use soonshop_audit::trend::Trend;
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::verdict::Trouble;
@@ -56,7 +56,7 @@ struct Detail {
     /// The database has roles: that of a rebuild has no right to write to the log.
     has_roles: bool,
     head: i64,
-    generations: Vec<Judged>,
+    generations: Vec<GenerationHealth>,
     runs: Vec<Run>,
 }
 
@@ -97,7 +97,7 @@ fn list(view: &View<'_>, health: &Health) -> Markup {
     }
 }
 
-pub(crate) fn rows(view: &View<'_>, head: i64, items: &[Judged]) -> Markup {
+pub(crate) fn rows(view: &View<'_>, head: i64, items: &[GenerationHealth]) -> Markup {
     html! {
         table {
             thead {
@@ -111,7 +111,7 @@ pub(crate) fn rows(view: &View<'_>, head: i64, items: &[Judged]) -> Markup {
     }
 }
 
-fn place(view: &View<'_>, one: &Judged) -> &'static str {
+fn place(view: &View<'_>, one: &GenerationHealth) -> &'static str {
     match (one.status.active, one.status.previous) {
         (true, _) => view.word("in-use"),
         (_, true) => view.word("way-back"),
@@ -120,11 +120,11 @@ fn place(view: &View<'_>, one: &Judged) -> &'static str {
 }
 
 /// The complaint, in the reader's language if there is a text for it.
-pub(crate) fn complaint(view: &View<'_>, one: &Judged) -> Markup {
+pub(crate) fn complaint(view: &View<'_>, one: &GenerationHealth) -> Markup {
     trouble(view, one.status.complaint.as_ref().map(|found| &found.trouble))
 }
 
-/// What is wrong with a follower, in the reader's language if there is a text for it.
+/// The trouble of a follower, in the reader's language if there is a text for it.
 pub(crate) fn trouble(view: &View<'_>, found: Option<&Trouble>) -> Markup {
     html! {
         @match found {
@@ -132,7 +132,7 @@ pub(crate) fn trouble(view: &View<'_>, found: Option<&Trouble>) -> Markup {
             Some(Trouble::Parked { count }) => { (view.word("parked")) (view.word("colon")) (count) },
             Some(Trouble::Unkept) => (view.word("kept-by-nobody")),
             Some(Trouble::Late { .. }) => (view.word("is-late")),
-            Some(Trouble::Standing { position }) => (view.language.fill("is-standing", &[&position.to_string()])),
+            Some(Trouble::Stalled { position }) => (view.language.fill("is-stalled", &[&position.to_string()])),
             Some(Trouble::Other { detail }) => span lang="en" { (detail) },
             None => "–",
         }
@@ -148,7 +148,7 @@ fn trend(view: &View<'_>, trend: Trend) -> Markup {
     html! { span.soft title=(view.word_of(word).unwrap_or(word)) { span aria-hidden="true" { (sign) } span.news { (view.word_of(word).unwrap_or(word)) } } }
 }
 
-fn row(view: &View<'_>, head: i64, one: &Judged) -> Markup {
+fn row(view: &View<'_>, head: i64, one: &GenerationHealth) -> Markup {
     let status = &one.status;
     let holders: std::collections::BTreeSet<&str> =
         status.sinks.iter().filter_map(|sink| sink.holder.as_deref()).collect();
@@ -222,7 +222,7 @@ fn detail(view: &View<'_>, detail: &Detail) -> Markup {
 }
 
 /// The conditions of a swap.
-fn gate(view: &View<'_>, active: &Judged, candidate: &Judged) -> Markup {
+fn gate(view: &View<'_>, active: &GenerationHealth, candidate: &GenerationHealth) -> Markup {
     let mark = |good: bool| if good { "✓ " } else { "☐ " };
     let verified = candidate.status.verified_by;
     let near = candidate.status.lag_events <= 100;

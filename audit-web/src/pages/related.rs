@@ -1,4 +1,4 @@
-//! What an aggregate has to do with, on its own page and beside a search for it.
+//! The aggregates that are related to one, on its own page and beside a search for it.
 
 use maud::{Markup, html};
 use soonshop_audit::related::Relations;

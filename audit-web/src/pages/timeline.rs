@@ -52,11 +52,11 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let missed = match leap(&call).await? {
                     Leap::To(address) => return Ok(see_other(&address)),
                     Leap::None => None,
-                    Leap::Missed(missed) => Some(missed),
+                    Leap::NotFound(missed) => Some(missed),
                 };
                 let (position, found) = found(&call).await?;
                 let view = View::of(&call);
-                let status = missed.map_or(StatusCode::OK, Missed::status);
+                let status = missed.map_or(StatusCode::OK, NotFound::status);
                 let title = titles::about(&view, "timeline", &searched(&view));
                 Ok(answered_as(&view, status, &title, Some(position), &list(&view, &found, missed)))
             }),
@@ -96,12 +96,12 @@ enum Leap {
     /// To the same list from this moment on.
     To(String),
     /// Nowhere: the list stays as it is.
-    Missed(Missed),
+    NotFound(NotFound),
 }
 
 /// Why a moment leads nowhere.
 #[derive(Clone, Copy, PartialEq)]
-enum Missed {
+enum NotFound {
     Unreadable,
     /// Everything was recorded later, or happened later.
     BeforeAll(Sorting),
@@ -109,7 +109,7 @@ enum Missed {
     AfterAll(Sorting),
 }
 
-impl Missed {
+impl NotFound {
     fn status(self) -> StatusCode {
         if self == Self::Unreadable { StatusCode::BAD_REQUEST } else { StatusCode::NOT_FOUND }
     }
@@ -132,7 +132,7 @@ const PLACES: [&str; 4] = ["at", "before", "after", fields::PAST];
 async fn leap(call: &Call) -> Result<Leap, Problem> {
     let Some(typed) = call.params.text("at").filter(|typed| !typed.is_empty()) else { return Ok(Leap::None) };
     let Some(micros) = moment(typed, View::of(call).zone).map(|moment| moment.timestamp_micros()) else {
-        return Ok(Leap::Missed(Missed::Unreadable));
+        return Ok(Leap::NotFound(NotFound::Unreadable));
     };
     let (sorting, ascends) = (fields::sorting(&call.params), fields::ascends(&call.params));
     // The last event before the page, in the order of the list; in the order of the log, the position of the last one
@@ -154,21 +154,21 @@ async fn leap(call: &Call) -> Result<Leap, Problem> {
     };
     let last = one(then).await?;
     let begins = match (sorting, last) {
-        (Sorting::Recorded, None) if !ascends => return Ok(Leap::Missed(Missed::BeforeAll(sorting))),
+        (Sorting::Recorded, None) if !ascends => return Ok(Leap::NotFound(NotFound::BeforeAll(sorting))),
         (Sorting::Recorded, Some(last)) if ascends && last >= head => {
-            return Ok(Leap::Missed(Missed::AfterAll(sorting)));
+            return Ok(Leap::NotFound(NotFound::AfterAll(sorting)));
         }
         (Sorting::Recorded, last) if ascends => Some(last.unwrap_or(0)),
         (Sorting::Recorded, last) => Some(last.unwrap_or(0) + 1),
         (Sorting::Occurred, last) => {
             // The page would be empty.
             let (rest, missed) = if ascends {
-                ("occurred_at >= $1", Missed::AfterAll(sorting))
+                ("occurred_at >= $1", NotFound::AfterAll(sorting))
             } else {
-                ("occurred_at <= $1", Missed::BeforeAll(sorting))
+                ("occurred_at <= $1", NotFound::BeforeAll(sorting))
             };
             if one(rest).await?.is_none() {
-                return Ok(Leap::Missed(missed));
+                return Ok(Leap::NotFound(missed));
             }
             last
         }
@@ -199,12 +199,12 @@ fn local(typed: &str, zone: Tz) -> Option<DateTime<Utc>> {
 }
 
 /// The form to jump to a moment of the list. A moment that leads nowhere stays in it, with the reason.
-fn jump_form(view: &View<'_>, missed: Option<Missed>) -> Markup {
+fn jump_form(view: &View<'_>, missed: Option<NotFound>) -> Markup {
     let kept: Vec<(String, String)> = form_urlencoded::parse(view.visit.query.as_bytes())
         .into_owned()
         .filter(|(name, value)| name != "at" && !value.is_empty())
         .collect();
-    let kind = if missed == Some(Missed::Unreadable) { "text" } else { "datetime-local" };
+    let kind = if missed == Some(NotFound::Unreadable) { "text" } else { "datetime-local" };
     html! {
         form.leap method="get" action="/audit/timeline" {
             @for (name, value) in &kept { input type="hidden" name=(name) value=(value); }
@@ -225,7 +225,7 @@ struct Timeline {
     saved: Vec<Saved>,
     position: i64,
     may_look_up: bool,
-    /// What the search names.
+    /// The thing that the search names.
     named: Vec<Named>,
 }
 
@@ -332,7 +332,7 @@ impl Default for Detail {
 }
 
 /// An event as a sentence, beside it what it changed, or else the first of its own fields, and below it a line of
-/// context. The link to everything that followed stands at the end of both lines.
+/// context. The link to everything that followed is at the end of both lines.
 pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> Markup {
     let Detail { leads_on, most, since } = *detail;
     html! {
@@ -375,7 +375,7 @@ fn stream_path(entry: &Entry) -> String {
     format!("/audit/a/{}/{}", entry.aggregate_type, entry.aggregate_id)
 }
 
-/// Who caused an event, through which channel, why, and which event it is.
+/// The actor of an event, its channel, its reason, and its position and id.
 pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
     // The spaces separate the parts also where they are copied or read out.
     html! {
@@ -397,7 +397,7 @@ pub(crate) fn context(view: &View<'_>, entry: &Entry) -> Markup {
     }
 }
 
-/// What an event changed; where that is not known, the first of its own fields.
+/// The changes of an event; where they are not known, the first of its own fields.
 pub(crate) fn shown_fields(view: &View<'_>, entry: &Entry, most: usize) -> Markup {
     match entry.changes.fields() {
         [] => fields(view, entry, most),
@@ -624,7 +624,7 @@ fn saved(view: &View<'_>, found: &Timeline) -> Markup {
     }
 }
 
-fn list(view: &View<'_>, found: &Timeline, missed: Option<Missed>) -> Markup {
+fn list(view: &View<'_>, found: &Timeline, missed: Option<NotFound>) -> Markup {
     let page = &found.page;
     let further = page.next.map(|next| next.to_string());
     let ascends = view.visit.parameter("order").as_deref() == Some("asc");

@@ -48,7 +48,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(params()), described(), |call| async move {
                 let (position, trail, missed) = found(&call).await?;
                 let view = View::of(&call);
-                let status = missed.map_or(StatusCode::OK, Missed::status);
+                let status = missed.map_or(StatusCode::OK, NotFound::status);
                 let may = Reveals { may: call.may(Permission::Reveal), done: false };
                 let body = body(&view, &trail, may, missed);
                 Ok(answered_as(&view, status, &title(&view, &trail), Some(position), &body))
@@ -99,7 +99,7 @@ fn params() -> Vec<Param> {
 
 /// Why the version that was looked for is not shown.
 #[derive(Clone, Copy)]
-enum Missed {
+enum NotFound {
     /// The moment cannot be read.
     UnreadableMoment,
     /// The aggregate did not exist yet.
@@ -112,7 +112,7 @@ enum Missed {
     NoVersion,
 }
 
-impl Missed {
+impl NotFound {
     /// Why a version was refused; `None` for a refusal of something else.
     fn of(error: &QueryError, choice: &Choice) -> Option<Self> {
         if error.slug() != "invalid-query" {
@@ -165,17 +165,17 @@ fn is_condition(text: &str) -> bool {
 }
 
 /// The trail at the version that was looked for. Where there is none, it stays at the version that the reader sees.
-async fn found(call: &Call) -> Result<(i64, Trail, Option<Missed>), Problem> {
+async fn found(call: &Call) -> Result<(i64, Trail, Option<NotFound>), Problem> {
     let typed = call.params.text("asof").filter(|typed| !typed.is_empty());
     let moment = typed.map(|typed| moment(typed, View::of(call).zone));
     let as_of = moment.flatten().map(|moment| moment.timestamp_micros());
     let choice = Choice { as_of, ..fields::choice(call) };
     let missed = if moment == Some(None) {
-        Missed::UnreadableMoment
+        NotFound::UnreadableMoment
     } else {
         match find::trail_at(call, &choice).await {
             Ok((position, trail)) => return Ok((position, trail, None)),
-            Err(error) => match Missed::of(&error, &choice) {
+            Err(error) => match NotFound::of(&error, &choice) {
                 Some(missed) => missed,
                 None => return Err(error.into()),
             },
@@ -201,7 +201,7 @@ struct Reveals {
     done: bool,
 }
 
-fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<Missed>) -> Markup {
+fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<NotFound>) -> Markup {
     let path = &view.visit.path;
     let step = |version: i64| view.to(path, &[("v", &version.to_string())]);
     let current = trail.events.iter().find(|event| event.version == trail.version);
@@ -246,7 +246,7 @@ fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<Missed>
     }
 }
 
-/// What it is given by on a command line: its number, which no other has, or its id.
+/// The name for a command line: its number, which no other has, or its id.
 fn given(trail: &Trail) -> &str {
     let is_plain = |number: &&str| {
         number.starts_with(|sign: char| sign.is_ascii_alphanumeric())
@@ -256,7 +256,7 @@ fn given(trail: &Trail) -> &str {
     trail.name.as_deref().filter(is_plain).filter(|_| has_number).unwrap_or(&trail.id)
 }
 
-/// What people call it. Where the read model does not know it yet, its state may.
+/// Its name. Where the read model does not know it yet, its state may.
 fn name(trail: &Trail) -> Option<&str> {
     trail.name.as_deref().or_else(|| titles::name_in(trail.state()))
 }
@@ -268,7 +268,7 @@ fn revealed_name(trail: &Trail) -> Option<&str> {
 }
 
 /// Ways to find a version other than by number. What leads to none stays in its form, with the reason.
-fn choices(view: &View<'_>, trail: &Trail, missed: Option<Missed>) -> Markup {
+fn choices(view: &View<'_>, trail: &Trail, missed: Option<NotFound>) -> Markup {
     let path = &view.visit.path;
     let chosen = |name: &str| view.visit.parameter(name);
     let missed_here = |name: &str| missed.filter(|missed| missed.field() == name);

@@ -20,7 +20,7 @@ use crate::{fields, find, naming};
 /// The page of all views.
 const ALL: &str = "/audit/views";
 
-/// What was done to a view, as the page after it says.
+/// The change of a view that the page after it reports.
 const DONE: [&str; 2] = ["renamed", "deleted"];
 
 pub(crate) fn table() -> Vec<Endpoint> {

@@ -429,7 +429,7 @@ async fn a_version_is_found_by_number_time_or_content_and_shown_as_stored() {
     }
 }
 
-/// What is looked for in the parts of a state is found by what each event changed.
+/// A search for a value in the parts of a state finds the events that changed it.
 #[tokio::test]
 async fn a_version_of_a_stock_is_found_by_a_quantity_and_by_one_of_its_lines() {
     use soonshop_domain::inventory::{Command, MAIN, stream};

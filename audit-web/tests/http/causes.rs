@@ -182,8 +182,8 @@ async fn an_overdue_step_is_shown_until_it_comes_or_is_not_needed() {
     let pending = async |address: &str| {
         let pending = shop.see(&format!("/api/audit/{address}")).await.ok()["pending"].clone();
         let page = shop.see(&format!("/audit/{address}?lang=en")).await.text;
-        let told = page.matches("still missing").count();
-        assert_eq!(pending.as_array().unwrap().len(), told, "{page}");
+        let shown = page.matches("still missing").count();
+        assert_eq!(pending.as_array().unwrap().len(), shown, "{page}");
         (pending, page)
     };
     for address in [&tree, &trail] {

@@ -1,4 +1,4 @@
-//! What each event of a list changed: on the timeline, in exports and in the live stream.
+//! The changes of each event of a list: on the timeline, in exports and in the live stream.
 
 use serde_json::{Value, json};
 use soonshop_domain::order::{self, Order};
@@ -151,8 +151,8 @@ async fn an_export_has_the_changes_in_both_formats_and_orders_unless_left_out() 
         assert_eq!(&records.pop().unwrap()[0], "#manifest");
         assert_eq!(records.len(), rows.len());
         for (record, row) in records.iter().zip(&rows) {
-            let told = &record[column];
-            let read = if told.is_empty() { Value::Null } else { serde_json::from_str(told).unwrap() };
+            let cell = &record[column];
+            let read = if cell.is_empty() { Value::Null } else { serde_json::from_str(cell).unwrap() };
             assert_eq!(read, row["changes"]);
             assert!(record.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])));
         }

@@ -39,7 +39,7 @@ fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     tag.split_once(&format!(" {name}=\"")).and_then(|(_, rest)| Some(rest.split_once('"')?.0))
 }
 
-/// What people read of a page: its texts, and the attributes that are read out or shown; without what is marked as a
+/// The readable parts of a page: its texts, and the attributes that are read out or shown; without what is marked as a
 /// code, or as another language.
 fn said(page: &str) -> Vec<String> {
     let (mut said, mut open): (Vec<String>, Vec<(String, bool)>) = (Vec::new(), Vec::new());
@@ -201,7 +201,7 @@ async fn no_english_is_left_on_a_chinese_page() {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-/// What the entries of the record name: read models, views, a process manager and its command.
+/// Everything that the entries of the record name: read models, views, a process manager and its command.
 const OF_ENTRIES: &[&str] = &["orders", "refunds", "returns", "fulfilment", "stock", "reserve"];
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What keeps pages short: windows of long histories, groups that fold, titles, and how much room a row takes.
+//! Means that keep pages short: windows of long histories, groups that fold, titles, and how much room a row takes.
 
 use soonshop_domain::Metadata;
 use soonshop_domain::ids::{self, OrderId};

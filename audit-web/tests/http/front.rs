@@ -143,16 +143,16 @@ async fn programs_get_the_same_as_json() {
         };
         let got = send(&router, request).await;
         assert_eq!(got.header("content-type"), "application/json", "{accept:?}");
-        let told = got.ok();
+        let front = got.ok();
         assert_eq!(
-            (&told["name"], &told["role"], &told["ready"]),
+            (&front["name"], &front["role"], &front["ready"]),
             (&json!("SoonShop"), &json!("all"), &json!(true))
         );
-        assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(told["checks"][1]["name"], "keys");
-        assert_eq!(told["contexts"][1], json!({ "name": "order", "about": "Orders and credit notes" }));
+        assert_eq!(front["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(front["checks"][1]["name"], "keys");
+        assert_eq!(front["contexts"][1], json!({ "name": "order", "about": "Orders and credit notes" }));
         assert_eq!(
-            told["links"],
+            front["links"],
             json!({
                 "api": "/docs",
                 "openapi": "/openapi.json",
@@ -194,8 +194,8 @@ async fn an_unhealthy_process_names_the_failed_check() {
         chinese.contains("此进程目前无法完成全部工作") && chinese.contains("事件存储无法正常工作："),
         "{chinese}"
     );
-    let told: Value = send(&router, Request::get("/")).await.ok();
-    assert_eq!((&told["ready"], &told["checks"][0]["reason"]), (&json!(false), &json!(WHY)));
+    let front: Value = send(&router, Request::get("/")).await.ok();
+    assert_eq!((&front["ready"], &front["checks"][0]["reason"]), (&json!(false), &json!(WHY)));
 }
 
 #[tokio::test]
@@ -219,8 +219,8 @@ async fn a_process_without_the_trail_has_no_link_to_it_and_serves_its_own_style(
         let file = send(&router, Request::get(path)).await;
         assert_eq!((file.status, file.header("content-type")), (200, kind));
     }
-    let told = send(&router, Request::get("/")).await.ok();
-    assert!(told["links"]["audit"].is_null() && told["links"]["health"]["audit"].is_null(), "{told}");
+    let front = send(&router, Request::get("/")).await.ok();
+    assert!(front["links"]["audit"].is_null() && front["links"]["health"]["audit"].is_null(), "{front}");
     let none = served(Front { role: "relay", contexts: Vec::new(), ..of_commands() });
     let got = page(&none, "/?lang=en").await.text;
     assert!(got.contains("It answers no requests about the shop."), "{got}");
@@ -246,8 +246,8 @@ async fn a_parameter_that_it_does_not_know_is_refused_as_everywhere() {
         let got = page(&router, &format!("/?{query}")).await;
         assert_eq!((got.status, got.header("content-type")), (400, "text/html; charset=utf-8"), "{query}");
         assert!(got.text.contains("href=\"/") && got.text.contains("invalid-query"), "{}", got.text);
-        let told = send(&router, Request::get(format!("/?{query}"))).await;
-        assert_eq!(told.refused(), (400, "invalid-query".to_owned()), "{query}");
+        let front = send(&router, Request::get(format!("/?{query}"))).await;
+        assert_eq!(front.refused(), (400, "invalid-query".to_owned()), "{query}");
     }
 }
 

@@ -137,7 +137,7 @@ async fn a_row_is_a_command_with_its_direct_effects() {
     assert_eq!(shop.see("/api/audit/timeline?group=2").await.refused(), (400, "invalid-query".into()));
 }
 
-/// What a follower has of the rows by command: of a row that comes again, the later form.
+/// The rows of a follower by command: of a row that comes again, the later form.
 async fn followed(reader: &mut Reader, last: i64) -> BTreeMap<i64, Value> {
     let mut rows = BTreeMap::new();
     loop {

@@ -155,7 +155,7 @@ async fn acknowledging_ends_an_alarm_says_who_and_why_and_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_found_in_the_newest_entry_whatever_else_is_on_record() {
+async fn the_findings_are_read_from_the_newest_entry_of_the_record() {
     let shop = sealed().await;
     set_type(&shop, "UserGone").await;
     // As a browser sends the form: what is left empty is sent, too.

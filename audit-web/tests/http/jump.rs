@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::shop::*;
 
-/// What the box answers to support.
+/// The answer of the box to support.
 async fn typed(shop: &Shop, text: &str) -> Got {
     shop.post_as(Some(Role::Support), "/audit/jump?lang=en", &[("id", text)]).await
 }
@@ -244,7 +244,7 @@ async fn a_personal_value_typed_into_the_box_is_in_no_address_and_the_look_up_is
     assert_eq!(lines.len(), 6);
     let lines = serde_json::to_string(&lines).unwrap().to_lowercase();
     assert!(!lines.contains("zebedee") && !lines.contains("quux"), "{lines}");
-    // What stands in an address is never looked up, and leads nowhere by it.
+    // A text in an address is never looked up as a personal value.
     let linked = shop.get("/audit/jump?id=zebedee@example.org").await;
     assert_eq!((linked.status, linked.header("location")), (404, ""));
     assert_eq!(recorded(&shop).await.len(), 6);

@@ -123,7 +123,7 @@ async fn a_follower_gets_every_event_once_across_reconnects() {
 }
 
 #[tokio::test]
-async fn each_message_says_where_it_begins_and_a_follower_is_told_once_that_it_has_caught_up() {
+async fn each_message_says_where_it_begins_and_one_message_says_that_a_follower_has_caught_up() {
     let shop = Shop::open().await;
     for name in ["a", "b"] {
         shop.user(name, "UK").await;
@@ -146,12 +146,12 @@ async fn each_message_says_where_it_begins_and_a_follower_is_told_once_that_it_h
         (caught_up.event.as_str(), caught_up.id.as_str(), caught_up.data.as_str()),
         ("caught-up", "3", "3")
     );
-    // What does not match is in no message, and leaves no gap between those that are sent.
+    // An event that does not match is in no message, and leaves no gap between those that are sent.
     shop.product("Cup", &["cup"], None).await;
     shop.see("/api/audit/timeline").await;
     shop.user("c", "UK").await;
     assert_eq!(range(reader.message().await.unwrap()), (3.into(), 5.into(), vec![5].into()));
-    // Who is not behind is told at once, and who was sent to another log is not.
+    // A reader that is not behind learns it at once, and one that follows another log does not.
     let mut there = Reader::open(&shop, Role::Support, "agg=user", None).await;
     assert_eq!(there.message().await.unwrap().event, "begin");
     assert_eq!(there.message().await.unwrap().event, "caught-up");

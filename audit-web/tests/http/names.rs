@@ -214,7 +214,7 @@ async fn a_name_that_changed_is_shown_as_it_is_now_and_one_that_is_unknown_as_a_
 }
 
 #[tokio::test]
-async fn people_have_no_name_in_the_trail_whoever_looks_and_erased_ones_neither() {
+async fn people_have_no_name_in_the_trail_for_any_role_and_erased_people_neither() {
     let shop = Shop::open().await;
     let (zebedee, gone) = (shop.user("Zebedee", "UK").await, shop.user("Quentin", "UK").await);
     shop.erase(gone, &[Purpose::Account]).await;
@@ -254,7 +254,7 @@ async fn people_have_no_name_in_the_trail_whoever_looks_and_erased_ones_neither(
 }
 
 #[tokio::test]
-async fn who_checked_saved_and_revealed_what_is_named_on_the_pages_that_list_it() {
+async fn pages_name_the_actor_of_each_check_saved_view_and_reveal() {
     let shop = Shop::open().await;
     let Sold { order, key, .. } = sold(&shop).await;
     let (actor, subject) = (format!("staff:{key}"), format!("order/{order}"));

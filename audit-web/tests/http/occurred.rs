@@ -37,7 +37,7 @@ fn position(event: &Value) -> i64 {
     event["position"].as_i64().unwrap()
 }
 
-/// What sorts an event by business time.
+/// The key that sorts an event by business time.
 fn key(event: &Value) -> (DateTime<Utc>, i64) {
     (at(event["occurred_at"].as_str().unwrap()), position(event))
 }

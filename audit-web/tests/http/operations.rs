@@ -162,7 +162,7 @@ async fn every_kind_of_entry_is_a_sentence_in_both_languages_and_no_page_shows_j
     }
     let title = shop.get("/audit/operations/10?lang=en").await.text;
     assert!(title.contains("<title>Record of operations #10"), "{title}");
-    // What no release knows is shown by its name and its object.
+    // An action that no release knows is shown by its name and its object.
     add(&shop, "staff:42", "teleport", "rm_orders_4", json!({ "a": { "b": 1 } })).await;
     assert!(shop.get("/audit/operations?lang=en").await.text.contains("teleport: orders v4"));
     let unknown = shop.get("/audit/operations/9999?lang=en").await;

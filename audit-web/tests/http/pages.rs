@@ -396,7 +396,7 @@ async fn age(shop: &Shop) {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_relay_and_the_seals_is_said_in_the_language_of_the_page() {
+async fn the_trouble_of_the_relay_and_the_seals_is_shown_in_the_language_of_the_page() {
     let shop = Shop::open().await;
     shop.product("Mug", &["mug"], None).await;
     shop.see("/api/audit/timeline").await.ok();

@@ -1,4 +1,4 @@
-//! What is looked for and not found leaves the reader where he was: with a sentence, and the form as he filled it in.
+//! A search without a result leaves the reader on the page, with a sentence, and the form as it was filled in.
 
 use soonshop_domain::product::{Command, Product};
 
@@ -47,7 +47,7 @@ async fn a_version_that_is_not_found_leaves_the_reader_at_his() {
     assert!(last.status == 404 && last.text.contains("Version 3 / 3"), "{}", last.text);
     let ahead = shop.see(&format!("/audit/a/product/{id}?v=9&lang=en")).await;
     assert!(ahead.status == 404 && ahead.text.contains("There is no such version yet."), "{}", ahead.text);
-    // What is found is shown; a moment may be as a browser sends it.
+    // A result is shown; a moment may be as a browser sends it.
     let found = shop.see(&format!("{page}&where=/name%3DMug")).await;
     assert!(found.status == 200 && !found.text.contains("id=\"missed\""), "{}", found.text);
     assert_eq!(shop.see(&format!("{page}&asof=2999-01-01T10:45")).await.status, 200);

@@ -203,7 +203,7 @@ async fn the_reason_of_every_kind_of_operation_is_read_by_its_writer_and_reveale
         let (actor, subject) = (format!("staff:{admin}"), "rm_orders_2".to_owned());
         let done = Operation { actor, action, subject, detail: json!({}), note: Some(note) };
         operations::add(db, &done).await.unwrap();
-        entries.push((operations::last(db, 1).await.unwrap()[0].position, reason));
+        entries.push((operations::last_of(db, None, 1).await.unwrap()[0].position, reason));
     }
     for (position, reason) in &entries {
         let entry = format!("/api/audit/operations/{position}");
@@ -213,16 +213,20 @@ async fn the_reason_of_every_kind_of_operation_is_read_by_its_writer_and_reveale
             assert_eq!((&got["has_reason"], &got["reason"]), (&json!(true), &masked()), "{other}");
         }
         let (reveals, before) =
-            (format!("{entry}/reveals"), operations::last(db, 1).await.unwrap()[0].position);
+            (format!("{entry}/reveals"), operations::last_of(db, None, 1).await.unwrap()[0].position);
         for refused in [Role::Support, Role::Ops] {
             assert_eq!(shop.post_as(Some(refused), &reveals, &WHY).await.status, 403, "{refused}");
         }
         assert_eq!(shop.post_as(None, &reveals, &WHY).await.status, 403);
         assert_eq!(shop.post_as(Some(Role::Auditor), &reveals, &[("reason", " x ")]).await.status, 400);
-        assert_eq!(operations::last(db, 1).await.unwrap()[0].position, before, "nothing was revealed");
+        assert_eq!(
+            operations::last_of(db, None, 1).await.unwrap()[0].position,
+            before,
+            "nothing was revealed"
+        );
         let shown = shop.post_as(Some(Role::Auditor), &reveals, &WHY).await.ok();
         assert_eq!(shown["reason"], json!(reason));
-        let line = operations::last(db, 1).await.unwrap().remove(0);
+        let line = operations::last_of(db, None, 1).await.unwrap().remove(0);
         assert_eq!((line.action.as_str(), line.subject), ("reveal", format!("operation/{position}")));
         assert!(line.note.is_some_and(|note| !note.contains("complaint")), "its own reason is hidden, too");
     }

@@ -85,7 +85,7 @@ async fn each_kind_of_refusal_is_a_page_in_both_languages_with_all_that_programs
 }
 
 #[tokio::test]
-async fn around_a_refusal_is_what_is_around_its_neighbours() {
+async fn a_refusal_has_the_frame_of_the_pages_beside_it() {
     let shop = Shop::open().await;
     let nothing = Problem::not_found("no-such-path", "there is nothing at this path");
     let (_, guest) = page(&shop, true, "/audit/nowhere?lang=en", None, &nothing).await;

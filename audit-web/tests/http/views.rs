@@ -37,7 +37,7 @@ async fn a_view_is_renamed_by_its_owner_and_its_old_addresses_lead_to_it() {
     assert_eq!(shop.get("/audit/views/mugs").await.header("location"), "/audit/timeline?q=mug");
 
     assert_eq!(rename(Role::Support, "mugs", "All mugs").await.ok(), json!({ "slug": "all-mugs" }));
-    // Who repairs may rename the views of others, here on the page.
+    // A role that may repair may rename the views of others, here on the page.
     let done =
         shop.post_as(Some(Role::Ops), "/audit/views/all-mugs/renames", &[("title", "今天的杯子")]).await;
     assert_eq!((done.status, done.header("location")), (303, "/audit/views?done=renamed"), "{}", done.text);

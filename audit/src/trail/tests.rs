@@ -41,7 +41,7 @@ async fn a_history_that_is_too_long_for_the_memory_is_shown_as_any_other() {
     ] {
         let shown = |stream: &Arc<Stream>| {
             let stream = Arc::clone(stream);
-            beside(move || stream.seen(Sight::Masked, version, other, before, Some("")))
+            beside(move || stream.seen(Visibility::Masked, version, other, before, Some("")))
         };
         let (one, two) = (shown(&short).await.unwrap(), shown(&long).await.unwrap());
         assert_eq!(to_value(&two).unwrap(), to_value(&one).unwrap(), "{version} {other} {before:?}");

@@ -9,7 +9,7 @@ use crate::Error;
 
 pub(super) const BACKEND: &str = "nats";
 
-/// What the server refused on one connection: how often, and the last in its own words.
+/// Refusals of the server on one connection: how many, and the last in its own words.
 #[derive(Clone, Default)]
 pub(super) struct Refusals(watch::Sender<(u64, String)>);
 
@@ -26,7 +26,7 @@ impl Refusals {
         }
     }
 
-    /// What is refused from now on.
+    /// Refusals from now on.
     pub(super) fn since_now(&self) -> Since {
         let since = self.0.borrow().0;
         Since { since, heard: self.0.subscribe() }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_what_is_refused_after_the_moment_counts() {
+    async fn only_refusals_after_the_moment_count() {
         let refusals = Refusals::default();
         let refuse =
             |text: &str| refusals.hear(Event::ServerError(ServerError::Other(format!("{text} for \"x\""))));

@@ -66,7 +66,7 @@ pub(super) struct Line {
     trust: Trust,
 }
 
-/// Who is trusted with TLS, and who one is.
+/// The authorities that are trusted with TLS, and the client's certificate.
 #[derive(Clone)]
 enum Trust {
     /// The authorities of the address alone.

@@ -20,7 +20,7 @@ fn in_redis() -> Arc<dyn Rates> {
     connect_rates(&format!("{}?prefix=test-{}:", redis_url(), Uuid::new_v4().simple())).unwrap()
 }
 
-async fn a_caller_may_do_so_many_and_then_is_told_when_to_come_again(rates: Arc<dyn Rates>) {
+async fn a_caller_above_the_rate_gets_the_time_to_try_again(rates: Arc<dyn Rates>) {
     let five = rate(5, HOUR);
     for left in (0..5).rev() {
         let taken = rates.take("a", five).await.unwrap();
@@ -121,7 +121,7 @@ macro_rules! contract {
 }
 
 contract![
-    a_caller_may_do_so_many_and_then_is_told_when_to_come_again,
+    a_caller_above_the_rate_gets_the_time_to_try_again,
     a_refusal_costs_nothing,
     callers_of_any_name_are_counted_apart,
     of_many_at_once_only_so_many_get_through,

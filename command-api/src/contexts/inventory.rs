@@ -90,7 +90,7 @@ async fn held(call: Call, id: Uuid, at: At, product: Uuid) -> Result<Response, P
     }
 }
 
-/// What the product's refusal is to the stock.
+/// A refusal of the product as one of the stock.
 fn not_held(_: product::Error) -> inventory::Error {
     inventory::Error::UnknownSku
 }

@@ -39,7 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     }
 }
 
-/// Attributes, none of them twice: names that were told apart by invisible characters are one by now.
+/// Attributes, none of them twice: names that differed in invisible characters only are one by now.
 fn each_name_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     struct Names;
     impl<'de> Visitor<'de> for Names {
@@ -204,7 +204,7 @@ async fn release_sku(call: Call, id: Uuid, Release { sku }: Release) -> Result<R
     answer::<Product>(id, release, done)
 }
 
-/// What the stock's refusal is to the product.
+/// A refusal of the stock as one of the product.
 fn left_behind(error: inventory::Error) -> product::Error {
     match error {
         inventory::Error::StockLeft { on_hand, reserved } => product::Error::StockLeft { on_hand, reserved },

@@ -1,23 +1,26 @@
-//! Users over HTTP, and in [`person`] the erasure of a person.
-
-mod person;
+//! Users over HTTP, and erasures: of a person (a user or a guest), and of the notes of an API key's holder.
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use soonshop_domain::Purpose;
-use soonshop_domain::user::person::{Command as PersonCommand, Person};
+use serde::{Deserialize, Serialize, Serializer};
+use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, Command, User};
+use soonshop_domain::{Purpose, personal};
+use soonshop_event_log::Key;
+use soonshop_event_store::EventStore;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::ApiKey;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::action::{begins, executes, prepares, removes};
+use crate::http::answer::{refused, unreadable};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
 use crate::http::privileged::{OCCURRED_AT, Privileged};
 use crate::http::row::Success::{Created, Done, Removed};
+use crate::http::schema;
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -25,8 +28,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         POST   "/users"                "user.register":                Shop,        New,    Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
         PUT    "/users/{id}"           "user.change":                  Shop,        Own,    Optional, Done,                   "Replace a user's details"       => executes::<User, _>(change);
         DELETE "/users/{id}"           "user.delete":                  Shop,        Own,    Optional, Removed,                "Delete and erase a user"       => removes(delete);
-        POST   "/people/{id}/erasures" "person.request-erasure":       ErasePerson, Person, Optional, Done,                   "Erase a person, user or guest"  => prepares(person::erase);
-        POST   "/keys/{id}/erasures"   "person.request-staff-erasure": EraseStaff,  Staff,  Optional, Done,                   "Erase the notes of a key's holder" => prepares(person::erase_staff);
+        POST   "/people/{id}/erasures" "person.request-erasure":       ErasePerson, Person, Optional, Done,                   "Erase a person, user or guest"  => prepares(erase_person);
+        POST   "/keys/{id}/erasures"   "person.request-staff-erasure": EraseStaff,  Staff,  Optional, Done,                   "Erase the notes of a key's holder" => prepares(erase_staff);
     }
 }
 
@@ -68,6 +71,86 @@ fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
 
 /// Deletes the user and requests the erasure of their account data, in one append.
 async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
-    let forget = PersonCommand::RequestErasure { purposes: vec![Purpose::Account] };
-    call.execute_with::<User, Person>(id, Command::Delete, forget).await
+    let erasure = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
+    call.execute_with::<User, Person>(id, Command::Delete, erasure).await
+}
+
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PersonErasure)]
+struct Erasure {
+    /// The purposes to erase: each at most once.
+    #[schema(value_type = Vec<schema::Purpose>, min_items = 1, max_items = 2)]
+    #[serde(serialize_with = "in_order")]
+    purposes: Vec<Purpose>,
+}
+
+impl Input for Erasure {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
+/// In whatever order they are named, it is the same erasure.
+fn in_order<S: Serializer>(purposes: &[Purpose], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut purposes: Vec<&str> = purposes.iter().map(AsRef::as_ref).collect();
+    purposes.sort_unstable();
+    purposes.serialize(serializer)
+}
+
+/// Without the purpose `account` a user stays. With it the user is deleted in the same append: both happen or neither.
+async fn erase_person(call: Call, id: Uuid, Erasure { purposes }: Erasure) -> Result<Response, Problem> {
+    if purposes.is_empty() {
+        return Err(Problem::invalid("invalid-body", "name at least one purpose").with_pointer("/purposes"));
+    }
+    if let Some(twice) = (1..purposes.len()).find(|index| purposes[..*index].contains(&purposes[*index])) {
+        let problem = Problem::invalid("invalid-body", "each purpose is named once");
+        return Err(problem.with_pointer(format!("/purposes/{twice}")));
+    }
+    let account = purposes.contains(&Purpose::Account);
+    let erasure = person::Command::RequestErasure { purposes };
+    match call.store.load::<User>(id).await.map_err(refused)?.0 {
+        User::Active { .. } if account => {
+            call.execute_with::<Person, User>(id, erasure, Command::Delete).await
+        }
+        User::Unknown if !is_known(&call.store, id).await? => {
+            Err(Problem::not_found("person-not-found", "nothing personal is kept under this id"))
+        }
+        _ => call.execute::<Person>(id, erasure).await,
+    }
+}
+
+/// The notes of a holder are no longer read by anybody once they are erased.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StaffErasure)]
+struct StaffErasure {
+    /// The part of the key that is shown, such as `0badcafe`: it confirms that this key is meant.
+    #[schema(example = "0badcafe")]
+    confirm: String,
+}
+
+impl Input for StaffErasure {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
+/// Erases what the holder of the key wrote under their own name: notes on events, and reasons in their own words beside
+/// commands. What the record of operations needs is encrypted under the operator's key, and stays.
+async fn erase_staff(
+    call: Call,
+    id: Uuid,
+    StaffErasure { confirm }: StaffErasure,
+) -> Result<Response, Problem> {
+    if confirm.trim().trim_start_matches("ssk_") != ApiKey::prefix_of(id) {
+        let detail = "the part of the key that is shown confirms the erasure: `soonshop key list` has it";
+        return Err(Problem::invalid("invalid-body", detail).with_pointer("/confirm"));
+    }
+    let purposes = vec![Purpose::Account];
+    call.execute::<Person>(id, person::Command::RequestErasure { purposes }).await
+}
+
+/// Whether a key was ever made for this person, or their erasure was requested before.
+async fn is_known(store: &EventStore, id: Uuid) -> Result<bool, Problem> {
+    let kids = personal::kids(id).collect();
+    let keys = store.keys().store().keys(&kids).await.map_err(unreadable)?;
+    Ok(keys.values().any(|key| *key != Key::Missing)
+        || store.load::<Person>(id).await.map_err(refused)?.1 > 0)
 }

@@ -18,9 +18,9 @@ pub(crate) trait Input: DeserializeOwned + Serialize + ToSchema + Send + 'static
     const PRIVILEGED: &'static [Privileged];
 }
 
-/// What a body means, in one form: two bodies with the same meaning are the same, in whatever order and spelling they were
-/// sent. A field that is null is a field that is left out, and white space at the ends of a text counts for nothing, as
-/// in every text of an event.
+/// The meaning of a body in one form: two bodies with the same meaning are equal, in whatever order and spelling they
+/// were sent. A field that is null is a field that is left out, and white space at the ends of a text counts for nothing,
+/// as in every text of an event.
 pub(crate) fn meaning(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
     let value = serde_json::to_value(body).map_err(Problem::internal)?;
     serde_json::to_vec(&normal(value)).map_err(Problem::internal)

@@ -162,7 +162,7 @@ impl Call {
         &self.row
     }
 
-    /// Who holds which key.
+    /// The holders of API keys.
     pub(super) fn access(&self) -> &Access {
         &self.access
     }
@@ -184,7 +184,7 @@ impl Call {
         Ok(body)
     }
 
-    /// What more its success says; kept with it, so that a repeat says the same.
+    /// More fields of its success; kept with it, so that a repeat has the same.
     pub(crate) fn say(&mut self, detail: Option<String>) {
         self.detail = detail;
     }

@@ -68,7 +68,7 @@ pub(crate) fn check(fields: &[Privileged], body: &Value, caller: &Caller) -> Res
     Ok(())
 }
 
-/// The first place that these parts of a pointer lead to at which something stands.
+/// The first place with a value that these parts of a pointer lead to.
 fn place(value: &Value, parts: &[&str]) -> Option<String> {
     let Some((part, rest)) = parts.split_first() else {
         return (!value.is_null()).then(String::new);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_privileged_field_is_found_wherever_it_stands() {
+    fn a_privileged_field_is_found_at_any_depth() {
         for (body, place) in [
             (json!({ "order_id": 1 }), None),
             (json!({ "order_id": 1, "occurred_at": null, "country": "UK", "lines": [] }), None),

@@ -16,7 +16,7 @@ pub(crate) struct Row {
     /// `<aggregate type>.<command>`: stored beside every event.
     pub(crate) command: &'static str,
     pub(crate) permission: Permission,
-    /// Whose things it touches.
+    /// The owner of the things that it touches.
     pub(crate) of: Of,
     pub(crate) key: Key,
     pub(crate) success: Success,
@@ -84,7 +84,7 @@ impl Row {
         context_of(self.aggregate_type()).unwrap_or_default()
     }
 
-    /// What a command is counted as: every command is a change, whatever it changes.
+    /// The class of every command: each is a change, whatever it changes.
     pub(crate) const CLASS: Class = Class::Writes;
 
     /// A command that replaces or removes something must name the version that the caller has seen.

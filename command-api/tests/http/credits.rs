@@ -150,7 +150,7 @@ async fn a_credit_never_gives_back_more_than_was_charged() {
     }
     assert!(state(&shop, &ordered).await.credits.is_empty(), "nothing of this was done");
 
-    // What the order itself says may be said, in another spelling too.
+    // Values that equal the order's may be sent, in another spelling too.
     let mut same = note(&ordered, json!([{ "line": 1, "sku": " MUG", "quantity": 1, "price": pounds(500) }]));
     same["country"] = json!(" United Kingdom ");
     assert_eq!(shop.operate("/credit-notes", same).await.status, 201);

@@ -79,7 +79,7 @@ async fn a_sku_that_release_0_1_stored_with_characters_that_nobody_sees_is_named
     shop.sell("OLD-1").await;
     assert_eq!(shop.post(receipts, json!({ "quantity": 2 })).await.status, 200);
     assert_eq!((on_hand(&shop, old).await, on_hand(&shop, "OLD-1").await), (7, 2));
-    // What no product has is understood as it is read.
+    // A SKU that no product has is understood as it is read.
     let new =
         shop.post("/products", json!({ "name": "New", "variants": [{ "sku": "new\u{200b}-1" }] })).await;
     assert_eq!(new.status, 201, "{}", new.text);

@@ -161,7 +161,7 @@ fn with_inside(text: &str, char: char) -> String {
 }
 
 #[tokio::test]
-async fn no_text_of_any_body_is_another_for_what_nobody_sees() {
+async fn invisible_characters_make_no_text_of_any_body_another_one() {
     let staffed = Staffed::open().await;
     let document = serde_json::to_value(http::openapi()).unwrap();
     let mut samples = samples(&staffed).await;
@@ -278,7 +278,7 @@ async fn invisible_characters_make_no_other_sku_address_or_name() {
     }
     let apart = shop.post("/users", user("a\u{a0}da@example.org")).await;
     assert_eq!((apart.refused(), &apart.json()["pointer"]), ((422, "invalid-body".into()), &json!("/email")));
-    // What a name needs to be read stays.
+    // Characters that a name needs to be read stay.
     let family = "می\u{200c}خواهم 👩\u{200d}👩\u{200d}👧";
     let got = shop.post("/products", json!({ "name": family, "variants": [{ "sku": "P-1" }] })).await;
     let stored = shop.store.log().read(got.json()["position"].as_i64().unwrap(), 1).await.unwrap().remove(0);

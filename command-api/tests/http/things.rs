@@ -1,4 +1,4 @@
-//! Whose things a command touches: what each row of the description says, for each identity, and of whom a guest, a
+//! The owner of the things that a command touches: each row of the description, for each identity. A guest, a
 //! user and the holder of a key are told apart.
 
 use std::collections::BTreeSet;

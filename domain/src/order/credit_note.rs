@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_order_refuses_of_lines_a_credit_note_refuses_too() {
+    fn a_credit_note_refuses_the_lines_that_an_order_refuses() {
         let mut euros = line(2, 1, 1);
         euros.price.currency = EUR.parse().unwrap();
         let bad = [

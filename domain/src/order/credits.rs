@@ -1,4 +1,4 @@
-//! What was credited of an order, by line, over all of its credit notes: never more units and never more money than the
+//! The credits of an order, by line, over all of its credit notes: never more units and never more money than the
 //! line was charged. All functions are of an order's lines and of what was credited before.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ pub struct CreditedLine {
     /// The number of the order's line.
     pub line: u32,
     pub quantity: u32,
-    /// What is credited for one unit: at most the order's price.
+    /// The credit for one unit: at most the order's price.
     pub price: Money,
 }
 
@@ -91,14 +91,14 @@ impl Classified for Error {
     }
 }
 
-/// What was credited of one line.
+/// The credits of one line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCredits {
     pub units: u64,
     pub amount: i64,
 }
 
-/// What was credited of an order. It grows with the order's lines, and not with the number of its credit notes.
+/// The credits of an order. They grow with the order's lines, and not with the number of its credit notes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits {
     /// In the order's currency.
@@ -307,7 +307,7 @@ mod tests {
         CreditRequest { line: None, sku: Some(sku(name)), quantity, price: None }
     }
 
-    /// What the order allocates to the request.
+    /// The order's lines that fill the request.
     fn allocated(order: &Order, request: CreditRequest) -> Result<Vec<CreditedLine>, (Field, Error)> {
         let found = order.allocate(&[], &[request]);
         found.map(|all| all.into_iter().map(|one| one.credited).collect()).map_err(|at| (at.field, at.error))
@@ -395,7 +395,7 @@ mod tests {
             (Status::Refused, vec![Command::Refuse { refusal: refusal.clone() }]),
             (Status::Cancelled, vec![Command::Confirm, cancel()]),
         ] {
-            // Credited before or after: neither stands in the way of the other.
+            // Credited before or after: neither prevents the other.
             for before in [false, true] {
                 let mut order = placed();
                 if before {
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_credited_reads_back_as_it_was_stored() {
+    fn credits_read_back_as_they_were_stored() {
         let mut order = placed();
         let stored = serde_json::to_string(&order).unwrap();
         assert!(!stored.contains("credits"), "an order without credits is stored as ever: {stored}");

@@ -258,9 +258,9 @@ mod tests {
         assert_eq!(without_invisible("a\u{2028}b\u{2029}c"), "a\nb\nc");
     }
 
-    /// What they would look like without is another word, or another picture.
+    /// Without them, each would be another word, or another picture.
     #[test]
-    fn what_a_script_or_a_picture_needs_is_kept() {
+    fn invisible_characters_that_a_script_or_a_picture_needs_are_kept() {
         for name in [
             "می\u{200c}خواهم",
             "علی\u{200c}\u{200c}رضا",
@@ -292,7 +292,7 @@ mod tests {
         ] {
             let expected: String = name.replace("\u{200c}\u{200c}", "\u{200c}").nfc().collect();
             assert_eq!(without_invisible(name), expected, "{name:?}");
-            // What is further away does not matter.
+            // Characters further away do not matter.
             let within = without_invisible(&format!("Ada {name} Bob"));
             assert_eq!(within, format!("Ada {expected} Bob"), "{name:?}");
         }

@@ -98,7 +98,7 @@ pub struct Report {
     pub findings_left: i64,
 }
 
-/// What was known of a log before a check of it began.
+/// The knowledge about a log before a check of it began.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Before {
     /// Events that were there, such as those that followers have read.
@@ -142,7 +142,7 @@ impl Report {
                 Some(_) => (Wrong::Changed, Fault::OtherThanRead),
                 None => (Wrong::Missing, Fault::EventsCutOff { to: at.position }),
             };
-            // What lies beyond the end of the log is one finding already.
+            // Everything beyond the end of the log is one finding already.
             let found = self.findings.iter().any(|finding| finding.position == at.position);
             if at.position <= head && !found {
                 self.findings.push(Finding { position: at.position, wrong, fault });

@@ -61,7 +61,7 @@ async fn every_index_that_a_step_makes_is_there_and_one_that_is_dropped_is_named
     let found = missing(Namespace::Log, &log).await.unwrap();
     let [one] = &found[..] else { panic!("{found:?}") };
     assert_eq!(one.object(), "log.credit_notes_by_order");
-    // What it says makes it again.
+    // The statement in the message makes it again.
     let statement = one.reason().split('`').nth(1).unwrap().to_owned();
     log.execute_unprepared(&statement).await.unwrap();
     assert_eq!(missing(Namespace::Log, &log).await.unwrap(), []);

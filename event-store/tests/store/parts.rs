@@ -218,7 +218,7 @@ async fn a_log_of_an_earlier_release_with_100_000_lines_goes_on(shop: Fixture) {
     assert_eq!((stock.on_hand, stock.reserved, version), (LINES + 1_000 - 1, LINES - 1, LINES + 3));
     let store = restarted(&shop, store).await;
     let last = shop.log().stream("stock", &stream.to_string(), version - 1, 1).await.unwrap().remove(0);
-    // It is told apart from the log by seven units more.
+    // It differs from the log by seven units more.
     stock.on_hand += 7;
     let state = serde_json::to_string(&stock).unwrap();
     assert!(state.len() > 5_000_000);

@@ -41,7 +41,7 @@ impl Dice {
     }
 }
 
-/// What a writer intends to do, on one line of its file: `<command> <what> <stream> <address>`.
+/// The intention of a writer, on one line of its file: `<command> <what> <stream> <address>`.
 #[derive(Debug, Clone, PartialEq)]
 struct Intent {
     command: Uuid,

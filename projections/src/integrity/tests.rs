@@ -2,7 +2,7 @@ use soonshop_event_log::seal::Finding;
 
 use super::*;
 
-const KEYED: Said = Said {
+const KEYED: Evidence = Evidence {
     proved: None,
     found: Vec::new(),
     acknowledged: None,
@@ -12,22 +12,22 @@ const KEYED: Said = Said {
     missing: Vec::new(),
 };
 
-fn proved(from: i64, to: i64) -> Said {
-    Said { proved: Some((from, to)), ..Said::default() }
+fn proved(from: i64, to: i64) -> Evidence {
+    Evidence { proved: Some((from, to)), ..Evidence::default() }
 }
 
-fn found(from: i64, to: i64) -> Said {
-    Said { found: vec![(from, to, State::Broken)], ..Said::default() }
+fn found(from: i64, to: i64) -> Evidence {
+    Evidence { found: vec![(from, to, State::Broken)], ..Evidence::default() }
 }
 
-fn acknowledged(from: i64, to: i64) -> Said {
-    Said { acknowledged: Some((from, to)), ..Said::default() }
+fn acknowledged(from: i64, to: i64) -> Evidence {
+    Evidence { acknowledged: Some((from, to)), ..Evidence::default() }
 }
 
-fn after(all: &[Said]) -> Integrity {
+fn after(all: &[Evidence]) -> Integrity {
     let mut known = Integrity::default();
-    for (entry, said) in (1..).zip(all) {
-        known.take(entry, said);
+    for (entry, evidence) in (1..).zip(all) {
+        known.take(entry, evidence);
     }
     known
 }
@@ -59,14 +59,14 @@ fn every_position_has_what_the_last_entry_about_it_says() {
             let with_key = numbers.below(2) == 1;
             let red = if kind == 1 { State::OtherKey } else { State::Broken };
             let range = (i64::try_from(from).unwrap(), i64::try_from(to).unwrap());
-            let said = match kind {
-                0 | 1 => Said { found: vec![(range.0, range.1, red)], ..Said::default() },
+            let evidence = match kind {
+                0 | 1 => Evidence { found: vec![(range.0, range.1, red)], ..Evidence::default() },
                 2 => acknowledged(range.0, range.1),
                 // A check of a range in which there is nothing.
-                3 => Said::default(),
+                3 => Evidence::default(),
                 _ => proved(range.0, range.1),
             };
-            known.take(entry, &Said { with_key, ..said });
+            known.take(entry, &Evidence { with_key, ..evidence });
             for state in &mut by_position[from..=to] {
                 *state = match (kind, *state) {
                     (0, Some(State::OtherKey)) | (3, _) => *state,
@@ -89,10 +89,10 @@ fn every_position_has_what_the_last_entry_about_it_says() {
 
 #[test]
 fn a_red_range_stays_red_until_a_check_covers_it_or_somebody_acknowledges_it() {
-    let red = |all: &[Said]| after(all).red_ranges();
+    let red = |all: &[Evidence]| after(all).red_ranges();
     assert_eq!(red(&[proved(1, 100), found(70, 70)]), "70");
     // Not by a check of nothing, nor by one of another range.
-    assert_eq!(red(&[found(70, 79), Said::default(), proved(80, 100), proved(1, 69)]), "70…79");
+    assert_eq!(red(&[found(70, 79), Evidence::default(), proved(80, 100), proved(1, 69)]), "70…79");
     assert_eq!(red(&[found(70, 79), proved(1, 74)]), "75…79", "a part is mended");
     assert_eq!(red(&[found(70, 79), proved(73, 75)]), "70…72, 76…79");
     assert!(after(&[found(70, 79), proved(70, 79)]).is_well());
@@ -110,15 +110,15 @@ fn an_acknowledged_range_is_not_proved_and_nothing_else_is_acknowledged() {
 
 #[test]
 fn what_a_key_has_found_is_proved_only_with_a_key() {
-    let other = Said { found: vec![(1, 9, State::OtherKey)], ..KEYED };
+    let other = Evidence { found: vec![(1, 9, State::OtherKey)], ..KEYED };
     assert!(!after(&[other.clone(), proved(1, 9)]).is_well());
-    assert!(after(&[other, Said { proved: Some((1, 9)), ..KEYED }]).is_well());
+    assert!(after(&[other, Evidence { proved: Some((1, 9)), ..KEYED }]).is_well());
 }
 
 #[test]
 fn events_that_are_missing_are_known_until_their_positions_are_proved_or_acknowledged() {
     let id = Uuid::from_u128(9);
-    let cut_off = Said { missing: vec![(9, id)], head: 9, ..found(8, 9) };
+    let cut_off = Evidence { missing: vec![(9, id)], head: 9, ..found(8, 9) };
     let known = after(&[proved(1, 7), cut_off.clone()]);
     assert_eq!((known.missing.as_slice(), known.head), (&[(9, id)][..], 9));
     assert!(after(&[cut_off.clone(), proved(1, 9)]).missing.is_empty());
@@ -155,12 +155,12 @@ fn an_entry_of_an_earlier_release_is_red_from_its_first_finding_on() {
         note: None,
     };
     let mut known = Integrity::default();
-    known.take(1, &Said::by_entry(&line("intact", 1, 9, None)));
-    known.take(2, &Said::by_entry(&line("broken", 1, 9, Some(4))));
-    known.take(3, &Said::by_entry(&line("nothing", 99, 0, None)));
-    known.take(4, &Said::by_entry(&line("unproven", 1, 5, None)));
+    known.take(1, &Evidence::of_entry(&line("intact", 1, 9, None)));
+    known.take(2, &Evidence::of_entry(&line("broken", 1, 9, Some(4))));
+    known.take(3, &Evidence::of_entry(&line("nothing", 99, 0, None)));
+    known.take(4, &Evidence::of_entry(&line("unproven", 1, 5, None)));
     assert_eq!(known.red_ranges(), "6…9");
-    known.take(5, &Said::by_entry(&line("broken", 1, 0, Some(4))));
+    known.take(5, &Evidence::of_entry(&line("broken", 1, 0, Some(4))));
     assert_eq!(known.red_ranges(), "4, 6…9");
 }
 
@@ -185,9 +185,9 @@ fn report(findings: Vec<Finding>, findings_left: i64) -> Report {
     }
 }
 
-/// What a check of everything says that began after this entry.
-fn said(report: Report, begun_after: i64) -> Said {
-    Said::by_check(Positions::ALL, &Checked { report, missing: Vec::new(), begun_after })
+/// The content of a check of everything that began after this entry.
+fn evidence(report: Report, begun_after: i64) -> Evidence {
+    Evidence::of_check(Positions::ALL, &Checked { report, missing: Vec::new(), begun_after })
 }
 
 fn at(position: i64, wrong: Wrong, fault: Fault) -> Finding {
@@ -197,16 +197,18 @@ fn at(position: i64, wrong: Wrong, fault: Fault) -> Finding {
 #[test]
 fn a_check_undoes_nothing_that_was_found_or_acknowledged_after_it_began() {
     let id = Uuid::from_u128(9);
-    let (clean, cut_off) =
-        (|begun| said(report(Vec::new(), 0), begun), Said { missing: vec![(90, id)], ..found(90, 90) });
+    let (clean, cut_off) = (
+        |begun| evidence(report(Vec::new(), 0), begun),
+        Evidence { missing: vec![(90, id)], ..found(90, 90) },
+    );
     // Entry 1 and 2 were there when the check began that is entry 4; entry 3 was not.
     let known = after(&[found(20, 29), proved(1, 9), cut_off.clone(), clean(2)]);
     assert_eq!((known.red_ranges().as_str(), known.missing.as_slice()), ("90", &[(90, id)][..]));
     assert_eq!(state(&known, 20), Some(State::Proved));
-    let known = after(&[cut_off.clone(), Said::default(), acknowledged(90, 90), clean(2)]);
+    let known = after(&[cut_off.clone(), Evidence::default(), acknowledged(90, 90), clean(2)]);
     assert_eq!(state(&known, 90), Some(State::Acknowledged));
-    let other = Said { found: vec![(50, 59, State::OtherKey)], ..KEYED };
-    let keyed = Said { proved: Some((1, 200)), begun_after: Some(1), ..KEYED };
+    let other = Evidence { found: vec![(50, 59, State::OtherKey)], ..KEYED };
+    let keyed = Evidence { proved: Some((1, 200)), begun_after: Some(1), ..KEYED };
     assert_eq!(after(&[other, found(55, 55), keyed]).red_ranges(), "55", "it was found again meanwhile");
     let known = after(&[cut_off.clone(), clean(1)]);
     assert!(known.is_well() && known.missing.is_empty(), "{known:?}");
@@ -217,16 +219,16 @@ fn a_check_undoes_nothing_that_was_found_or_acknowledged_after_it_began() {
 }
 
 #[test]
-fn what_is_after_a_broken_seal_is_proved_only_from_that_seal_on() {
+fn events_after_a_broken_seal_are_proved_only_by_a_check_that_begins_at_it() {
     let seal = at(30, Wrong::SealBroken, Fault::SealLeaves { seal: 3 });
-    let broken = said(report(vec![seal.clone(), at(50, Wrong::Changed, Fault::EventChanged)], 0), 0);
-    let red = |all: &[Said]| after(all).red_ranges();
+    let broken = evidence(report(vec![seal.clone(), at(50, Wrong::Changed, Fault::EventChanged)], 0), 0);
+    let red = |all: &[Evidence]| after(all).red_ranges();
     assert_eq!(red(&[proved(1, 200), broken.clone()]), "30…200");
     assert_eq!(red(&[broken.clone(), proved(31, 200), proved(51, 200)]), "30…200");
     // Whatever is found or acknowledged between, the seal before it does not hold.
     let between = [broken.clone(), found(60, 60), acknowledged(70, 70), proved(71, 200)];
     assert_eq!(red(&between), "30…59, 60, 61…69 (+1)");
-    let later = Said { found: vec![(101, 300, State::AfterBrokenSeal)], ..Said::default() };
+    let later = Evidence { found: vec![(101, 300, State::AfterBrokenSeal)], ..Evidence::default() };
     assert_eq!(red(&[broken.clone(), later, proved(101, 300)]), "30…100, 101…300");
     assert!(after(&[broken.clone(), proved(1, 200)]).is_well());
     assert_eq!(red(&[broken.clone(), proved(30, 99)]), "100…200");
@@ -239,24 +241,24 @@ fn findings_that_are_only_counted_make_all_checked_positions_red() {
     let changed = |position| at(position, Wrong::Changed, Fault::EventChanged);
     let cut_off = at(190, Wrong::Missing, Fault::EventsCutOff { to: 200 });
     let listed: Vec<_> = (1..=100).map(changed).chain([cut_off]).collect();
-    let known = after(&[proved(1, 200), said(report(listed.clone(), 0), 1)]);
+    let known = after(&[proved(1, 200), evidence(report(listed.clone(), 0), 1)]);
     assert_eq!(known.red().map(|range| range.to - range.from + 1).sum::<i64>(), 111);
-    let known = after(&[proved(1, 200), said(report(listed, 50), 1)]);
+    let known = after(&[proved(1, 200), evidence(report(listed, 50), 1)]);
     assert_eq!(known.red_ranges(), "1…200");
     // They are in the order in which they were found, and not in that of the positions.
     let last: Vec<_> = (101..=200).map(changed).collect();
-    assert_eq!(after(&[proved(1, 200), said(report(last, 1), 1)]).red_ranges(), "1…200");
+    assert_eq!(after(&[proved(1, 200), evidence(report(last, 1), 1)]).red_ranges(), "1…200");
 }
 
 #[test]
 fn an_acknowledgement_forgets_the_end_of_the_log_only_where_it_is_what_was_found() {
-    let all = Said { head: 200, ..proved(1, 200) };
-    let head = |found: Said, ack: Said| after(&[all.clone(), found, ack]).head;
+    let all = Evidence { head: 200, ..proved(1, 200) };
+    let head = |found: Evidence, ack: Evidence| after(&[all.clone(), found, ack]).head;
     assert_eq!(head(found(3, 3), acknowledged(1, 999_999)), 200);
     assert_eq!(head(found(191, 200), acknowledged(1, 999_999)), 190);
     assert_eq!(head(found(191, 200), acknowledged(195, 200)), 194);
     assert_eq!(head(found(191, 200), acknowledged(191, 199)), 200);
-    let behind = Said { found: vec![(30, 200, State::AfterBrokenSeal)], ..Said::default() };
+    let behind = Evidence { found: vec![(30, 200, State::AfterBrokenSeal)], ..Evidence::default() };
     assert_eq!(head(behind, acknowledged(30, 200)), 200, "nothing was cut off");
 }
 

@@ -97,7 +97,7 @@ impl Fold<'_> {
     }
 
     /// Drops the rows in memory, because something other than a batch is about to change them.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn clear_memory(&mut self) {
         self.memory = Memory { all: self.needs_none(), ..Memory::default() };
     }
 
@@ -133,7 +133,7 @@ impl Fold<'_> {
             Err(Broken::Rows(_) | Broken::Event { .. }) => None,
             Err(Broken::Stopped(stopped)) => Some(stopped),
         };
-        self.forget();
+        self.clear_memory();
         self.texts.as_mut().map(Index::break_off);
         if let Some(stopped) = stopped {
             return Err(stopped);
@@ -159,7 +159,7 @@ impl Fold<'_> {
     fn fold_ahead(&mut self, entries: &[Entry]) -> Option<Vec<Write>> {
         let projector = Arc::clone(&self.follower.projector);
         let mut unit = std::mem::take(&mut self.memory.unit);
-        self.forget();
+        self.clear_memory();
         let events = || {
             let followed =
                 entries.iter().filter(|entry| projector.follows().contains(&&*entry.aggregate_type));

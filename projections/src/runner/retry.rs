@@ -24,7 +24,7 @@ impl Fold<'_> {
             return Ok(());
         }
         let at = &self.checkpoint.clone();
-        self.forget();
+        self.clear_memory();
         let sql = "DELETE FROM @retries AS r WHERE NOT EXISTS (SELECT 1 FROM @parked p WHERE p.position = r.position)";
         if self.db.connection.execute(self.db.statement(sql, [])).await?.rows_affected() > 0 {
             tracing::info!(

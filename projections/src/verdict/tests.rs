@@ -41,7 +41,7 @@ fn looked_at(looks: &[(i32, Observed<'_>)]) -> Vec<Option<Complaint>> {
 }
 
 #[test]
-fn a_follower_that_stands_still_stays_red_whatever_its_attempts_look_like() {
+fn a_stalled_follower_stays_red_whatever_its_attempts_look_like() {
     // At 12 and 16 seconds an attempt has the lease and has not failed yet.
     let looks: Vec<_> = (0..40)
         .map(|second| {
@@ -78,7 +78,7 @@ fn a_follower_that_has_nothing_left_to_do_is_green() {
 }
 
 #[test]
-fn a_worker_that_is_back_and_does_not_get_on_is_said_to_stand_still() {
+fn a_worker_that_is_back_and_makes_no_progress_is_stalled() {
     let looks = [
         (6, seen(7, (3, 6.0), Some(Trouble::Unkept))),
         (8, seen(7, (3, 8.0), None)),
@@ -86,8 +86,8 @@ fn a_worker_that_is_back_and_does_not_get_on_is_said_to_stand_still() {
     ];
     let verdicts = looked_at(&looks);
     let kinds: Vec<_> = verdicts.iter().flatten().map(|one| (one.trouble.clone(), one.remedy)).collect();
-    let standing = Trouble::Standing { position: 7 };
-    assert_eq!(kinds, [(Trouble::Unkept, "workers"), (standing, "standing"), (Trouble::Unkept, "workers")]);
+    let stalled = Trouble::Stalled { position: 7 };
+    assert_eq!(kinds, [(Trouble::Unkept, "workers"), (stalled, "stalled"), (Trouble::Unkept, "workers")]);
     assert!(
         verdicts.iter().flatten().all(|one| one.since == at(0)),
         "since the first event waits: {verdicts:?}"
@@ -113,14 +113,14 @@ fn a_late_follower_is_green_only_well_below_the_threshold() {
 }
 
 #[test]
-fn a_remedy_fits_what_is_wrong_and_who_holds_the_lease() {
+fn a_remedy_fits_the_trouble_and_the_holder_of_the_lease() {
     let of = |reason: &str| Trouble::Stopped { sink: "rows".to_owned(), reason: reason.to_owned() };
     for (trouble, holder, code) in [
         (Trouble::Unkept, None, "workers"),
         (Trouble::Parked { count: 2 }, Some("projector"), "parked"),
         (Trouble::Late { seconds: 61.0 }, Some("projector"), "late"),
         (Trouble::Late { seconds: 61.0 }, Some("replay-tool/host/7/x"), "held"),
-        (Trouble::Standing { position: 7 }, Some("projector"), "standing"),
+        (Trouble::Stalled { position: 7 }, Some("projector"), "stalled"),
         (of("ahead-of-log: rows is at 9"), None, "rebuild"),
         (of("the event at position 9 is of a newer release: x"), None, "release"),
         (of("no space left"), None, "stopped"),
@@ -130,13 +130,13 @@ fn a_remedy_fits_what_is_wrong_and_who_holds_the_lease() {
 }
 
 #[test]
-fn a_late_follower_whose_position_does_not_change_stands_still() {
+fn a_late_follower_whose_position_does_not_change_is_stalled() {
     let late = |second: i32| {
         (second, seen(7, (3, 61.0 + f64::from(second)), Trouble::of_lag(61.0 + f64::from(second))))
     };
     let verdicts = looked_at(&[late(0), late(14), late(15), late(500)]);
     let remedies: Vec<_> = verdicts.iter().flatten().map(|one| one.remedy).collect();
-    assert_eq!(remedies, ["late", "late", "standing", "standing"]);
+    assert_eq!(remedies, ["late", "late", "stalled", "stalled"]);
     assert!(verdicts.iter().flatten().all(|one| one.since == at(-61)), "{verdicts:?}");
 }
 
@@ -148,7 +148,7 @@ fn a_generation_that_readers_left_is_not_waited_for() {
 }
 
 #[test]
-fn a_late_follower_that_gets_on_is_late_and_not_standing_until_it_is_well_below_the_threshold() {
+fn a_late_follower_that_makes_progress_is_late_and_not_stalled_until_it_is_well_below_the_threshold() {
     let late = |second: i32, position: i64, seconds: f64| {
         (second, seen(position, (9, seconds), Trouble::of_lag(seconds)))
     };
@@ -220,4 +220,12 @@ async fn a_look_that_found_all_well_does_not_forget_what_another_process_saw_mea
     assert_eq!(kept["rm_orders_1"].position, 9, "what the other saw stays");
     look(&seen(10, (0, 0.0), None)).await.store(&db, &alive).await;
     assert!(load(&db).await.unwrap().is_empty());
+}
+
+#[test]
+fn a_verdict_that_an_earlier_release_stored_is_read() {
+    let stored = r#"{"what":"standing","position":7}"#;
+    let trouble: Trouble = serde_json::from_str(stored).unwrap();
+    assert_eq!(trouble, Trouble::Stalled { position: 7 });
+    assert_eq!(serde_json::to_string(&trouble).unwrap(), r#"{"what":"stalled","position":7}"#);
 }

@@ -13,7 +13,7 @@ use soonshop_projections::{Feed, Generation};
 
 use crate::fixture::{Running, Shop, Writer, on_both, until};
 use crate::history::{received, stock, story};
-use crate::moody::Moody;
+use crate::unreliable::UnreliableProjector;
 
 on_both!(
     refused_events_change_no_other_added_row,
@@ -56,7 +56,7 @@ async fn refused_events_change_no_other_added_row(shop: Shop) {
         let generation = shop.generation(&Audit).await;
         shop.run(&generation.namespace(), refusing).await;
         let running = Running::new(Feed::new(shop.log()));
-        let follower = running.follower(&shop, Moody::new(Audit, [5]), &generation);
+        let follower = running.follower(&shop, UnreliableProjector::new(Audit, [5]), &generation);
         let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
         let mut fold = follower.fold(&lease, Poison::Park).await.unwrap();
         if ahead {
@@ -183,7 +183,7 @@ async fn a_complete_block_has_every_line_of_its_rows_once_nothing_in_it_is_parke
         (4, None, Some(entries[13].position)),
     ] {
         let generation = shop.generation(&Audit).await;
-        let follower = running.follower(&shop, Moody::new(Audit, parked), &generation);
+        let follower = running.follower(&shop, UnreliableProjector::new(Audit, parked), &generation);
         let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
         let mut fold = follower.fold(&lease, Poison::Park).await.unwrap();
         fold.keep(0);

@@ -7,7 +7,7 @@ use soonshop_projections::{Feed, Projector as _};
 
 use crate::fixture::{Running, Shop, Writer, on_both, until};
 use crate::history::{product, repriced, uuid};
-use crate::moody::Moody;
+use crate::unreliable::UnreliableProjector;
 
 on_both!(
     two_versions_of_a_projector_live_side_by_side,
@@ -45,7 +45,7 @@ async fn two_versions_of_a_projector_live_side_by_side(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let registry = shop.registry();
     let first = registry.ensure(&Products).await.unwrap();
-    let second_version = Moody::of_version(Products, Products.version() + 1);
+    let second_version = UnreliableProjector::of_version(Products, Products.version() + 1);
     let mut running = Running::new(Feed::new(shop.log()));
     running.keep_rows(&shop, Arc::new(Products), &first);
     writer.write(uuid(1), product("MUG", 100)).await;

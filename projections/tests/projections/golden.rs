@@ -21,8 +21,8 @@ async fn every_projector_makes_its_golden_rows(shop: Shop) {
     for (stream, event) in story() {
         writer.write(stream, event).await;
     }
-    let told: BTreeSet<_> = story().iter().map(|(_, event)| event.aggregate_type()).collect();
-    let of_story = |projector: &Arc<dyn Projector>| projector.follows().iter().any(|one| told.contains(one));
+    let types: BTreeSet<_> = story().iter().map(|(_, event)| event.aggregate_type()).collect();
+    let of_story = |projector: &Arc<dyn Projector>| projector.follows().iter().any(|one| types.contains(one));
     let (known, others): (Vec<_>, Vec<_>) = soonshop_projections::all().into_iter().partition(of_story);
     compare(&shop, known).await;
     // Afterwards, so that the rows of the story stay as they are.

@@ -208,10 +208,10 @@ pub(crate) fn histories_beside_the_story() -> Vec<(Uuid, Event)> {
             std::fs::read_to_string(golden.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         serde_json::from_str(&text).unwrap()
     };
-    let told: Vec<_> = story().iter().map(|(_, event)| event.aggregate_type()).collect();
+    let types: Vec<_> = story().iter().map(|(_, event)| event.aggregate_type()).collect();
     let mut events = Vec::new();
     for (name, version) in soonshop_domain::state_types() {
-        if told.contains(&name) {
+        if types.contains(&name) {
             continue;
         }
         let stream = Uuid::new_v5(&Uuid::nil(), name.as_bytes());

@@ -15,7 +15,7 @@ use crate::fixture::{Running, Shop, Writer, on_both, until};
 use crate::history::{
     changed, described, erased, erasure_requested, product, received, registered, repriced, stock, uuid,
 };
-use crate::moody::Moody;
+use crate::unreliable::UnreliableProjector;
 
 on_both!(
     a_failing_event_is_parked_with_later_events_for_its_rows_and_the_rest_goes_on,
@@ -49,15 +49,15 @@ async fn mugs_and_a_cup(shop: &Shop) -> Writer {
 
 async fn a_failing_event_is_parked_with_later_events_for_its_rows_and_the_rest_goes_on(shop: Shop) {
     let mut writer = mugs_and_a_cup(&shop).await;
-    let moody = Moody::new(Stock, [2]);
-    let generation = shop.generation(&*moody).await;
-    let running = shop.start(moody, &generation);
+    let unreliable = UnreliableProjector::new(Stock, [2]);
+    let generation = shop.generation(&*unreliable).await;
+    let running = shop.start(unreliable, &generation);
     shop.reach(&generation, 4).await;
     assert_eq!(shop.parked(&generation).await, [2, 3]);
     assert_eq!((on_hand(&shop, &generation, "MUG").await, on_hand(&shop, &generation, "CUP").await), (5, 1));
     // Also later events, and after a restart.
     running.stop().await;
-    let running = shop.start(Moody::new(Stock, []), &generation);
+    let running = shop.start(UnreliableProjector::new(Stock, []), &generation);
     writer.write(stock("MUG"), received("MUG", 1)).await;
     writer.write(stock("CUP"), received("CUP", 1)).await;
     shop.reach(&generation, 6).await;
@@ -72,11 +72,11 @@ async fn a_failing_event_is_parked_with_later_events_for_its_rows_and_the_rest_g
 
 async fn parked_events_are_projected_in_order_once_the_cause_is_fixed(shop: Shop) {
     let mut writer = mugs_and_a_cup(&shop).await;
-    let moody = Moody::new(Stock, [2]);
-    let generation = shop.generation(&*moody).await;
-    let running = shop.start(moody.clone(), &generation);
+    let unreliable = UnreliableProjector::new(Stock, [2]);
+    let generation = shop.generation(&*unreliable).await;
+    let running = shop.start(unreliable.clone(), &generation);
     shop.reach(&generation, 4).await;
-    moody.cure();
+    unreliable.cure();
     shop.ask_to_retry(&generation).await;
     until("nothing is parked", async || shop.parked(&generation).await.is_empty()).await;
     writer.write(stock("MUG"), received("MUG", 7)).await;
@@ -90,12 +90,12 @@ async fn parked_events_are_projected_in_order_once_the_cause_is_fixed(shop: Shop
 
 async fn an_event_that_still_fails_keeps_later_events_parked(shop: Shop) {
     mugs_and_a_cup(&shop).await.write(stock("CUP"), received("CUP", 1)).await;
-    let moody = Moody::new(Stock, [2, 4]);
-    let generation = shop.generation(&*moody).await;
-    let running = shop.start(moody.clone(), &generation);
+    let unreliable = UnreliableProjector::new(Stock, [2, 4]);
+    let generation = shop.generation(&*unreliable).await;
+    let running = shop.start(unreliable.clone(), &generation);
     shop.reach(&generation, 5).await;
     assert_eq!(shop.parked(&generation).await, [2, 3, 4, 5]);
-    moody.fails.lock().unwrap().remove(&4);
+    unreliable.fails.lock().unwrap().remove(&4);
     shop.ask_to_retry(&generation).await;
     until("the cups are there", async || shop.parked(&generation).await == [2, 3]).await;
     assert_eq!((on_hand(&shop, &generation, "MUG").await, on_hand(&shop, &generation, "CUP").await), (5, 2));
@@ -283,9 +283,9 @@ async fn an_erasure_cleans_rows_that_are_parked(shop: Shop) {
     let mut writer = Writer::new(&shop);
     writer.write(uuid(1), registered(uuid(1))).await;
     writer.write(uuid(1), changed(uuid(1))).await;
-    let moody = Moody::new(Users, [2]);
-    let generation = shop.generation(&*moody).await;
-    let running = shop.start(moody.clone(), &generation);
+    let unreliable = UnreliableProjector::new(Users, [2]);
+    let generation = shop.generation(&*unreliable).await;
+    let running = shop.start(unreliable.clone(), &generation);
     shop.reach(&generation, 2).await;
     assert_eq!(name_of(&shop, &generation, 1).await.as_deref(), Some(crate::history::NAME));
     let keys = writer.store.keys().clone();
@@ -298,9 +298,9 @@ async fn an_erasure_cleans_rows_that_are_parked(shop: Shop) {
     writer.write(uuid(1), erased()).await;
     shop.reach(&generation, 4).await;
     running.stop().await;
-    moody.cure();
+    unreliable.cure();
     let mut later = Running::new(Feed::new(shop.log()));
-    later.keep_rows(&shop, moody, &generation);
+    later.keep_rows(&shop, unreliable, &generation);
     shop.ask_to_retry(&generation).await;
     until("nothing is parked", async || shop.parked(&generation).await.is_empty()).await;
     later.stop().await;
@@ -344,8 +344,8 @@ async fn folding_ahead_gives_the_same_rows_as_one_by_one(shop: Shop) {
             let generation = shop.generation(&Products).await;
             shop.run(&generation.namespace(), refusing).await;
             let running = Running::new(Feed::new(shop.log()));
-            let moody = Moody::new(Products, fails.iter().copied());
-            let follower = running.follower(&shop, moody, &generation);
+            let unreliable = UnreliableProjector::new(Products, fails.iter().copied());
+            let follower = running.follower(&shop, unreliable, &generation);
             let lease = follower.leases().take(&follower.name(ROWS)).await.unwrap();
             let mut fold = follower.fold(&lease, Poison::Park).await.unwrap();
             fold.keep(kept);

@@ -12,7 +12,7 @@ use soonshop_search::{Change, Error, Page, Query, Search, TooLarge};
 
 use crate::fixture::{Running, Shop, Writer, address, on_both, until};
 use crate::history::{described, product, repriced, uuid};
-use crate::moody::Moody;
+use crate::unreliable::UnreliableProjector;
 
 on_both!(
     the_index_follows_the_rows_and_is_never_ahead_of_them,
@@ -225,9 +225,9 @@ async fn parked_events_reach_the_sinks_when_they_are_projected(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (generation, search) = (shop.generation(&Products).await, tantivy(&shop));
     let (space, cache) = (generation.namespace(), soonshop_cache::connect("moka:").unwrap());
-    let moody = Moody::new(Products, [1, 3]);
+    let unreliable = UnreliableProjector::new(Products, [1, 3]);
     let mut running = Running::new(Feed::new(shop.log()));
-    running.keep_rows(&shop, moody.clone(), &generation);
+    running.keep_rows(&shop, unreliable.clone(), &generation);
     keep_index(&mut running, &shop, &generation, &search);
     keep_cache(&mut running, &shop, &generation, &cache);
     products(&mut writer, 1, 2).await;
@@ -239,7 +239,7 @@ async fn parked_events_reach_the_sinks_when_they_are_projected(shop: Shop) {
         .await;
     let old = || Entry { value: "old".into(), position: last };
     let key = uuid(2).to_string();
-    moody.cure();
+    unreliable.cure();
     shop.ask_to_retry(&generation).await;
     until("nothing is parked", async || shop.parked(&generation).await.is_empty()).await;
     until("the document is there", async || found(&search, &space).await == 2).await;

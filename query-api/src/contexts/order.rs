@@ -72,7 +72,7 @@ pub(crate) struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     all_lines: Option<String>,
     total: Money,
-    /// What was credited of it, over all of its credit notes.
+    /// The sum of its credits, over all of its credit notes.
     credited: Money,
     country: String,
     contact: Contact,

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::personal::{self, LookedAt};
+use super::personal::{self, ViewedObject};
 use super::state::{Call, at_least};
 
 pub(crate) const PARAM: Param = Param::new(
@@ -150,8 +150,8 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     }
     let (state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;
     let parts = parts.map(|shown| PastParts { total: shown.total, next: shown.next });
-    let looked_at = LookedAt { kind: A::TYPE, id, version: Some(last.version) };
-    let shown = personal::in_state(call, &looked_at, &fold.opened, state).await?;
+    let viewed = ViewedObject { kind: A::TYPE, id, version: Some(last.version) };
+    let shown = personal::in_state(call, &viewed, &fold.decrypted, state).await?;
     let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
     let answer = Past {
         state: shown.state,
@@ -168,7 +168,7 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
         },
     };
     let body = serde_json::to_vec(&answer).map_err(Problem::internal)?;
-    let mut response = call.entity(as_of_position, answer.version, !fold.opened.is_empty(), body.into());
+    let mut response = call.entity(as_of_position, answer.version, !fold.decrypted.is_empty(), body.into());
     if limit.open {
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

@@ -24,18 +24,18 @@ const COMPARED: Duration = Duration::from_millis(500);
 /// The cache may be behind what the rows had seen at the comparison before, if that was not longer ago than this.
 const RECENT: Duration = Duration::from_millis(1_500);
 
-pub(crate) struct Kept {
+pub(crate) struct ProductCache {
     cache: Arc<dyn Cache>,
     avoid_until: Mutex<Option<Instant>>,
     failures: AtomicU64,
-    spaces: Mutex<HashMap<String, Compared>>,
+    spaces: Mutex<HashMap<String, LastComparison>>,
     /// Held during a comparison; other readers go by the last one meanwhile.
     comparing: tokio::sync::Mutex<()>,
 }
 
 /// The last comparison of a space.
 #[derive(Debug, Clone, Copy)]
-struct Compared {
+struct LastComparison {
     at: Instant,
     /// The position of the rows.
     rows: i64,
@@ -52,7 +52,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Kept {
+impl ProductCache {
     pub(crate) fn new(cache: Arc<dyn Cache>) -> Self {
         Self {
             cache,
@@ -104,7 +104,7 @@ impl Kept {
         if last.is_some_and(|last| last.current) && !current {
             tracing::warn!(space, ?cached, rows, "the cache is not read: it is not invalidated");
         }
-        lock(&self.spaces).insert(space.to_owned(), Compared { at: Instant::now(), rows, current });
+        lock(&self.spaces).insert(space.to_owned(), LastComparison { at: Instant::now(), rows, current });
         current
     }
 

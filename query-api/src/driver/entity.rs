@@ -14,7 +14,7 @@ use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
 use super::as_of::{self, PARAM, PARTS_AFTER, Past};
-use super::personal::{self, HEADERS, LookedAt};
+use super::personal::{self, HEADERS, ViewedObject};
 use super::shown::{Shown, table_of};
 use super::state::{Action, Call, at_least};
 
@@ -109,8 +109,8 @@ async fn find<M: Shown>(call: &Call, id: Uuid) -> Result<At<Option<Entity>>, Pro
     let (version, gone, person) = (row.version(), row.is_gone(), row.person());
     let mut view = row.view();
     if let Some(person) = person.filter(|_| !gone) {
-        let looked_at = LookedAt { kind: type_of::<M::State>(), id, version: None };
-        personal::in_look_up(call, &looked_at, person, M::personal(&mut view)).await?;
+        let viewed = ViewedObject { kind: type_of::<M::State>(), id, version: None };
+        personal::in_look_up(call, &viewed, person, M::personal(&mut view)).await?;
     }
     let body = serde_json::value::to_raw_value(&view).map_err(Problem::internal)?;
     let found = Entity { version, gone, body };

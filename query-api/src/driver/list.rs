@@ -45,7 +45,7 @@ const FIRST_ROWS: usize = 20;
 #[derive(Serialize)]
 struct Page {
     items: Vec<Box<RawValue>>,
-    /// What to send as `after` for the next page; absent on the last one.
+    /// Send this as `after` for the next page; absent on the last one.
     next: Option<String>,
     /// These rows changed after the first page was read: they may have been listed before, with other values.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -251,7 +251,7 @@ fn columns<M: Shown>() -> String {
     <M::Entity as EntityTrait>::Column::iter().map(column).collect::<Vec<_>>().join(", ")
 }
 
-/// What is listed, and in which order.
+/// The filters of a list, and its order.
 struct Listed<M: Shown> {
     source: Source,
     narrowed: Narrowed,

@@ -10,7 +10,7 @@ use soonshop_event_log::{Db, Error};
 use soonshop_projections::operations::{self, Operation};
 
 /// The action in the record of operations.
-const LOOKED: &str = "read-personal";
+const READ_PERSONAL: &str = "read-personal";
 
 /// The same look within this time is recorded once.
 const SAME_LOOK: Duration = Duration::from_mins(1);
@@ -37,7 +37,7 @@ impl Looks {
         detail: Value,
     ) -> Result<(), QueryError> {
         let look = format!("{actor} {subject} {detail}");
-        let operation = Operation { actor, action: LOOKED, subject, detail, note: None };
+        let operation = Operation { actor, action: READ_PERSONAL, subject, detail, note: None };
         let written = self.0.try_get_with(look, operations::add(db, &operation)).await;
         written.map_err(|error: Arc<Error>| {
             tracing::warn!(%error, "a look at personal values could not be recorded");

@@ -1,11 +1,11 @@
-//! The one way by which a personal value gets into an answer of a query. A marker stands in its place unless the
+//! The one way by which a personal value gets into an answer of a query. A marker takes its place unless the
 //! caller may see it, and what a caller sees of others is recorded before the answer is sent.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use soonshop_domain::personal::parse_kid;
 use soonshop_event_log::codec;
-use soonshop_event_log::history::Opened;
+use soonshop_event_log::history::DecryptedValues;
 use soonshop_event_log::redactor::{Answer, Redacted, answer};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::sight::{self, Field, Purposes};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::state::Call;
 
-/// What a look-up of something with personal values reads beside what every query reads.
+/// The headers of a look-up of something with personal values, beside those of every query.
 pub(crate) const HEADERS: &[(&str, &str)] = &[
     ("X-Reason", "Why personal values are looked at, as a code: recorded with the look."),
     ("X-On-Behalf-Of", "`customer:<id>` or `guest:<id>`: whom a service shows their own values."),
@@ -67,7 +67,7 @@ pub(crate) fn in_list(call: &Call, values: Vec<&mut PersonalText>) {
 /// Shows the values of one thing as far as the caller sees them, after it was recorded.
 pub(crate) async fn in_look_up(
     call: &Call,
-    looked_at: &LookedAt<'_>,
+    viewed: &ViewedObject<'_>,
     person: Uuid,
     values: Vec<&mut PersonalText>,
 ) -> Result<(), Problem> {
@@ -80,36 +80,36 @@ pub(crate) async fn in_look_up(
             clear.push(value.field.as_ref().to_owned());
         }
     }
-    recorded(call, looked_at, &purposes, person, &clear).await
+    recorded(call, viewed, &purposes, person, &clear).await
 }
 
 /// A state of the past as the caller may see it, after it was recorded. Its values may be of several people.
 pub(crate) async fn in_state(
     call: &Call,
-    looked_at: &LookedAt<'_>,
-    opened: &Opened,
+    viewed: &ViewedObject<'_>,
+    decrypted: &DecryptedValues,
     state: Value,
 ) -> Result<Answer, Problem> {
-    let Some(person) = person_of(opened) else { return Ok(answer(opened, state, |_| false)) };
+    let Some(person) = person_of(decrypted) else { return Ok(answer(decrypted, state, |_| false)) };
     let purposes = Purposes::of(&call.headers_in)?;
     let seen = sight::seen(call.caller(), &purposes, person);
     let sees = |name: &str| name.parse().is_ok_and(|field: Field| seen.contains(&field));
-    let answer = answer(opened, state, sees);
+    let answer = answer(decrypted, state, sees);
     let clear: Vec<_> = answer.clear.iter().cloned().collect();
-    recorded(call, looked_at, &purposes, person, &clear).await?;
+    recorded(call, viewed, &purposes, person, &clear).await?;
     Ok(answer)
 }
 
 /// The one person whose values a history holds. `None`: there are no values, or of several people.
-fn person_of(opened: &Opened) -> Option<Uuid> {
+fn person_of(decrypted: &DecryptedValues) -> Option<Uuid> {
     let subject = |jwe: &str| Some(parse_kid(&codec::kid_of(jwe).ok()?)?.0);
-    let mut people = opened.values().map(|(jwe, _)| subject(jwe));
+    let mut people = decrypted.values().map(|(jwe, _)| subject(jwe));
     let first = people.next()??;
     people.all(|person| person == Some(first)).then_some(first)
 }
 
-/// What somebody looks at.
-pub(crate) struct LookedAt<'a> {
+/// The things that somebody looks at.
+pub(crate) struct ViewedObject<'a> {
     /// The type of the aggregate.
     pub(crate) kind: &'a str,
     pub(crate) id: Uuid,
@@ -121,7 +121,7 @@ pub(crate) struct LookedAt<'a> {
 /// if this fails.
 async fn recorded(
     call: &Call,
-    looked_at: &LookedAt<'_>,
+    viewed: &ViewedObject<'_>,
     purposes: &Purposes,
     person: Uuid,
     fields: &[String],
@@ -129,7 +129,7 @@ async fn recorded(
     if fields.is_empty() || sight::is_own(call.caller(), person) {
         return Ok(());
     }
-    let LookedAt { kind, id, version } = looked_at;
+    let ViewedObject { kind, id, version } = viewed;
     let mut detail = json!({ "person": person, "fields": fields });
     let more = [
         ("version", version.map(Value::from)),

@@ -91,7 +91,7 @@ struct Results {
     facets: BTreeMap<String, Vec<Count>>,
     /// How many more values each of these facets has (of the 3,000 most frequent).
     facets_more: BTreeMap<String, u64>,
-    /// What to send as `after` for the next page; null on the last one.
+    /// Send this as `after` for the next page; null on the last one.
     next: Option<String>,
     /// Something changed after the first page was read: such a product may be on two pages, or on none.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -225,7 +225,7 @@ impl Counted {
         self.names.iter().chain(&self.whole).map(|name| requested_facet(name)).collect()
     }
 
-    /// What was found for each name, under the name that was asked for.
+    /// The products of each SKU, under the SKU that was asked for.
     fn named<T: Clone + Default>(&self, page: &Page, found: &BTreeMap<String, T>) -> BTreeMap<String, T> {
         let counted =
             |name: &&String| page.facets.get(&requested_facet(name)).is_some_and(|all| !all.is_empty());

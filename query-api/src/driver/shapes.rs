@@ -72,7 +72,7 @@ mod described {
         product_id: Uuid,
         name: String,
         quantity: u32,
-        /// What is credited for one unit.
+        /// The credit for one unit.
         price: Money,
     }
 

@@ -1,4 +1,4 @@
-//! What lists and look-ups need to know of a read model.
+//! The facts about a read model that lists and look-ups need.
 
 use sea_orm::EntityName as _;
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub(crate) trait Shown: Row {
     }
 }
 
-/// What lists and look-ups need to know of a read model.
+/// The facts about a read model that lists and look-ups need.
 pub(crate) struct ReadModel {
     pub(crate) projection: &'static str,
     /// The stream of the entity in the path.

@@ -15,7 +15,7 @@ use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{self, RequiredPosition};
 use soonshop_service_kit::work::Work;
 
-use super::cached::Kept;
+use super::cached::ProductCache;
 use super::looks::Looks;
 
 /// The sources of the endpoints.
@@ -40,7 +40,7 @@ pub struct Queries {
 /// The state that all requests of a router share.
 pub(crate) struct Shared {
     pub(crate) queries: Queries,
-    pub(crate) kept: Kept,
+    pub(crate) kept: ProductCache,
     pub(crate) looks: Looks,
 }
 
@@ -69,7 +69,7 @@ impl endpoint::Shared for Shared {
 
 impl Shared {
     pub(crate) fn new(queries: Queries) -> Self {
-        Self { kept: Kept::new(Arc::clone(&queries.cache)), looks: Looks::default(), queries }
+        Self { kept: ProductCache::new(Arc::clone(&queries.cache)), looks: Looks::default(), queries }
     }
 
     /// The generation in use; or the one of a cursor, while it exists.

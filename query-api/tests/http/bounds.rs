@@ -134,7 +134,7 @@ async fn what_costs_something_waits_for_its_turn_and_the_rest_does_not() {
 }
 
 #[tokio::test]
-async fn nobody_holds_a_turn_while_waiting_for_what_is_not_written_yet() {
+async fn a_query_that_waits_for_a_position_holds_no_turn() {
     let shop = Shop::open().await;
     shop.product("Mug", &["mug"], None).await;
     shop.see("/products").await;

@@ -156,7 +156,7 @@ async fn an_unavailable_key_store_is_not_mistaken_for_an_erasure() {
     let path = format!("/users/{ada}?as_of=v:1");
     let keys = shop.database.namespace("keys").unwrap();
     shop.sql(&keys, "DELETE FROM @data_keys").await;
-    shop.store.keys().store().forget(&format!("{ada}.account"));
+    shop.store.keys().store().evict(&format!("{ada}.account"));
     assert_eq!(shop.get(&path).await.refused(), (503, "history-unreadable".into()));
     shop.sql(
         &keys,

@@ -1,4 +1,4 @@
-//! Who sees a personal value in an answer, and that looking is recorded.
+//! The roles that see a personal value in an answer, and the record of each look.
 
 use serde_json::{Value, json};
 use soonshop_domain::ids;
@@ -16,7 +16,7 @@ const EMAIL: &str = "zebedee@quux.example";
 const PHONE: &str = "+44 7700 900123";
 const ADDRESS: &str = "7 Hidden Mews";
 
-/// What the marker of a hidden value looks like.
+/// The marker of a hidden value.
 fn masked() -> Value {
     json!({ "personal": "masked" })
 }
@@ -163,7 +163,7 @@ async fn a_look_is_recorded_once_a_minute_for_the_same_caller_thing_and_reason()
         assert!(!said.contains(value), "the record holds {value}");
     }
 
-    // What shows no value is no look.
+    // An answer without a value is no look.
     let empty = ids::new();
     shop.command::<User>(empty, user::Command::Register { details: user::Details::default() }).await;
     shop.see_as(Role::Admin, &format!("/users/{empty}"), &[]).await.ok();
@@ -197,7 +197,7 @@ async fn nothing_is_shown_that_cannot_be_recorded() {
         for value in [NAME, EMAIL, PHONE, ADDRESS] {
             assert!(!got.text.contains(value), "{path} shows {value}");
         }
-        // What needs no record is answered.
+        // A query that needs no record is answered.
         assert_eq!(shop.get_as(Role::Support, &path).await.status, 200, "{path}");
         assert_eq!(shop.get(&path).await.status, 200, "{path}");
     }

@@ -26,7 +26,7 @@ struct Write<'a> {
     lines: String,
 }
 
-/// What the server did with a bulk request.
+/// The server's answer to a bulk request.
 enum Outcome {
     Written,
     TooLarge,

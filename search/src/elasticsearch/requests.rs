@@ -30,7 +30,7 @@ pub(super) fn index(alias: &str) -> Value {
                 "skus": terms, "sku_parts": terms,
                 "starts": terms,
                 "name_key": sorted,
-                // What filters ask for; and the same with the document's own spelling, which is counted.
+                // The value that a filter compares; and the same in the document's own spelling, which is counted.
                 "facets": sorted,
                 "spellings": sorted,
                 // Documents of their own inside, so that amount and currency of one price stay together.

@@ -100,7 +100,7 @@ impl Directory for PrivateDirectory {
         self.inner.sync_directory()
     }
 
-    /// Whoever can open the file could hold its lock.
+    /// Anybody who can open the file could hold its lock.
     fn acquire_lock(&self, lock: &Lock) -> Result<DirectoryLock, LockError> {
         let held = self.inner.acquire_lock(lock)?;
         self.close(&lock.filepath);

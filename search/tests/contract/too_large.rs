@@ -23,7 +23,7 @@ impl Drop for Proxy {
     }
 }
 
-/// What the proxy does with a request that is too large.
+/// The answer of the proxy to a request that is too large.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Refusal {
     /// It says so.

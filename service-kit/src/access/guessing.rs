@@ -137,6 +137,6 @@ async fn wrong_sessions_and_wrong_keys_at_the_sign_in_page_are_counted_and_a_rig
     }
     assert_eq!(sent(&router, here, "/", &cookie(&right)).await, (200, "auditor".to_owned()));
     assert_eq!(sent(&router, here, &format!("/sign-in?{}", key.text()), &[]).await.0, 200);
-    // What cannot be a session's cookie is not looked up, and so not counted.
+    // A value that cannot be a session's cookie is not looked up, and so not counted.
     assert_eq!(sent(&router, here, "/", &cookie("AAAA")).await, (200, "guest".to_owned()));
 }

@@ -29,7 +29,7 @@ impl Of {
         Self::iter()
     }
 
-    /// What it means, for the descriptions of the API.
+    /// Its meaning, for the descriptions of the API.
     pub const fn about(self) -> &'static str {
         match self {
             Self::New => "It begins something new.",

@@ -38,7 +38,7 @@ pub enum Sight {
 }
 
 impl Role {
-    /// What it sees. A role that sees anything has the permission `read-personal`.
+    /// The values that it sees. A role that sees any has the permission `read-personal`.
     pub const fn sight(self) -> Sight {
         match self {
             Self::Guest => Sight::Nothing,
@@ -50,7 +50,7 @@ impl Role {
     }
 }
 
-/// What a query says about why it wants to see personal values.
+/// The reason that a query gives for showing personal values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purposes {
     /// The code in `X-Reason`.

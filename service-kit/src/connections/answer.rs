@@ -51,7 +51,7 @@ pub(super) fn of(problem: &Problem, http: &Http, over_tls: bool) -> Vec<u8> {
     bytes
 }
 
-/// What hyper refuses with that status before a request reaches a handler.
+/// Hyper's own refusal with that status, before a request reaches a handler.
 pub(super) fn refusal(status: u16, line_ended: bool) -> Problem {
     match status {
         414 => target_too_long(),

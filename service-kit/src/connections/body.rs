@@ -90,7 +90,7 @@ impl Drop for RequestBody {
 /// HTTP/2 keeps each until its client takes it.
 pub(super) struct AnswerBody {
     inner: Body,
-    /// What was got of it and not handed over yet.
+    /// Bytes that came and were not handed over yet.
     rest: Bytes,
     answering: Arc<Answering>,
     over_http2: bool,

@@ -21,9 +21,9 @@ const LONGEST: usize = 256;
 /// A socket, watched.
 pub(super) struct Io<S> {
     socket: S,
-    /// What was read before hyper.
+    /// Bytes that were read before hyper.
     before: Vec<u8>,
-    /// What is written in the place of hyper's own answer.
+    /// Bytes that are written in the place of hyper's own answer.
     instead: Vec<u8>,
     /// hyper has given an answer of its own: the head could not be read.
     pub(super) refused: bool,

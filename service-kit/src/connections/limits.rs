@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::extract::BODY_LIMIT;
 
-/// What a connection may use, and how long its client may take for each step.
+/// The limits of a connection: its memory, and the time that its client may take for each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in all. When they are in use, the one that has waited longest for its client is closed for a new
@@ -29,7 +29,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What holds unless something else is asked for.
+    /// The defaults.
     pub const DEFAULT: Self = Self {
         connections: 2048,
         connections_per_address: 1024,
@@ -46,18 +46,18 @@ impl Limits {
     pub const TARGET_BYTES: usize = 16 * 1024;
     /// The fields of a head.
     pub const HEAD_FIELDS: usize = 100;
-    /// What is read ahead of a request, and kept of an answer that waits for its client.
+    /// Bytes that are read ahead of a request, and kept of an answer that waits for its client.
     pub const BUFFER_BYTES: usize = 64 * 1024;
-    /// What the system may keep of an answer beside that, before it has sent it.
+    /// Bytes of an answer that the system may keep beside that, before it has sent them.
     pub const UNSENT_BYTES: u32 = 64 * 1024;
     /// The pieces in which HTTP/2 gets an answer: of each answer it keeps two of them, or three where the connection is
     /// what waits for the client. One has to be taken within [`write`](Self::write).
     pub const HTTP2_PIECE: usize = 16 * 1024;
     /// The fields of a head of HTTP/2, unpacked: beyond this the protocol itself refuses, without a body.
     pub const HTTP2_HEAD_BYTES: u32 = 128 * 1024;
-    /// What one stream of HTTP/2 may send ahead.
+    /// Bytes that one stream of HTTP/2 may send ahead.
     pub const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
-    /// What all streams of a connection may send ahead.
+    /// Bytes that all streams of a connection may send ahead.
     pub const HTTP2_WINDOW: u32 = 1024 * 1024;
     /// Streams that a client may open and give up again before they are taken; and resets that its errors may cause.
     pub const HTTP2_RESETS: usize = 64;

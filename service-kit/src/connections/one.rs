@@ -25,10 +25,10 @@ use super::tls::Tls;
 use crate::metrics::Http;
 use crate::rates::Proxies;
 
-/// What every connection begins with that speaks HTTP/2 from its first byte.
+/// The first bytes of every connection that speaks HTTP/2 from its first byte.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What every connection of a listener shares.
+/// The common parts of all connections of a listener.
 pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) http: Http,
@@ -51,7 +51,7 @@ enum Event<T> {
     Stopping,
 }
 
-/// What may end a connection from outside.
+/// Signals that end a connection from outside.
 struct Watch {
     state: Arc<State>,
     limits: Limits,

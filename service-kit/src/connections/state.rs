@@ -1,5 +1,5 @@
-//! What one connection waits for, and since when. Its socket, its requests and its answers say it here; who closes
-//! connections reads it here.
+//! The step that one connection waits for, and since when. Its socket, its requests and its answers set it; the code
+//! that closes connections reads it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::limits::Limits;
 /// How long a connection without a request may stay once the process stops.
 const LAST: Duration = Duration::from_secs(1);
 
-/// What a connection does.
+/// The step of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Nothing was read yet.
@@ -26,7 +26,7 @@ enum Stage {
     Idle,
 }
 
-/// What was waited for too long.
+/// The step that took too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
     /// The rest of a head.
@@ -48,7 +48,7 @@ pub(super) enum Rank {
     Waiting,
 }
 
-/// What one request waits for its client for.
+/// The step of the client that one request waits for.
 #[derive(Default)]
 struct Asked {
     /// Since when more of its body is waited for, and how many bytes of it came since.
@@ -482,7 +482,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_taken_much_of_an_http2_answer_has_more_time_for_the_rest_but_not_without_end() {
+    async fn a_client_that_has_taken_much_of_an_http2_answer_has_more_time_for_the_rest_but_not_without_end()
+    {
         let state = Arc::new(State::new());
         state.speaks_http2();
         let answering = state.answer();
@@ -498,7 +499,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_drives_a_connection_is_told_of_a_deadline_that_another_task_sets() {
+    async fn the_driver_of_a_connection_notices_a_deadline_that_another_task_sets() {
         struct Woken(std::sync::atomic::AtomicUsize);
         impl std::task::Wake for Woken {
             fn wake(self: Arc<Self>) {
@@ -517,7 +518,7 @@ mod tests {
         state.deadline(&limits(), &waker);
         drop((piece, answering));
         assert_eq!(times(), 2);
-        // What changes while it is driven is seen afterwards.
+        // A change while it is driven is seen afterwards.
         state.deadline(&limits(), &waker);
         state.is_driven();
         drop(state.answer());
@@ -558,7 +559,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_whose_client_gave_a_request_up_keeps_its_place_until_the_handler_has_ended() {
+    async fn a_connection_keeps_its_place_until_the_handler_of_an_abandoned_request_has_ended() {
         let state = Arc::new(State::new());
         let answering = state.answer();
         let handler = answering.begins_handler();

@@ -39,7 +39,7 @@ const SMALL: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: clo
 const LARGE: usize = 12 << 20;
 const LIVE: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// What a handler under test waits for, and says.
+/// The wait and the answer of a handler under test.
 #[derive(Clone)]
 struct Signals {
     go_on: Arc<Notify>,
@@ -217,7 +217,7 @@ async fn more_half_sent_heads_than_connections_leave_room_for_health_and_for_req
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_is_told_so_and_a_silent_connection_is_closed() {
+async fn a_late_head_is_refused_with_a_problem_and_a_silent_connection_is_closed() {
     let served = served(Limits { head: Duration::from_millis(50), ..Limits::default() }).await;
     let late = served.tell(b"GET /small HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
     assert_eq!(problem(&late), (408, "request-timeout".to_owned()));
@@ -236,7 +236,7 @@ async fn a_connection_is_used_again_and_closed_when_it_is_idle_for_too_long() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_told_so() {
+async fn a_late_body_is_refused_with_a_problem() {
     let served = served(Limits { body: Duration::from_millis(50), ..Limits::default() }).await;
     let head = "POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     for slow in [
@@ -352,7 +352,7 @@ async fn requests_that_are_given_up_hold_their_place_until_their_handlers_end() 
 }
 
 #[tokio::test]
-async fn when_all_connections_are_at_work_health_is_answered_and_others_are_told_to_come_back() {
+async fn when_all_connections_are_at_work_health_is_answered_and_others_get_a_503() {
     let limits = Limits { connections: 2, connections_per_address: 2, reserve: 1, ..Limits::default() };
     let served = served(limits).await;
     let mut begun = served.signals.begun.subscribe();

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::sign::SingleCertAndKey;
-use soonshop_certificates::{Pair, Standing, date};
+use soonshop_certificates::{Pair, ValidityState, date};
 use soonshop_domain::clock;
 use tokio_rustls::TlsAcceptor;
 
@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Tls(Arc<Shown>);
 
-/// What is shown to those who connect.
+/// The certificate that is shown to those who connect.
 struct Shown {
     certificate: PathBuf,
     key: PathBuf,
@@ -126,32 +126,34 @@ impl Tls {
         self.0.now.load().pair.validity().ends
     }
 
-    /// What is wrong with the certificate that is shown at that time, or with the one that should take its place.
+    /// The fault of the certificate that is shown at that time, or of the one that should take its place.
     pub fn complaint(&self, now: DateTime<Utc>) -> Option<String> {
         let validity = self.0.now.load().pair.validity();
         let (begins, ends) = (date(validity.begins), date(validity.ends));
-        let standing = match validity.at(now) {
-            Standing::Valid => of_chain(&self.0.now.load().pair, now),
-            Standing::NotYet => Some(format!("the certificate in use is valid from {begins} on")),
-            Standing::EndsSoon => Some(format!("the certificate in use ends on {ends}, soon")),
-            Standing::Ended => Some(format!("the certificate in use ended on {ends}")),
+        let own = match validity.at(now) {
+            ValidityState::Valid => of_chain(&self.0.now.load().pair, now),
+            ValidityState::NotYet => Some(format!("the certificate in use is valid from {begins} on")),
+            ValidityState::EndsSoon => Some(format!("the certificate in use ends on {ends}, soon")),
+            ValidityState::Ended => Some(format!("the certificate in use ended on {ends}")),
         };
         let refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = refused.map(|why| format!("the new one is not taken: {why}"));
-        let all: Vec<String> = standing.into_iter().chain(refused).collect();
+        let all: Vec<String> = own.into_iter().chain(refused).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
-/// What is wrong with the certificates that lead to its issuer, while it is valid itself.
+/// The fault of the certificates that lead to its issuer, while it is valid itself.
 fn of_chain(pair: &Pair, now: DateTime<Utc>) -> Option<String> {
     let chain = pair.validity_of_chain();
     let ends = date(chain.ends);
     match chain.at(now) {
-        Standing::Valid => None,
-        Standing::NotYet => Some("a certificate that leads to its issuer is not valid yet".to_owned()),
-        Standing::EndsSoon => Some(format!("a certificate that leads to its issuer ends on {ends}, soon")),
-        Standing::Ended => Some(format!("a certificate that leads to its issuer ended on {ends}")),
+        ValidityState::Valid => None,
+        ValidityState::NotYet => Some("a certificate that leads to its issuer is not valid yet".to_owned()),
+        ValidityState::EndsSoon => {
+            Some(format!("a certificate that leads to its issuer ends on {ends}, soon"))
+        }
+        ValidityState::Ended => Some(format!("a certificate that leads to its issuer ended on {ends}")),
     }
 }
 

@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_cleaned_as_what_it_looks_for_was() {
+    fn a_query_is_cleaned_as_the_stored_texts_were() {
         let known = &[
             Param::new("q", Kind::Free, ""),
             Param::new("category", Kind::Text, ""),

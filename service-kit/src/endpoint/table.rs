@@ -34,7 +34,7 @@ pub struct Action<S> {
     run: Run<S>,
 }
 
-/// What a request with these parameters costs.
+/// The price of a request with these parameters.
 type PriceOf = fn(&Params) -> Price;
 
 impl<S> Action<S> {
@@ -116,12 +116,12 @@ impl<S> Action<S> {
         self.form.as_ref().map(|(_, fields)| fields.as_slice())
     }
 
-    /// Whose things it touches; `None` for a query.
+    /// The owner of the things that it touches; `None` for a query.
     pub fn of(&self) -> Option<Of> {
         self.form.as_ref().map(|(of, _)| *of)
     }
 
-    /// What a request with these parameters costs.
+    /// The price of a request with these parameters.
     pub fn price(&self, params: &Params) -> Price {
         (self.price)(params)
     }
@@ -141,7 +141,7 @@ pub struct Endpoint<S> {
     pub path: &'static str,
     /// `<context>.<what>`: in the API's description.
     pub name: &'static str,
-    /// What a request is counted as.
+    /// The class of a request.
     pub class: Class,
     /// A short summary for the API's description.
     pub summary: &'static str,

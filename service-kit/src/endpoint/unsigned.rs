@@ -10,7 +10,7 @@ pub fn uint32() -> SchemaFormat {
     SchemaFormat::Custom("uint32".to_owned())
 }
 
-/// Gives every number from 0 on that is said to be an `int32` the format `uint32`.
+/// Gives every number from 0 on that is described as `int32` the format `uint32`.
 pub(super) fn widen(schema: &mut RefOr<Schema>) {
     let RefOr::T(schema) = schema else { return };
     match schema {

@@ -178,8 +178,8 @@ fn plain(text: &str) -> Option<IpAddr> {
 #[derive(Debug, Clone)]
 pub struct CallersAddress(pub Arc<str>);
 
-/// Who is counted as one: an address of IPv4, or a network of IPv6 of 64 bits, all of which one customer of a provider
-/// has.
+/// The network that is counted as one caller: an address of IPv4, or a network of IPv6 of 64 bits, which one customer of
+/// a provider has.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -262,7 +262,7 @@ mod tests {
             ("10.0.0.1", vec![f("for=198.51.100.9")], "198.51.100.9"),
             ("10.0.0.1", vec![f("for=1.1.1.1, proto=https;For=\"[2001:db8::17]:4711\"")], "2001:db8::17"),
             ("10.0.0.1", vec![f("for=\"198.51.100.9:80\";by=10.0.0.1")], "198.51.100.9"),
-            // What is hidden or malformed hides what stands before it.
+            // A hidden or malformed element hides those before it.
             ("10.0.0.1", vec![f("for=1.1.1.1, for=_hidden")], "10.0.0.1"),
             ("10.0.0.1", vec![f("for=1.1.1.1, for=unknown, for=10.0.0.2")], "10.0.0.2"),
             ("10.0.0.1", vec![x("1.1.1.1, nonsense")], "10.0.0.1"),

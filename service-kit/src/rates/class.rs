@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use soonshop_cache::Rate;
 
-/// What an endpoint is counted as.
+/// The class of an endpoint, for rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::Display, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Class {
-    /// How the shop stands: never counted, and never refused.
+    /// The health of the shop: never counted, and never refused.
     Health,
     /// A look at one thing or at a list, a page, a file.
     Reads,

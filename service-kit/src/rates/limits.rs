@@ -22,7 +22,7 @@ use crate::problem::Problem;
 
 /// The rates that apply.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// What is left of them.
+/// The requests that are left.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// How many times as much as others a program may do: it acts for many people.
@@ -33,7 +33,7 @@ tokio::task_local! {
     static COUNTING: Arc<Counting>;
 }
 
-/// Who is counted.
+/// The caller that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who<'a> {
     /// A caller without a key, by the address.
@@ -61,7 +61,7 @@ pub struct Limits {
     own: InProcess,
     /// `shared` did not answer the last time.
     away: AtomicBool,
-    /// It was said that a peer reports addresses and is not trusted.
+    /// A log line has said that a peer reports addresses and is not trusted.
     said: AtomicBool,
     refused: Family<OfClass, Counter>,
 }
@@ -268,7 +268,7 @@ mod tests {
         asked(router, path, peer, "").await.status().as_u16()
     }
 
-    fn told(response: &Response) -> (&str, &str) {
+    fn rate_headers(response: &Response) -> (&str, &str) {
         let header = |name| response.headers().get(name).map_or("", |value| value.to_str().unwrap());
         (header(RATE_LIMIT_POLICY), header(RATE_LIMIT))
     }
@@ -278,12 +278,12 @@ mod tests {
         let router = router(&limits("writes=2/60s,sign-ins=5/10s,reads=9/1h", "").1);
         let here = "192.0.2.1";
         let first = asked(&router, "/guest", here, "").await;
-        assert_eq!(told(&first), (r#""writes";q=2;w=60"#, r#""writes";r=1;t=30"#));
-        assert_eq!(told(&asked(&router, "/guest", here, "").await).1, r#""writes";r=0;t=60"#);
+        assert_eq!(rate_headers(&first), (r#""writes";q=2;w=60"#, r#""writes";r=1;t=30"#));
+        assert_eq!(rate_headers(&asked(&router, "/guest", here, "").await).1, r#""writes";r=0;t=60"#);
         tokio::time::advance(Duration::from_millis(500)).await;
         let refused = asked(&router, "/guest", here, "").await;
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(told(&refused), (r#""writes";q=2;w=60"#, r#""writes";r=0;t=60"#));
+        assert_eq!(rate_headers(&refused), (r#""writes";q=2;w=60"#, r#""writes";r=0;t=60"#));
         assert_eq!(refused.headers()[RETRY_AFTER], "30");
         let body = axum::body::to_bytes(refused.into_body(), usize::MAX).await.unwrap();
         let problem: Value = serde_json::from_slice(&body).unwrap();
@@ -297,7 +297,7 @@ mod tests {
 
         let both = asked(&router, "/both", here, "").await;
         let policies = r#""sign-ins";q=5;w=10, "reads";q=9;w=3600"#;
-        assert_eq!(told(&both), (policies, r#""sign-ins";r=4;t=2, "reads";r=8;t=400"#));
+        assert_eq!(rate_headers(&both), (policies, r#""sign-ins";r=4;t=2, "reads";r=8;t=400"#));
     }
 
     #[tokio::test(start_paused = true)]
@@ -322,18 +322,18 @@ mod tests {
         assert_eq!(status(&router, "/program", one).await, 429);
         for _ in 0..1_000 {
             let response = asked(&router, "/operator", one, "").await;
-            assert_eq!((response.status().as_u16(), told(&response)), (200, ("", "")));
+            assert_eq!((response.status().as_u16(), rate_headers(&response)), (200, ("", "")));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_counts_nobody_is_never_refused_and_a_rate_that_is_off_counts_nobody() {
+    async fn an_uncounted_class_is_never_refused_and_a_rate_that_is_off_counts_nobody() {
         let router_on = router(&limits("writes=1/60s", "").1);
         let here = "192.0.2.1";
         while status(&router_on, "/guest", here).await == 200 {}
         for _ in 0..1_000 {
             let response = asked(&router_on, "/health", here, "").await;
-            assert_eq!((response.status().as_u16(), told(&response)), (200, ("", "")));
+            assert_eq!((response.status().as_u16(), rate_headers(&response)), (200, ("", "")));
         }
         for settings in ["off", "writes=1/60s,writes=off"] {
             let router_off = router(&limits(settings, "").1);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_behind_a_trusted_proxy_are_told_apart_and_nobody_else_is_believed() {
+    async fn callers_behind_a_trusted_proxy_are_counted_apart_and_no_other_report_is_believed() {
         let router = router(&limits("writes=1/60s", "10.0.0.0/8").1);
         for caller in ["198.51.100.1", "198.51.100.2"] {
             let made_up = format!("203.0.113.9, {caller}");

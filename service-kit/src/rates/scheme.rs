@@ -23,7 +23,7 @@ impl Proxies {
         said.contains(&Some(true)) && !said.contains(&Some(false))
     }
 
-    /// What the element says that names the caller: the last one whose address is no trusted proxy's.
+    /// The scheme in the element that names the caller: the last one whose address is no trusted proxy's.
     fn by_forwarded(&self, headers: &HeaderMap) -> Option<bool> {
         let mut of_caller = None;
         for element in elements(headers, &FORWARDED).iter().rev().take(MOST) {

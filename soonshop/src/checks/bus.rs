@@ -21,9 +21,9 @@ const ARRIVES: Duration = Duration::from_millis(1_500);
 /// How many marks of checks are remembered: each check of each process sends one to every queue.
 const REMEMBERED: usize = 256;
 
-/// What the process that listens to the bus hears: its queue, why it cannot listen, and the last marks of checks.
+/// The state of the process that listens to the bus: its queue, why it cannot listen, and the last marks of checks.
 #[derive(Clone)]
-pub struct Heard(Arc<Inner>);
+pub struct BusListener(Arc<Inner>);
 
 struct Inner {
     queue: String,
@@ -33,7 +33,7 @@ struct Inner {
     messages: AtomicU64,
 }
 
-impl Heard {
+impl BusListener {
     /// Of the process with this queue.
     pub fn new(queue: String) -> Self {
         Self(Arc::new(Inner {
@@ -79,7 +79,7 @@ pub(crate) fn queue(shop: &Shop) -> String {
 }
 
 /// `heard` is what this process hears from the bus; `None`: it does not listen.
-pub(super) async fn ask(shop: &Shop, heard: Option<&Heard>, sender: &Sender) -> Result<(), Fault> {
+pub(super) async fn ask(shop: &Shop, heard: Option<&BusListener>, sender: &Sender) -> Result<(), Fault> {
     let bus = &shop.bus;
     let Some(heard) = heard else {
         // The bus inside one process is heard there only.
@@ -104,7 +104,7 @@ pub(super) async fn ask(shop: &Shop, heard: Option<&Heard>, sender: &Sender) -> 
     if matches!(arrived, Ok(Ok(_))) || heard.0.messages.load(Ordering::Relaxed) > before {
         return Ok(());
     }
-    // What its reader found last, unless that is over.
+    // The last finding of its reader, unless that is over.
     if let Some(error) = heard.0.failed.borrow().clone() {
         return Err(fault(error));
     }

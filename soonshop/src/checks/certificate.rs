@@ -45,7 +45,7 @@ pub(super) fn ask(shop: &Shop) -> Result<(), Fault> {
 /// The files of TLS in the addresses of servers.
 fn for_servers(shop: &Shop) -> Vec<ServerTls> {
     let databases = [&shop.store_database, &shop.read_database, &shop.keys_database, &shop.erasures_database];
-    // What is wrong with an address was said when it was opened.
+    // A fault of an address was reported when it was opened.
     let databases = databases.into_iter().filter_map(|database| database.location().tls().ok());
     let config = &shop.config;
     let others = [&config.bus, &config.cache, &config.search].into_iter();

@@ -36,7 +36,7 @@ pub(super) async fn ask(shop: &Shop, failed: Option<&LastFailure>) -> Result<(),
         }
         (Err(fault), _) if is_of_a_disk(&fault.reason) => Err(fault),
         (Err(fault), Some(reason)) => Err(Fault { reason, ..fault }),
-        // Something else is wrong with the database, which is for its own check to say.
+        // Something else is wrong with the database: its own check reports it.
         (Err(_), None) => Ok(()),
     }
 }

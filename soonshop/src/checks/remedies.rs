@@ -3,8 +3,8 @@
 use chrono::{DateTime, SecondsFormat};
 use soonshop_service_kit::health::Fault;
 
-/// What is said, in small letters, and the code of the remedy. The first that is found counts.
-const SAID: &[(&str, &str)] = &[
+/// Texts in reasons, in small letters, and the code of the remedy of each. The first that is found counts.
+const REASONS: &[(&str, &str)] = &[
     ("tls with this server: ", "server-files"),
     ("unknownissuer", "server-issuer"),
     ("fatal alert: certificate", "client-certificate"),
@@ -93,27 +93,27 @@ pub(super) const CODES: [&str; 30] = [
     "rights",
     "server-files",
     "server-issuer",
-    "standing",
+    "stalled",
     "stopped",
 ];
 
 /// The fault with the remedy that its reason tells, unless it has one; and with dates that people can read.
 pub(super) fn with_remedy(fault: Fault) -> Fault {
-    let told = told_by(&fault.reason);
-    Fault { remedy: fault.remedy.or(told), reason: with_dates(fault.reason), ..fault }
+    let by_reason = remedy_in(&fault.reason);
+    Fault { remedy: fault.remedy.or(by_reason), reason: with_dates(fault.reason), ..fault }
 }
 
-fn told_by(reason: &str) -> Option<&'static str> {
+fn remedy_in(reason: &str) -> Option<&'static str> {
     let reason = reason.to_lowercase();
-    SAID.iter().find(|(words, _)| reason.contains(words)).map(|(_, code)| *code)
+    REASONS.iter().find(|(words, _)| reason.contains(words)).map(|(_, code)| *code)
 }
 
 /// Whether the reason says that a disk takes no more.
 pub(super) fn is_of_a_disk(reason: &str) -> bool {
-    told_by(reason).is_some_and(|code| code.starts_with("disk-"))
+    remedy_in(reason).is_some_and(|code| code.starts_with("disk-"))
 }
 
-/// What the TLS library says of a certificate's time, in seconds since 1970, as a date.
+/// Replaces the seconds since 1970 in the TLS library's message about a certificate by a date.
 fn with_dates(mut reason: String) -> String {
     for words in ["certificate is not valid after ", "certificate is not valid before "] {
         let Some(start) = reason.find(words).map(|at| at + words.len()) else { continue };
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn every_code_is_one_of_the_list() {
-        for (words, code) in SAID {
+        for (words, code) in REASONS {
             assert!(CODES.contains(code), "{code}");
             assert_eq!(*words, words.to_lowercase());
         }

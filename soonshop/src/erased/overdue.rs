@@ -23,7 +23,7 @@ use crate::Shop;
 /// The pause between two checks.
 const PAUSE: Duration = Duration::from_mins(10);
 
-/// Who drops it.
+/// The process that drops it.
 const ACTOR: &str = "system:eraser";
 
 /// Drops overdue generations again and again, until `stop`.

@@ -36,7 +36,7 @@ impl Texts {
     }
 }
 
-/// A row, and where it stands. Its texts are numbers.
+/// A row, with its file and line. Its texts are numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     /// Which of the book it is.
@@ -51,7 +51,7 @@ pub(super) struct Entry {
     country: u32,
 }
 
-/// What makes two rows equal.
+/// The fields that make two rows equal.
 type RowKey = (u32, i64, i64, DateTime<Utc>, Option<u32>, u32);
 
 impl Entry {
@@ -175,7 +175,7 @@ impl Book {
         self.words.get(entry.country)
     }
 
-    /// A difference, where this row stands.
+    /// A difference, at the file and line of this row.
     pub(super) fn at(&self, document: &str, entry: &Entry, reason: impl Into<String>) -> Difference {
         Difference {
             document: document.to_owned(),
@@ -303,7 +303,7 @@ mod tests {
             let (taken, report) = judged(false, &files);
             assert_eq!(taken, ["1: 2 MUG, 3 CUP", "2: 1 MUG, 1 TEA"], "{report:?}");
             assert_eq!(report.rows_repeated, 3);
-            // Document 2 is whole in one of them alone: that is said.
+            // Document 2 is complete in one of them only, which is reported.
             assert_eq!(places(&report).len(), 1, "{report:?}");
             assert_eq!(report.exit_code(), 3);
         }

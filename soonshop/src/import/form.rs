@@ -9,7 +9,7 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, Utc};
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 
-/// What separates the columns of a row.
+/// The separator of the columns of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Separator {
     Comma,
@@ -76,13 +76,13 @@ pub enum DateOrder {
     MonthFirst,
 }
 
-/// What the options say of every file's form.
+/// The options for every file's form.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FormOptions {
     /// The encoding of the files, by its name on the web (utf-8, windows-1252, gbk, …); found out where it is left out
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<String>,
-    /// What separates columns; found out where it is left out
+    /// The separator of columns; found out where it is left out
     #[arg(long, value_enum)]
     pub separator: Option<Separator>,
     /// The sign before decimals; found out where it is left out
@@ -105,7 +105,7 @@ pub(super) struct Form {
 /// The text of a file, and the name of its encoding.
 ///
 /// # Errors
-/// The bytes are no text in the encoding that was given, or none that can be told with certainty.
+/// The bytes are no text in the encoding that was given, or in none that can be found out with certainty.
 pub(super) fn decode(data: &[u8], given: Option<&str>) -> anyhow::Result<(String, &'static str)> {
     let encoding = match given {
         Some(name) => {
@@ -162,7 +162,7 @@ fn detected(data: &[u8]) -> anyhow::Result<&'static Encoding> {
     Ok(detector.guess(None, Utf8Detection::Deny))
 }
 
-/// What the numbers and dates of a file prove, gathered row by row.
+/// The form that the numbers and dates of a file prove, gathered row by row.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     point: Option<u64>,

@@ -17,7 +17,7 @@ use super::book::{Book, Entry};
 use super::natural::{Kind, adjustment_key, cause, correlation, guest};
 use super::plan::{Adjustment, Buyer, Line, Plan, PlannedProduct, Receipt, Sale, number};
 use super::report::{Difference, Report};
-use super::stored::{Stored, StoredAdjustment, StoredSale};
+use super::stored::{EarlierImports, StoredAdjustment, StoredSale};
 
 /// The longest number that a document may have.
 const LONGEST_NUMBER: usize = 64;
@@ -26,8 +26,8 @@ const LONGEST_NUMBER: usize = 64;
 /// refused leaves a gap.
 const GAPS: u32 = 8;
 
-/// What is still to be done, and the report of what is not.
-pub(super) fn judge(book: &Book, stored: &Stored, parts: bool, report: &mut Report) -> Plan {
+/// The work that is still to be done, and the report of the rest.
+pub(super) fn judge(book: &Book, stored: &EarlierImports, parts: bool, report: &mut Report) -> Plan {
     let mut judge = Judge {
         book,
         stored,
@@ -57,7 +57,7 @@ pub(super) fn judge(book: &Book, stored: &Stored, parts: bool, report: &mut Repo
 
 struct Judge<'a> {
     book: &'a Book,
-    stored: &'a Stored,
+    stored: &'a EarlierImports,
     parts: bool,
     report: &'a mut Report,
     plan: Plan,
@@ -426,11 +426,15 @@ mod tests {
         }
     }
 
-    fn judged(stored: &Stored, rows: impl IntoIterator<Item = Row>) -> (Plan, Report) {
+    fn judged(stored: &EarlierImports, rows: impl IntoIterator<Item = Row>) -> (Plan, Report) {
         judged_as(false, stored, rows)
     }
 
-    fn judged_as(parts: bool, stored: &Stored, rows: impl IntoIterator<Item = Row>) -> (Plan, Report) {
+    fn judged_as(
+        parts: bool,
+        stored: &EarlierImports,
+        rows: impl IntoIterator<Item = Row>,
+    ) -> (Plan, Report) {
         let (mut book, mut report) = (Book::default(), Report::default());
         book.file("rows.csv".into(), String::new());
         for (line, row) in (2..).zip(rows) {
@@ -443,7 +447,7 @@ mod tests {
     }
 
     fn plan(rows: impl IntoIterator<Item = Row>) -> Plan {
-        judged(&Stored::default(), rows).0
+        judged(&EarlierImports::default(), rows).0
     }
 
     #[test]
@@ -471,17 +475,17 @@ mod tests {
                 row("C4", "cup", -2, 100, 4),
             ]
         };
-        let received = |stored: &Stored| -> Vec<_> {
+        let received = |stored: &EarlierImports| -> Vec<_> {
             let receipts = judged(stored, rows()).0.receipts.into_iter();
             receipts.map(|one| (one.sku, one.quantity, one.total, one.at)).collect()
         };
-        assert_eq!(received(&Stored::default()), [(sku("MUG"), 12, 12, at(2))]);
+        assert_eq!(received(&EarlierImports::default()), [(sku("MUG"), 12, 12, at(2))]);
         // Received before by an import that was killed.
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         stored.received(sku("MUG"), 12);
         assert_eq!(received(&stored), []);
         // Six left before, and were received; and one more was received than left.
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         stored.received(sku("MUG"), 7);
         stored.adjusted(None, StoredAdjustment { sku: sku("MUG"), quantity: -6, at: at(1) });
         assert_eq!(received(&stored), [(sku("MUG"), 11, 18, at(2))]);
@@ -531,12 +535,12 @@ mod tests {
     }
 
     #[test]
-    fn adjustments_of_one_invoice_and_code_are_told_apart_by_their_order() {
+    fn adjustments_of_one_invoice_and_code_differ_by_their_order() {
         let rows = || [row("1", "cup", 1, 0, 1), row("1", "mug", 1, 0, 1), row("1", "MUG", 1, 0, 1)];
         let occurrences = |plan: &Plan| plan.adjustments.iter().map(|one| one.occurrence).collect::<Vec<_>>();
         assert_eq!(occurrences(&plan(rows())), [1, 1, 2]);
         // The first of the cups and the second of the mugs are stored.
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         for (code, occurrence) in [("CUP", 1), ("MUG", 2)] {
             let id = correlation(Kind::Adjustment, adjustment_key("1", &sku(code), occurrence));
             stored.adjusted(Some(id), StoredAdjustment { sku: sku(code), quantity: 1, at: at(1) });
@@ -548,7 +552,7 @@ mod tests {
 
     #[test]
     fn an_adjustment_that_an_earlier_release_imported_over_http_is_known_by_its_contents() {
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         let made_by_a_server = Some(soonshop_domain::ids::new());
         stored.adjusted(made_by_a_server, StoredAdjustment { sku: sku("MUG"), quantity: -1, at: at(1) });
         stored.received(sku("MUG"), 1);
@@ -578,7 +582,7 @@ mod tests {
     #[test]
     fn a_document_of_another_date_gets_no_lines_and_a_part_may_be_earlier() {
         let wanted = HashSet::from(["1".to_owned()]);
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
         let rows = |minute, other| [row("1", "mug", 2, 100, minute), row("1", "cup", 1, 100, other)];
         for (minute, other, planned, differing) in [(1, 5, 1, 0), (5, 1, 1, 0), (5, 0, 0, 2), (2, 2, 0, 2)] {
@@ -592,7 +596,7 @@ mod tests {
     #[test]
     fn a_number_with_a_slash_is_a_supplement_only_by_its_key() {
         let wanted = HashSet::from(["1".to_owned()]);
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         let other = sold("1/2", &[("MUG", 9, 100)]);
         stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &wanted);
         assert!(stored.pieces(Kind::Order, "1").is_empty());
@@ -601,10 +605,10 @@ mod tests {
     }
 
     #[test]
-    fn what_rules_refuse_in_any_case_is_refused_before_it_is_tried() {
+    fn lines_that_the_rules_always_refuse_are_refused_before_they_are_tried() {
         let long = "N".repeat(63);
         let wanted = HashSet::from(["1".to_owned(), long.clone()]);
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 1, 100)]), false, None, &wanted);
         stored.sale(Kind::Order, long.clone(), sold(&long, &[("MUG", 1, 100)]), true, None, &wanted);
         let rows = [

@@ -1,4 +1,4 @@
-//! What an import is going to do: the products to sell, the customers, the stock to receive, and the orders, counts and
+//! The plan of an import: the products to sell, the customers, the stock to receive, and the orders, counts and
 //! credit notes.
 
 use chrono::{DateTime, Utc};
@@ -70,7 +70,7 @@ pub(super) struct Sale {
 }
 
 impl Sale {
-    /// What people call it: the document's number, and for a supplement `/2`, `/3`, … behind it.
+    /// Its name for people: the document's number, and for a supplement `/2`, `/3`, … behind it.
     pub(super) fn number(&self) -> String {
         number(&self.document, self.piece)
     }

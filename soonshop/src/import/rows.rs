@@ -19,7 +19,7 @@ use soonshop_domain::text::{self, Sku};
 
 use super::form::{self, DateOrder, Evidence, Form, FormOptions, Separator};
 
-/// What the format calls its columns. A file may have others, and in any order.
+/// The names of the columns in the format. A file may have others, and in any order.
 const COLUMNS: [&str; 8] = [
     "InvoiceNo",
     "StockCode",
@@ -49,7 +49,7 @@ pub(super) struct Row {
     pub(super) country: String,
 }
 
-/// What became of a row.
+/// The result of reading a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RowOutcome {
     Row(Row),
@@ -134,7 +134,7 @@ impl Sheet {
         Ok(sheet)
     }
 
-    /// What its numbers and dates prove of its form.
+    /// The form that its numbers and dates prove.
     fn evidence(&self) -> Evidence {
         let mut evidence = Evidence::default();
         let mut reader = reader(&self.data, self.separator);
@@ -286,7 +286,7 @@ impl Sheet {
     }
 }
 
-/// What separates the columns, where each of ours stands, and how many there are.
+/// The separator of the columns, the place of each of ours, and their number.
 fn header(data: &[u8], given: Option<Separator>) -> anyhow::Result<(Separator, [usize; 8], usize)> {
     let mut missing = None;
     for separator in given.map_or(Separator::ALL.to_vec(), |one| vec![one]) {

@@ -1,4 +1,4 @@
-//! What imports have stored before, read from the events of the shop: what the files of an import are compared with.
+//! The earlier imports, read from the events of the shop: the files of an import are compared with them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -54,9 +54,9 @@ pub(super) struct StoredAdjustment {
     pub(super) at: DateTime<Utc>,
 }
 
-/// What imports have stored before.
+/// The documents of earlier imports.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
+pub(super) struct EarlierImports {
     /// Those that are wanted, by the document's number: the document itself, and its supplements in order.
     sales: HashMap<(Kind, String), Vec<StoredSale>>,
     /// Numbers that are wanted, of documents that no import brought.
@@ -75,7 +75,7 @@ pub(super) struct Stored {
     user_ids: HashSet<Uuid>,
 }
 
-impl Stored {
+impl EarlierImports {
     /// Reads the whole log once.
     pub(super) async fn read(log: &EventLog, wanted: &HashSet<String>) -> anyhow::Result<Self> {
         let mut stored = Self::default();

@@ -68,14 +68,14 @@ pub(super) enum StepContent<'a> {
 /// The reason code of stock adjustments: the source's own text may hold anything.
 pub(super) const REASON: &str = "import";
 
-/// Who buys.
+/// The buyer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum BuyerId {
     User(Uuid),
     Guest(Uuid),
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StepOutcome {
     /// Done, on this stream.

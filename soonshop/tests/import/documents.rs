@@ -117,7 +117,7 @@ async fn a_document_that_is_split_over_files_is_put_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parts_whose_rows_interleave_come_to_the_whole() {
+async fn parts_with_interleaved_rows_make_complete_documents() {
     let place = Place::new().await;
     let every_other = |first: usize| WHOLE.iter().copied().skip(first).step_by(2).collect::<Vec<_>>();
     let files = [place.file("even.csv", &every_other(0)), place.file("odd.csv", &every_other(1))];
@@ -177,7 +177,7 @@ async fn lines_that_are_added_to_a_document_become_a_supplement() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_that_differs_from_what_is_stored_is_named_and_left_as_it_is() {
+async fn a_document_that_differs_from_the_stored_one_is_reported_and_left_as_it_is() {
     let place = Place::new().await;
     place.import_rows("rows.csv", &WHOLE).await;
     let end = head(&place.shop).await;
@@ -284,7 +284,7 @@ async fn rows_that_are_alike_in_one_file_count_each() {
         assert_eq!((report.orders.new, report.exit_code()), (u64::from(new), 0));
         assert_eq!(totals(&place.shop).await, json!([2000, 0, 14, 4]));
     }
-    // In two files they are one, which is said, unless the files are parts.
+    // In two files they are one, which is reported, unless the files are parts.
     for (parts, code, expected) in [(false, 3, json!([500, 0, 0, 1])), (true, 0, json!([1000, 0, 0, 2]))] {
         let place = Place::new().await;
         let files = [place.file("1.csv", &[WHOLE[5], WHOLE[2]]), place.file("2.csv", &[WHOLE[2]])];
@@ -312,7 +312,7 @@ async fn opening_stock_is_received_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http_the_same_is_said_and_done() {
+async fn an_import_over_http_reports_and_stores_the_same() {
     let place = Place::new().await;
     let (running, remote) = served(&place.shop).await;
     let over_http = |files: &[PathBuf]| Options { files: files.to_vec(), ..remote.clone() };

@@ -25,6 +25,38 @@ fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/data/tls")).join(name)
 }
 
+/// A setting of the services that run for the tests.
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name}: run `make test`"))
+}
+
+/// A folder of files for TLS, each of which a test can replace.
+struct TlsFolder {
+    /// Where the services have theirs.
+    given: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl TlsFolder {
+    fn new() -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Self { given: PathBuf::from(variable("TLS_FILES")), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> std::path::Display<'_> {
+        self.folder.path().display()
+    }
+
+    /// Copies a file of the services to this name.
+    fn put(&self, from: &str, to: &str) {
+        std::fs::copy(self.given.join(from), self.folder.path().join(to)).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        std::fs::remove_file(self.folder.path().join(name)).unwrap();
+    }
+}
+
 /// A server that says this first, and then has an expired certificate. It ends with the tests.
 fn expired_server(greeting: &'static str) -> u16 {
     let certificate = CertificateDer::from_pem_file(file("expired.pem")).unwrap();
@@ -48,7 +80,7 @@ fn expired_server(greeting: &'static str) -> u16 {
     port
 }
 
-/// What a NATS server with TLS says to everybody who connects.
+/// The first line of a NATS server with TLS.
 const NATS: &str = "INFO {\"server_id\":\"T\",\"server_name\":\"T\",\"version\":\"2.10.0\",\"go\":\"go1\",\"host\":\"127.0.0.1\",\
                     \"port\":4222,\"headers\":true,\"max_payload\":1048576,\"proto\":1,\"tls_required\":true}\r\n";
 
@@ -73,17 +105,13 @@ async fn names(shop: &Shop, check: &str, remedy: &str, words: &str) {
 /// On real servers, which show a certificate of the tests' authority, and ask for one of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_authority_and_a_missing_certificate_are_named_with_what_to_do() {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: run `make test`"));
-    let given = PathBuf::from(variable("TLS_FILES"));
-    let folder = tempfile::tempdir().unwrap();
-    let put = |from: &str, to: &str| std::fs::copy(given.join(from), folder.path().join(to)).unwrap();
-    put("client.key", "own.key");
-    let here = folder.path().display();
+    let files = TlsFolder::new();
+    let here = files.path();
+    files.put("client.key", "own.key");
     let own = format!("cert={here}/own.pem&key={here}/own.key");
     for bus in ["AMQP_TLS_URL", "NATS_TLS_URL"] {
-        put("other-authority.pem", "ca.pem");
-        put("client.pem", "own.pem");
+        files.put("other-authority.pem", "ca.pem");
+        files.put("client.pem", "own.pem");
         let mut place = Place::new(Set::Embedded).await;
         let with = |name: &str| {
             let address = variable(name);
@@ -97,20 +125,20 @@ async fn a_wrong_authority_and_a_missing_certificate_are_named_with_what_to_do()
         for check in ["bus", "cache", "rates", "search"] {
             names(&shop, check, "server-issuer", "UnknownIssuer").await;
         }
-        put("authority.pem", "ca.pem");
-        put("client-of-other.pem", "own.pem");
+        files.put("authority.pem", "ca.pem");
+        files.put("client-of-other.pem", "own.pem");
         // RabbitMQ says why, or cuts the connection.
         for (check, words) in
             [("bus", ""), ("cache", "UnknownCA"), ("rates", "UnknownCA"), ("search", "CertificateUnknown")]
         {
             names(&shop, check, "client-certificate", words).await;
         }
-        std::fs::remove_file(folder.path().join("own.pem")).unwrap();
+        files.remove("own.pem");
         for check in ["bus", "cache", "rates", "search"] {
             names(&shop, check, "server-files", "own.pem: No such file").await;
         }
-        // What was mended is taken up without a restart.
-        put("client.pem", "own.pem");
+        // A mended file is taken up without a restart.
+        files.put("client.pem", "own.pem");
         let checks = soonshop::checks::of(&shop, Role::All, None, None).unwrap();
         eventually("every server is reached", Duration::from_mins(1), async || {
             let found = checks.examine().await;
@@ -127,16 +155,12 @@ async fn a_wrong_authority_and_a_missing_certificate_are_named_with_what_to_do()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_of_a_wrong_authority_is_named_with_what_to_do() {
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: run `make test`"));
-    let given = PathBuf::from(variable("TLS_FILES"));
-    let folder = tempfile::tempdir().unwrap();
-    let put = |from: &str, to: &str| std::fs::copy(given.join(from), folder.path().join(to)).unwrap();
-    let here = folder.path().display();
+    let files = TlsFolder::new();
+    let here = files.path();
     let mut place = Place::new(Set::Embedded).await;
-    put("other-authority.pem", "ca.pem");
-    put("client-of-other.pem", "own.pem");
-    put("client.key", "own.key");
+    files.put("other-authority.pem", "ca.pem");
+    files.put("client-of-other.pem", "own.pem");
+    files.put("client.key", "own.key");
     place.config.store = format!(
         "{}&sslrootcert={here}/ca.pem&sslcert={here}/own.pem&sslkey={here}/own.key",
         variable("POSTGRES_TLS_URL")
@@ -144,12 +168,12 @@ async fn a_database_of_a_wrong_authority_is_named_with_what_to_do() {
     soonshop_event_log::MasterKeys::create(&place.config.master_key_file).unwrap();
     let shop = Shop::open(&place.config, Role::All).unwrap();
     names(&shop, "event-store", "server-issuer", "UnknownIssuer").await;
-    put("authority.pem", "ca.pem");
+    files.put("authority.pem", "ca.pem");
     names(&shop, "event-store", "client-certificate", "UnknownCA").await;
-    put("client-expired.pem", "own.pem");
+    files.put("client-expired.pem", "own.pem");
     names(&shop, "event-store", "server-files", "own.pem ended on 2020-12-31T23:59:59Z").await;
     // `soonshop` and `replay-tool` say the same before they begin.
-    std::fs::remove_file(folder.path().join("ca.pem")).unwrap();
+    files.remove("ca.pem");
     let refused = Shop::open(&place.config, Role::All).err().unwrap().to_string();
     assert!(refused.contains("ca.pem: No such file"), "{refused}");
     let ran = Command::new(crate::support::built("replay-tool"))

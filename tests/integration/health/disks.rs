@@ -28,7 +28,7 @@ impl ReadOnly {
         Self { folder: folder.to_owned(), mounted }
     }
 
-    /// What is said of it, and what to do.
+    /// The reason, and the remedy.
     fn remedy(&self) -> &'static str {
         if self.mounted { "read-only" } else { "file-rights" }
     }
@@ -90,7 +90,7 @@ async fn an_index_whose_folder_is_read_only_is_named_and_written_again_later() {
     let fault = Fault { check: "search", object: "rm_products_1", remedy: made.remedy() };
     red(&shop.client, &fault).await;
     doctor_names(&shop.shop, &fault).await;
-    // What is made meanwhile is found later.
+    // Products of that time are found later.
     let (_, position) = shop.client.product("MEANWHILE", "Thing", 100, 0).await;
     shop.client.get_at("/products", &position).await.expect(200);
     drop(made);

@@ -103,7 +103,7 @@ async fn a_tail_that_was_cut_off_is_red_whatever_is_appended_later() {
     let found = seals::run(&place.config, &verb).await.unwrap();
     let report: serde_json::Value = serde_json::from_str(&found.text).unwrap();
     assert_eq!((found.exit_code, &report["verdict"]), (3, &"broken".into()), "{report}");
-    // What was under the seal that is gone, and the event.
+    // The range of the seal that is gone, and the event.
     let found = report["findings"].as_array().unwrap();
     assert!(sealed.last == head && found.iter().any(|finding| finding["position"] == head), "{report}");
     assert_eq!(found[0]["position"], sealed.first, "{report}");

@@ -155,7 +155,7 @@ async fn after_a_new_value_was_read_beside_the_cache_no_old_one_comes_from_it() 
     shop.stop().await;
 }
 
-/// What a bus does wrong.
+/// The fault of a bus.
 #[derive(Default)]
 struct Wrong {
     /// It confirms messages that arrive nowhere.

@@ -69,7 +69,7 @@ async fn faults_of_redis_are_named_and_recover_and_nobody_reads_an_old_price() {
     let password = Fault { check: "cache", object: "127.0.0.1:23701", remedy: "login" };
     let make = async || {
         redis(&url, &["CONFIG", "SET", "requirepass", "other"]).await;
-        // Who is connected already stays so.
+        // Open connections stay open.
         redis(&after, &["CLIENT", "KILL", "TYPE", "normal"]).await;
         costs(900).await;
     };
@@ -89,7 +89,7 @@ async fn faults_of_redis_are_named_and_recover_and_nobody_reads_an_old_price() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_of_rabbitmq_are_named_with_the_object_and_what_is_different_and_recover() {
+async fn faults_of_rabbitmq_are_named_with_the_object_and_the_difference_and_recover() {
     let servers = Servers::up(23_720, &["rabbitmq"]);
     let api = |path: &str| format!("http://soonshop:soonshop@127.0.0.1:{}/api/{path}", 23_725);
     let queue = api("queues/%2f/soonshop.projector-test");
@@ -136,7 +136,7 @@ async fn faults_of_rabbitmq_are_named_with_the_object_and_what_is_different_and_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_of_nats_are_named_with_the_stream_and_what_is_different_and_recover() {
+async fn faults_of_nats_are_named_with_the_stream_and_the_difference_and_recover() {
     let servers = Servers::up(23_740, &["nats"]);
     let url = servers.url("nats", 2, "");
     let login = async_nats::ConnectOptions::with_user_and_password("soonshop".into(), "soonshop".into());

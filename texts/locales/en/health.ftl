@@ -56,5 +56,5 @@ page-remedy-held = `replay-tool` holds it: see `replay-tool runs`, and wait unti
 page-remedy-late = It works, and is behind: wait, and see what makes the database or the disk slow.
 page-remedy-server-files = Mend the file that is named: `ca` (PostgreSQL: `sslrootcert`) is the certificate of the authority that issued the server's, `cert` and `key` (`sslcert`, `sslkey`) are the certificate and private key of the shop. It is read again at the next attempt.
 page-remedy-server-issuer = Name the certificate of the authority that issued the server's: `ca=FILE` in the address (PostgreSQL: `sslrootcert`). If it is named, the server shows a certificate of another one: see that it is the right server.
-page-remedy-standing = Restart the process that does this work, and see what its log says: it holds the work and makes no progress.
+page-remedy-stalled = Restart the process that does this work, and see what its log says: it holds the work and makes no progress.
 page-remedy-stopped = Mend what the reason names: it goes on by itself. See the log of the process that does this work.

@@ -41,6 +41,17 @@ tool-value-unfit = invalid value '{ $value }' for '{ $arg }'
 tool-no-such-argument = unexpected argument '{ $arg }' found
 tool-no-such-verb = unrecognized subcommand '{ $verb }'
 tool-verb-missing = a subcommand is required
+tool-value-missing = a value is required for '{ $arg }'
+tool-value-too-many = '{ $value }' is one value too many for '{ $arg }'
+tool-given-twice = '{ $arg }' can be given only once
+tool-not-text = the command line holds bytes that are no text in UTF-8
+tool-not-whole = it is not a whole number
+tool-similar = { $text }
+
+    Do you mean: { $names }
+tool-with-usage = { $text }
+
+    Usage: { $usage }
 tool-arguments-missing = these are required: { $args }
 tool-arguments-clash = '{ $arg }' cannot be used with '{ $other }'
 tool-try-help = error: { $text }
@@ -95,7 +106,7 @@ tool-stopped = { $sink } stopped: { $reason }
 tool-events-parked = events parked: { $count }
 tool-no-worker = no worker is running
 tool-late = { $seconds } s behind
-tool-standing = a worker holds it, but it has not moved from position { $position }
+tool-stalled = a worker holds it, but it has not moved from position { $position }
 tool-other-complaint = { $detail }
 tool-unhealthy-since = {"      "}since { $at }
 tool-what-to-do = {"      "}-> { $remedy }

@@ -56,5 +56,5 @@ page-remedy-held = `replay-tool` 正占用它：请查看 `replay-tool runs`，�
 page-remedy-late = 它在工作，但进度落后：请等待，并查看数据库或磁盘为何缓慢。
 page-remedy-server-files = 请修正所列文件：`ca`（PostgreSQL：`sslrootcert`）是签发服务器证书的机构的证书，`cert` 和 `key`（`sslcert`、`sslkey`）是商店自己的证书和私钥。下次连接时会重新读取。
 page-remedy-server-issuer = 请在地址中用 `ca=FILE`（PostgreSQL：`sslrootcert`）指明签发服务器证书的机构的证书。如果已经指明，说明服务器出示的证书由其他机构签发：请确认它是正确的服务器。
-page-remedy-standing = 请重启负责该工作的进程：它占用该工作却没有进展；请查看其日志。
+page-remedy-stalled = 请重启负责该工作的进程：它占用该工作却没有进展；请查看其日志。
 page-remedy-stopped = 请排除原因中所列的问题：之后会自动恢复。请查看承担该工作的进程的日志。

@@ -38,6 +38,17 @@ tool-value-unfit = { $arg } 的值 '{ $value }' 无效
 tool-no-such-argument = 未知参数 '{ $arg }'
 tool-no-such-verb = 未知命令 '{ $verb }'
 tool-verb-missing = 缺少命令
+tool-value-missing = '{ $arg }' 需要一个值
+tool-value-too-many = '{ $arg }' 多了一个值 '{ $value }'
+tool-given-twice = '{ $arg }' 只能给出一次
+tool-not-text = 命令行中有不是 UTF-8 文字的字节
+tool-not-whole = 不是整数
+tool-similar = { $text }
+
+    您是否要用：{ $names }
+tool-with-usage = { $text }
+
+    用法：{ $usage }
 tool-arguments-missing = 缺少必需的参数：{ $args }
 tool-arguments-clash = '{ $arg }' 不能与 '{ $other }' 同时使用
 tool-try-help = 错误：{ $text }
@@ -86,7 +97,7 @@ tool-stopped = { $sink }已停止：{ $reason }
 tool-events-parked = 搁置的事件：{ $count }
 tool-no-worker = 没有正在运行的工作进程
 tool-late = 落后 { $seconds } 秒
-tool-standing = 有工作进程占用它，但它停留在位置 { $position }，没有进展
+tool-stalled = 有工作进程占用它，但它停留在位置 { $position }，没有进展
 tool-other-complaint = 异常：{ $detail }
 tool-unhealthy-since = {"      "}自 { $at } 起
 tool-what-to-do = {"      "}-> { $remedy }

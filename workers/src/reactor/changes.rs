@@ -25,7 +25,7 @@ struct Wake {
     causes: Arc<Causes>,
 }
 
-/// What the reactions of some instances change besides the instances.
+/// The changes of some reactions beside the instances.
 #[derive(Default)]
 pub(super) struct Changes {
     /// Instances whose stored commands are not to be sent any more.

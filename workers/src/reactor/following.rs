@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sea_orm::TransactionTrait as _;
 use soonshop_domain::process::{Input, Process};
-use soonshop_event_log::follow::{self, Next, Stored, Wait};
+use soonshop_event_log::follow::{self, LogSource, Next, Wait};
 use soonshop_event_log::{Checkpoint, Error, EventLog, Fence, Lease, RecordedEvent, Stopped, StoredEvent};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -82,7 +82,7 @@ impl Reactor {
         tasks.spawn(work.clone().dispatch(named));
         tasks.spawn(work.clone().clock(position.subscribe()));
         tasks.spawn(work.clone().forget_sent());
-        let source = Stored::new(log.clone(), self.store.appended());
+        let source = LogSource::new(log.clone(), self.store.appended());
         let mut reading = Reading { work: &work, follower, source, checkpoint, position: &position };
         let outcome = tokio::select! {
             outcome = follow::run(&mut reading, stop) => outcome,
@@ -108,7 +108,7 @@ impl Reactor {
 struct Reading<'a> {
     work: &'a Work,
     follower: String,
-    source: Stored,
+    source: LogSource,
     checkpoint: Checkpoint,
     /// The position that the clock compares with.
     position: &'a watch::Sender<i64>,
@@ -116,13 +116,13 @@ struct Reading<'a> {
 
 #[async_trait]
 impl follow::Work for Reading<'_> {
-    type Source = Stored;
+    type Source = LogSource;
 
     fn name(&self) -> &str {
         &self.follower
     }
 
-    fn source(&mut self) -> &mut Stored {
+    fn source(&mut self) -> &mut LogSource {
         &mut self.source
     }
 
@@ -196,7 +196,7 @@ impl Work {
                 named.extend(written.into_iter().map(|(key, _)| (key, None)));
             }
         }
-        rows.forget(&tx, &self.sent.take()).await?;
+        rows.delete_sent(&tx, &self.sent.take()).await?;
         let read: HashSet<String> = named.iter().map(|(key, _)| String::clone(key)).collect();
         let written = changes.write(&rows, &tx).await?;
         named.extend(written.into_iter().map(|(key, rows)| {

@@ -167,7 +167,7 @@ impl Rows<'_> {
     }
 
     /// Deletes the rows of each instance up to its number: they were sent.
-    pub(super) async fn forget(
+    pub(super) async fn delete_sent(
         &self,
         on: &impl ConnectionTrait,
         sent: &[(String, i64)],

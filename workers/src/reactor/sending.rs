@@ -262,7 +262,7 @@ impl Work {
             return Ok(());
         }
         let tx = self.begin().await?;
-        self.rows().forget(&tx, &sent).await?;
+        self.rows().delete_sent(&tx, &sent).await?;
         tx.commit().await?;
         drop(held);
         Ok(())
@@ -274,7 +274,7 @@ impl Work {
         let (id, _) = process.command(key, row.input, &row.task)?;
         let held = self.lock.lock().await;
         let tx = self.begin().await?;
-        rows.forget(&tx, &[(key.to_owned(), row.number)]).await?;
+        rows.delete_sent(&tx, &[(key.to_owned(), row.number)]).await?;
         let mut instances = rows.load(&tx, &[key]).await?;
         let instance = instances.entry(key.to_owned()).or_default();
         let reaction = instance.react(process, Input::Refused { task: &row.task, slug })?;

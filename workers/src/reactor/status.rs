@@ -28,7 +28,7 @@ pub enum Begun {
     At { position: i64 },
 }
 
-/// Writes the checkpoint of a process that has none yet. Nothing was said: it starts at the head, which is the beginning
+/// Writes the checkpoint of a process that has none yet. By default it starts at the head, which is the beginning
 /// of an empty log.
 pub async fn begin(log: &EventLog, db: &Db, process: &str, start: Option<Start>) -> Result<Begun, Error> {
     let follower = of_process(process);

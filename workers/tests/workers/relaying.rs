@@ -32,7 +32,7 @@ on_both!(
 );
 
 /// The outcome of the n-th message.
-type Fate = Box<dyn Fn(usize, &Message) -> Answer + Send + Sync>;
+type Script = Box<dyn Fn(usize, &Message) -> Answer + Send + Sync>;
 
 enum Answer {
     Confirmed,
@@ -47,17 +47,22 @@ enum Answer {
 }
 
 #[derive(Clone)]
-struct Fickle {
-    fate: Arc<Fate>,
+struct UnreliablePublisher {
+    script: Arc<Script>,
     sent: Arc<AtomicUsize>,
     /// The confirmed and the unwanted messages, in order of arrival.
     arrived: Arc<Mutex<Vec<Message>>>,
     limit: usize,
 }
 
-impl Fickle {
-    fn new(fate: impl Fn(usize, &Message) -> Answer + Send + Sync + 'static) -> Self {
-        Self { fate: Arc::new(Box::new(fate)), sent: Arc::default(), arrived: Arc::default(), limit: 1 << 20 }
+impl UnreliablePublisher {
+    fn new(script: impl Fn(usize, &Message) -> Answer + Send + Sync + 'static) -> Self {
+        Self {
+            script: Arc::new(Box::new(script)),
+            sent: Arc::default(),
+            arrived: Arc::default(),
+            limit: 1 << 20,
+        }
     }
 
     fn received(&self) -> Vec<Received> {
@@ -71,9 +76,9 @@ impl Fickle {
 }
 
 #[async_trait]
-impl Bus for Fickle {
+impl Bus for UnreliablePublisher {
     fn backend(&self) -> &'static str {
-        "fickle"
+        "unreliable"
     }
     async fn ping(&self) -> Result<(), Error> {
         Ok(())
@@ -90,25 +95,25 @@ impl Bus for Fickle {
 }
 
 fn gone() -> Error {
-    Error::Unreachable { backend: "fickle", reason: "gone".to_owned() }
+    Error::Unreachable { backend: "unreliable", reason: "gone".to_owned() }
 }
 
 #[async_trait]
-impl Publisher for Fickle {
+impl Publisher for UnreliablePublisher {
     async fn send(&mut self, message: Message) -> Result<Confirmation, Error> {
-        let fate = (self.fate)(self.sent.fetch_add(1, Ordering::SeqCst), &message);
+        let answer = (self.script)(self.sent.fetch_add(1, Ordering::SeqCst), &message);
         let arrived = Arc::clone(&self.arrived);
         let arrive = move |delivery| {
             arrived.lock().unwrap().push(message);
             Ok(delivery)
         };
-        Ok(match fate {
+        Ok(match answer {
             Answer::Confirmed => Box::pin(std::future::ready(arrive(Delivery::Confirmed))),
             Answer::Unwanted => Box::pin(std::future::ready(arrive(Delivery::Unwanted))),
             Answer::Lost => return Err(gone()),
-            Answer::TooLarge => return Err(Error::TooLarge { backend: "fickle", size: 9, limit: 8 }),
+            Answer::TooLarge => return Err(Error::TooLarge { backend: "unreliable", size: 9, limit: 8 }),
             Answer::Nack => {
-                Box::pin(async { Err(Error::Refused { backend: "fickle", reason: "nack".to_owned() }) })
+                Box::pin(async { Err(Error::Refused { backend: "unreliable", reason: "nack".to_owned() }) })
             }
             Answer::Silence => Box::pin(async {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -138,12 +143,12 @@ impl Run {
     }
 }
 
-fn relay(shop: &Shop, bus: &Fickle, holder: &str) -> Run {
+fn relay(shop: &Shop, bus: &UnreliablePublisher, holder: &str) -> Run {
     let stop = CancellationToken::new();
     Run { task: tokio::spawn(of(shop, bus, holder).run(stop.clone())), stop }
 }
 
-fn of(shop: &Shop, bus: &Fickle, holder: &str) -> Relay {
+fn of(shop: &Shop, bus: &UnreliablePublisher, holder: &str) -> Relay {
     Relay {
         log: shop.log(),
         process: soonshop_event_log::Database::new(shop.place.clone()).namespace("process").unwrap(),
@@ -171,7 +176,7 @@ fn receipts(count: usize) -> Vec<Raw> {
 
 async fn every_event_is_published_in_order_and_names_the_one_before_it(shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let bus = Fickle::new(|_, _| Answer::Confirmed);
+    let bus = UnreliablePublisher::new(|_, _| Answer::Confirmed);
     let run = relay(&shop, &bus, "one");
     writer.write(uuid(1), registered(uuid(1))).await;
     let last = writer.all(receipts(2_500)).await;
@@ -193,7 +198,7 @@ async fn every_event_is_published_in_order_and_names_the_one_before_it(shop: Sho
 
 async fn a_message_the_bus_lost_refused_or_never_confirmed_is_published_again(shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let bus = Fickle::new(|n, _| match n {
+    let bus = UnreliablePublisher::new(|n, _| match n {
         10 => Answer::Lost,
         25 => Answer::Nack,
         60 => Answer::Silence,
@@ -211,23 +216,23 @@ async fn a_message_the_bus_lost_refused_or_never_confirmed_is_published_again(sh
 
 async fn an_unroutable_message_does_not_stop_the_relay(shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let bus = Fickle::new(|_, _| Answer::Unwanted);
-    let heard = Heard::default();
+    let bus = UnreliablePublisher::new(|_, _| Answer::Unwanted);
+    let log_lines = CountedLogLines::default();
     let last = writer.all(receipts(5)).await;
     let stop = CancellationToken::new();
-    let task = tokio::spawn(of(&shop, &bus, "one").run(stop.clone()).with_subscriber(heard.clone()));
+    let task = tokio::spawn(of(&shop, &bus, "one").run(stop.clone()).with_subscriber(log_lines.clone()));
     reach(&shop, last).await;
     Run { stop, task }.stop().await;
     assert_eq!(bus.positions(), [1, 2, 3, 4, 5]);
-    let said = heard.0.load(Ordering::Relaxed);
+    let said = log_lines.0.load(Ordering::Relaxed);
     assert!((1..=5).contains(&said), "of five messages that nobody wants, {said} were spoken of");
 }
 
 /// Adds up the unroutable messages that the log lines report.
 #[derive(Clone, Default)]
-struct Heard(Arc<AtomicU64>);
+struct CountedLogLines(Arc<AtomicU64>);
 
-impl tracing::Subscriber for Heard {
+impl tracing::Subscriber for CountedLogLines {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -249,7 +254,7 @@ impl tracing::Subscriber for Heard {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-impl tracing::field::Visit for Heard {
+impl tracing::field::Visit for CountedLogLines {
     fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
 
     fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
@@ -264,7 +269,7 @@ async fn the_checkpoint_is_the_last_contiguous_confirmation(shop: Shop) {
     let last = writer.all(receipts(10)).await;
     let (tell, confirmed) = oneshot::channel();
     let confirmed = Mutex::new(Some(confirmed));
-    let bus = Fickle::new(move |n, _| match n {
+    let bus = UnreliablePublisher::new(move |n, _| match n {
         4 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
         _ => Answer::Confirmed,
     });
@@ -302,7 +307,7 @@ async fn a_relay_that_lost_its_lease_moves_no_checkpoint(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (tell, confirmed) = oneshot::channel();
     let confirmed = Mutex::new(Some(confirmed));
-    let slow = Fickle::new(move |n, _| match n {
+    let slow = UnreliablePublisher::new(move |n, _| match n {
         0 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
         _ => Answer::Confirmed,
     });
@@ -311,7 +316,7 @@ async fn a_relay_that_lost_its_lease_moves_no_checkpoint(shop: Shop) {
     let old = relay(&shop, &slow, "old");
     until("the old one has sent", async || slow.positions().len() == 2).await;
     shop.run("process", "UPDATE @leases SET expires_at = 0").await;
-    let bus = Fickle::new(|_, _| Answer::Confirmed);
+    let bus = UnreliablePublisher::new(|_, _| Answer::Confirmed);
     let new = relay(&shop, &bus, "new");
     let last = writer.all(receipts(30)).await;
     reach(&shop, last).await;
@@ -337,8 +342,8 @@ async fn a_too_large_message_is_published_without_data(shop: Shop) {
     writer.raw(adopted(&"long ".repeat(4_000))).await;
     writer.raw(adopted("short")).await;
     // One bus announces its limit, the other refuses only when it is too late.
-    let says = Fickle { limit: 2_000, ..Fickle::new(|_, _| Answer::Confirmed) };
-    let surprises = Fickle::new(|_, message| match message.body.len() {
+    let says = UnreliablePublisher { limit: 2_000, ..UnreliablePublisher::new(|_, _| Answer::Confirmed) };
+    let surprises = UnreliablePublisher::new(|_, message| match message.body.len() {
         0..2_000 => Answer::Confirmed,
         _ => Answer::TooLarge,
     });
@@ -361,7 +366,7 @@ async fn a_payload_that_is_not_json_is_published_without_data(shop: Shop) {
     let mut writer = Writer::new(&shop);
     writer.all(receipts(3)).await;
     shop.run("log", "UPDATE @events SET payload = '{' WHERE position = 2").await;
-    let bus = Fickle::new(|_, _| Answer::Confirmed);
+    let bus = UnreliablePublisher::new(|_, _| Answer::Confirmed);
     let run = relay(&shop, &bus, "one");
     reach(&shop, 3).await;
     run.stop().await;
@@ -372,12 +377,12 @@ async fn a_payload_that_is_not_json_is_published_without_data(shop: Shop) {
 async fn a_stopping_relay_saves_what_was_confirmed(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let last = writer.all(receipts(20)).await;
-    let bus = Fickle::new(|n, _| if n < 15 { Answer::Confirmed } else { Answer::Nack });
+    let bus = UnreliablePublisher::new(|n, _| if n < 15 { Answer::Confirmed } else { Answer::Nack });
     let run = relay(&shop, &bus, "one");
     reach(&shop, 15).await;
     assert!(at(&shop).await < last);
     run.stop().await;
-    let again = Fickle::new(|_, _| Answer::Confirmed);
+    let again = UnreliablePublisher::new(|_, _| Answer::Confirmed);
     let run = relay(&shop, &again, "one");
     reach(&shop, last).await;
     run.stop().await;
@@ -386,7 +391,7 @@ async fn a_stopping_relay_saves_what_was_confirmed(shop: Shop) {
 
 async fn a_relay_before_another_history_stops_and_publishes_nothing(shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let bus = Fickle::new(|_, _| Answer::Confirmed);
+    let bus = UnreliablePublisher::new(|_, _| Answer::Confirmed);
     let run = relay(&shop, &bus, "one");
     let last = writer.all(receipts(20)).await;
     reach(&shop, last).await;
@@ -403,7 +408,7 @@ async fn a_relay_before_another_history_stops_and_publishes_nothing(shop: Shop) 
 
 async fn an_idle_relay_polls_with_pauses_and_still_publishes(shop: Shop) {
     let mut writer = Writer::new(&shop);
-    let bus = Fickle::new(|_, _| Answer::Confirmed);
+    let bus = UnreliablePublisher::new(|_, _| Answer::Confirmed);
     let run = relay(&shop, &bus, "one");
     let last = writer.all(receipts(1)).await;
     reach(&shop, last).await;

@@ -746,8 +746,8 @@ async fn a_restored_log_is_never_sealed_again(shop: Shop) {
     other.all((0..20).map(|n| raw(uuid(n + 500), received("CUP", 1))).collect()).await;
     let_go(&shop, "two").await;
     assert_eq!(all(&shop).await, before, "nothing was sealed over it");
-    let standing = seals(&shop).end(&shop.log()).await;
-    assert!(matches!(standing, Err(Error::AheadOfLog { position: 30, .. })), "{standing:?}");
+    let ended = seals(&shop).end(&shop.log()).await;
+    assert!(matches!(ended, Err(Error::AheadOfLog { position: 30, .. })), "{ended:?}");
     run.stop().await;
     assert_eq!(
         found(&look_at_all(&shop).await),

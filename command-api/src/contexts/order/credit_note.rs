@@ -168,7 +168,7 @@ async fn for_order(
     }
 }
 
-/// What a credit note has of its order.
+/// The parts of a credit note that come from its order.
 struct ForOrder {
     customer: Customer,
     country: String,
@@ -278,7 +278,7 @@ async fn without_order(
     Ok(numbered(given, scope::CREDIT_NOTE_NUMBER, generated(id), execute).await)
 }
 
-/// Who is credited for what, as the body says, with the names of the products.
+/// The customer, the lines with the names of the products, and the country, from the body.
 async fn facts(call: &Call, id: Uuid, body: NewCreditNote) -> Result<(Customer, Vec<Line>, String), Problem> {
     let sent = body.country.ok_or_else(|| invalid("/country", "without an order it is required"))?;
     let country = country(&sent)?;

@@ -1,4 +1,4 @@
-//! What orders and credit notes have in common over HTTP: their lines, their numbers, and the facts that they need
+//! The common part of orders and credit notes over HTTP: their lines, their numbers, and the facts that they need
 //! first: who buys, and which product a SKU is of, with its name and its price.
 
 use std::collections::BTreeMap;

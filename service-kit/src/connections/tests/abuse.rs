@@ -29,7 +29,7 @@ fn head(path: &str) -> Vec<u8> {
     [&[0x82, 0x86, 0x04][..], &text(path), &[0x01], &text("localhost")].concat()
 }
 
-/// What every client begins with; its windows are so large.
+/// The first frames of every client; its windows are so large.
 fn begin(window: u32) -> Vec<u8> {
     let initial_window = [&[0, 4][..], &window.to_be_bytes()].concat();
     [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &initial_window)].concat()

@@ -166,7 +166,7 @@ fn a_pair_that_does_not_fit_is_not_taken_and_is_complained_of_until_one_does() {
     std::fs::remove_file(&key).unwrap();
     tls.read_again(now);
     assert!(tls.complaint(now).unwrap().contains("No such file"));
-    // What could not be taken is taken as soon as it can.
+    // A pair that could not be taken is taken as soon as it can.
     put(&certificate, OTHER);
     put(&key, OTHER_KEY);
     let long_ago = at("1999-01-01T00:00:00Z");

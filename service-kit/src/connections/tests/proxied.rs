@@ -1,4 +1,4 @@
-//! What a proxy reports of a client, and what a client reports of itself.
+//! Reports of a proxy about a client, and of a client about itself.
 
 use super::*;
 use crate::rates::Proxy;
@@ -18,7 +18,7 @@ async fn only_a_trusted_proxy_or_the_connection_itself_says_that_a_client_speaks
             ("X-Forwarded-Ssl: on", false),
             ("X-Forwarded-Host: evil.example", false),
         ] {
-            let told = served
+            let answer = served
                 .tell(
                     format!("GET /tls HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{field}\r\n\r\n")
                         .as_bytes(),
@@ -26,10 +26,10 @@ async fn only_a_trusted_proxy_or_the_connection_itself_says_that_a_client_speaks
                 .await;
             let expected = believed && https;
             assert!(
-                told.starts_with("HTTP/1.1 200 ") && told.ends_with(&expected.to_string()),
-                "{field}: {told}"
+                answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&expected.to_string()),
+                "{field}: {answer}"
             );
-            assert_eq!(told.contains("strict-transport-security: "), expected, "{field}: {told}");
+            assert_eq!(answer.contains("strict-transport-security: "), expected, "{field}: {answer}");
             let mut asked = asks("http://localhost/tls");
             for (name, value) in field.split("\r\n").filter_map(|line| line.split_once(": ")) {
                 let name = axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap();

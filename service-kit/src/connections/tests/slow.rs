@@ -92,11 +92,11 @@ async fn a_client_that_withholds_a_body_or_takes_no_answer_gives_its_place_away(
         let others = async {
             loop {
                 ticks.tick().await;
-                let told = served.tell(SMALL).await;
-                if told.ends_with("small") {
+                let answer = served.tell(SMALL).await;
+                if answer.ends_with("small") {
                     break;
                 }
-                assert_eq!(problem(&told), (503, "too-many-connections".to_owned()));
+                assert_eq!(problem(&answer), (503, "too-many-connections".to_owned()));
             }
         };
         timeout(SOON, others).await.unwrap_or_else(|_| panic!("{protocol} {what}"));

@@ -1,4 +1,4 @@
-//! Documents that stand in several files: in parts, or again.
+//! Documents that are in several files: in parts, or again.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -7,20 +7,20 @@ use std::mem;
 use super::{Book, Document, RowKey};
 use crate::import::report::Report;
 
-/// How the rows of a document in one file stand to those in another.
+/// How the rows of a document in one file compare with those in another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
     Equal,
-    /// All of it stands in the other as well.
+    /// All of it is in the other as well.
     Within,
-    /// All of the other stands in it as well.
+    /// All of the other is in it as well.
     Around,
     /// They share some rows, and each has others.
     Overlap,
     Apart,
 }
 
-/// How two sorted lists of rows stand to each other, and how many rows they share.
+/// How two sorted lists of rows compare, and how many rows they share.
 fn relation(one: &[RowKey], other: &[RowKey]) -> (Relation, usize) {
     let (mut a, mut b, mut shared) = (0, 0, 0);
     while let (Some(x), Some(y)) = (one.get(a), other.get(b)) {

@@ -24,7 +24,7 @@ pub(super) fn said(quantity: impl fmt::Display, sku: &Sku, price: Money) -> Stri
     format!("{quantity} of {sku} at {}", amount(price))
 }
 
-/// A stored line, and where it stands.
+/// A stored line, and its place.
 #[derive(Debug, Clone)]
 pub(super) struct StoredAt {
     pub(super) sku: Sku,

@@ -1,4 +1,4 @@
-//! What imports have stored before, asked over HTTP: the audit trail names what came by imports, and the lists have the
+//! The earlier imports, asked over HTTP: the audit trail names the streams that imports began, and the lists have the
 //! contents of orders, credit notes and products.
 
 use std::collections::{HashMap, HashSet};
@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use super::{Answer, PATIENCE, Remote};
 use crate::import::natural::Kind;
-use crate::import::stored::{Stored, StoredAdjustment, StoredLine, StoredSale};
+use crate::import::stored::{EarlierImports, StoredAdjustment, StoredLine, StoredSale};
 
 /// How long the shop may gather what imports have brought.
 const GATHERING: Duration = Duration::from_mins(11);
 
-/// What came by imports, oldest first. (It is recorded that it was asked for.)
+/// The streams that imports began, oldest first. (It is recorded that they were asked for.)
 const IMPORTED: &str = "/api/audit/export.ndjson?chan=import&order=asc&changes=0";
 
 /// An event that an import brought.
@@ -76,10 +76,10 @@ fn field<T: DeserializeOwned>(summary: &Value, name: &str) -> anyhow::Result<T> 
 }
 
 impl Remote {
-    /// What imports have stored, of the documents that are wanted.
-    pub(in crate::import) async fn stored(&self, wanted: &HashSet<String>) -> anyhow::Result<Stored> {
+    /// The documents of earlier imports, as far as they are wanted.
+    pub(in crate::import) async fn stored(&self, wanted: &HashSet<String>) -> anyhow::Result<EarlierImports> {
         let head = self.end_of_log().await?;
-        let mut stored = Stored::default();
+        let mut stored = EarlierImports::default();
         self.wait("/api/audit/timeline?limit=1", head, "the audit trail is behind", |_| true).await?;
         let mut sales: HashMap<Uuid, Option<Uuid>> = HashMap::new();
         for line in self.imported().await?.lines().skip(1) {
@@ -156,7 +156,7 @@ impl Remote {
         bail!("{} did not answer {IMPORTED}: {}", self.base, answer.said())
     }
 
-    /// What is answered, however long it takes; asked again, for a minute, while nobody answers or `later` holds.
+    /// The answer, however long it takes; asked again, for a minute, while nobody answers or `later` holds.
     async fn text(
         &self,
         path: &str,

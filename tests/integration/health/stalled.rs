@@ -1,4 +1,4 @@
-//! A read model that stands still is red, and stays so, whatever its attempts look like in between.
+//! A read model that is stalled is red, and stays so, whatever its attempts look like in between.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn products(client: &Client) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_model_that_stands_still_is_red_until_it_has_worked_and_says_since_when() {
+async fn a_stalled_read_model_is_red_until_it_has_worked_and_shows_since_when() {
     let shop = TestShop::start(Set::Embedded).await;
     nothing_is_lost(&shop, "BEFORE").await;
     let refuse = "CREATE TRIGGER stands BEFORE UPDATE ON checkpoints WHEN NEW.position > OLD.position \

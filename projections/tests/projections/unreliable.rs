@@ -8,14 +8,14 @@ use soonshop_projections::projector::{Documents, Failure, TableOf};
 use soonshop_projections::texts::Texts;
 use soonshop_projections::{PersonalColumns, Projector, Unit, Wants};
 
-pub(crate) struct Moody {
+pub(crate) struct UnreliableProjector {
     inner: Arc<dyn Projector>,
     version: i32,
     /// The positions at which it fails.
     pub(crate) fails: Mutex<BTreeSet<i64>>,
 }
 
-impl Moody {
+impl UnreliableProjector {
     pub(crate) fn new(inner: impl Projector, fails: impl IntoIterator<Item = i64>) -> Arc<Self> {
         let version = inner.version();
         Arc::new(Self { inner: Arc::new(inner), version, fails: Mutex::new(fails.into_iter().collect()) })
@@ -30,7 +30,7 @@ impl Moody {
     }
 }
 
-impl Projector for Moody {
+impl Projector for UnreliableProjector {
     fn name(&self) -> &'static str {
         self.inner.name()
     }

@@ -15,7 +15,7 @@ use super::call::Call;
 
 /// The kind of actor that began a stream.
 #[derive(Deserialize)]
-struct Begun {
+struct FirstEventMetadata {
     actor_kind: Option<ActorKind>,
 }
 
@@ -49,7 +49,7 @@ impl Call {
             self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
         // The command itself refuses a thing that does not exist.
         let Some(first) = first.first() else { return Ok(()) };
-        let begun: Begun = serde_json::from_str(&first.metadata).map_err(Problem::internal)?;
+        let begun: FirstEventMetadata = serde_json::from_str(&first.metadata).map_err(Problem::internal)?;
         if begun.actor_kind == Some(ActorKind::Guest) {
             return Ok(());
         }
