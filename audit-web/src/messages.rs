@@ -203,12 +203,7 @@ pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => visible(text).into_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => match (fields.get("amount"), fields.get("currency")) {
-            (Some(Value::Number(amount)), Some(Value::String(currency))) => {
-                amount.as_i64().map_or_else(|| value.to_string(), |amount| amounts::shown(amount, currency))
-            }
-            _ => value.to_string(),
-        },
+        Value::Object(_) => amounts::shown_value(value).unwrap_or_else(|| value.to_string()),
         other => other.to_string(),
     }
 }
