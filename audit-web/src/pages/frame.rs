@@ -507,7 +507,7 @@ fn alarm(view: &View<'_>, ranges: &str, looks: bool) -> Markup {
 }
 
 /// Positions in words: `position 20`, `positions 3…7`.
-fn positions(view: &View<'_>, found: &str) -> String {
+pub(crate) fn positions(view: &View<'_>, found: &str) -> String {
     let count = if found.parse::<i64>().is_ok() { "1" } else { "2" };
     view.language.fill("at-positions", &[count, found])
 }
