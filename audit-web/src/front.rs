@@ -69,17 +69,22 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     // A visitor who cannot be identified sees what a guest sees: the page works without the key store.
     let visitor = front.access.visitor(&parts.headers).await.ok();
-    let visit = Visit::of(&parts, visitor.as_ref());
+    let mut visit = Visit::of(&parts, visitor.as_ref());
     let page = wants_page(&parts.headers);
-    let mut response = match (Params::read(&visit.query, &COMMON), page) {
-        (Ok(_), true) => {
+    let read = if page { Params::read_page } else { Params::read_in };
+    let mut response = match (read(&visit.query, &COMMON, None), page) {
+        (Ok(params), true) => {
+            if !params.passed_over().is_empty() {
+                visit.query = params.read_of(&visit.query);
+            }
             let health = front.health.readiness().await;
-            let view = View::front(&visit, front.trail, alarm(&front.health).await);
+            let alarm = alarm(&front.health).await;
+            let view = View::front(&visit, front.trail, alarm, params.passed_over());
             answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health))
         }
         (Ok(_), false) => as_json(&front, &front.health.readiness().await),
         (Err(problem), true) => {
-            let view = View::front(&visit, front.trail, alarm(&front.health).await);
+            let view = View::front(&visit, front.trail, alarm(&front.health).await, &[]);
             answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
         }
         (Err(problem), false) => problem.into_response(),

@@ -59,6 +59,8 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("is-standing", &["position"]),
     ("title-about", &["page", "what"]),
     ("title-version", &["thing", "version"]),
+    ("unknown-parameter", &["name"]),
+    ("unknown-value", &["name"]),
 ];
 
 /// The variable of a sentence that is filled with the name of the event's aggregate.

@@ -210,6 +210,7 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         named: if endpoint.refused.is_some() { "this page" } else { "this" },
         params: &endpoint.action.params,
         form: endpoint.action.form(),
+        is_page: endpoint.refused.is_some() && endpoint.action.form.is_none(),
     };
     let answer = async {
         let place = parts.extensions.clone();
