@@ -53,7 +53,7 @@ struct Overview {
 
 async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
     let operations = call.shared.reader.registry.operations();
-    let (head, find::Standing { checks, followers: health }) = find::standing(call).await?;
+    let (head, find::Standing { checks, followers: health }) = find::standing(call, true).await?;
     let log = health.integrity.iter().find(|one| one.of == Of::Log);
     let proved = match log {
         Some(log) => integrity::last_proof(call, &log.known).await?,

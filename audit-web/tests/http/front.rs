@@ -4,10 +4,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use axum::http::request::Builder;
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 use soonshop_audit_web::front::{self, Document, Front};
 use soonshop_service_kit::access::{Access, Role};
-use soonshop_service_kit::health::Health;
+use soonshop_service_kit::health::{Fault, Health};
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
 
@@ -196,6 +197,33 @@ async fn an_unhealthy_process_names_the_failed_check() {
     );
     let told: Value = send(&router, Request::get("/")).await.ok();
     assert_eq!((&told["ready"], &told["checks"][0]["reason"]), (&json!(false), &json!(WHY)));
+}
+
+#[tokio::test]
+async fn where_others_reach_the_shop_a_guest_is_told_which_check_failed_and_not_why() {
+    let ill = |access: Access| {
+        let fault = || {
+            let fault = Fault::of("postgres://10.0.0.5/shop", "/srv/data/log.sqlite is locked", "locked");
+            async { Err(fault) }.boxed()
+        };
+        let health =
+            Health::new().add("event-store", Some("postgres://10.0.0.5".to_owned()), None, true, fault);
+        served(Front { health, access, ..front() })
+    };
+    let reached = Access::new(Some("token".into())).reached_by_others();
+    let router = ill(reached.clone());
+    for (lang, says) in [("en", "The event store does not work"), ("zh-CN", "事件存储无法正常工作")]
+    {
+        let got = page(&router, &format!("/?lang={lang}")).await.text;
+        assert!(got.contains(says) && got.contains("role=\"alert\""), "{got}");
+        assert!(!got.contains("10.0.0.5") && !got.contains("/srv/data"), "{got}");
+    }
+    let told: Value = send(&router, Request::get("/")).await.ok();
+    let verdict = json!([{ "name": "event-store", "ok": false }]);
+    assert_eq!((&told["ready"], &told["checks"]), (&json!(false), &verdict));
+    let operator = Request::get("/").header("authorization", "Bearer token");
+    let told: Value = send(&router, operator).await.ok();
+    assert_eq!(told["checks"][0]["object"], "postgres://10.0.0.5/shop", "{told}");
 }
 
 #[tokio::test]

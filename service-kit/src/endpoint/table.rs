@@ -229,9 +229,13 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
             }
         }
         call.turn = shared.work().turn(price, taker).await?;
+        let headers = call.headers_in.clone();
         let answer = (endpoint.action.run)(call).await;
         drop(waiting);
-        answer
+        match answer {
+            Err(problem) => Err(shared.access().told(&headers, problem).await),
+            answer => answer,
+        }
     };
     match answer.await {
         Ok(response) => response,
