@@ -123,6 +123,20 @@ pub async fn find(reader: &Reader, typed: &str) -> Result<Finds, QueryError> {
 /// The columns of read models that hold names: each with the name of its projection.
 fn columns() -> Vec<(&'static str, NameColumn)> {
     let of = |projector: std::sync::Arc<dyn Projector>| {
+/// The ids of the aggregates of these types that this text names, for a command line: an id stays as it is, any other
+/// text is tried as a name of every kind.
+pub async fn aggregates(reader: &Reader, kinds: &[&str], given: &str) -> Result<Vec<Uuid>, QueryError> {
+    if let Ok(id) = Uuid::try_parse(given) {
+        return Ok(vec![id]);
+    }
+    let finds = find(reader, given).await?;
+    let of_kind = finds.found.iter().filter_map(|one| match &one.thing {
+        Thing::Aggregate { kind, id } if kinds.contains(&kind.as_str()) => Some(id),
+        _ => None,
+    });
+    of_kind.map(|id| Uuid::try_parse(id).map_err(QueryError::internal)).collect()
+}
+
         let name = projector.name();
         projector.names().iter().map(move |column| (name, *column))
     };

@@ -278,6 +278,7 @@ pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) 
     if key.is_empty() {
         return Err(Failure::Usage(Sentence::KeyNeeded));
     }
+    let key = &naming::key(tool, projector.follows(), key).await?;
     let scratch = Scratch::new(&projector).await?;
     let follower = soonshop_projections::runner::Follower {
         registry: scratch.registry.clone(),

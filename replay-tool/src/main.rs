@@ -255,7 +255,7 @@ enum Verb {
     /// A row of a read model after each event that changed it
     Step {
         projection: String,
-        /// The key of the row: an order's id
+        /// The key of the row: the id or the name of what it is about, such as an order's number
         #[arg(long)]
         key: String,
         /// The last position to read
