@@ -1,8 +1,8 @@
 //! An export as pages, without its shop: the same rows, masked alike, and nothing that would need more than the file
 //! has.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -210,6 +210,9 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
     let events = listed(&shop, &format!("q=id:{}", all[0].1)).await.len();
     let rows = listed(&shop, "").await;
     let (count, correlation) = (rows.len(), rows[0]["correlation_id"].as_str().unwrap().to_owned());
+    let named =
+        |row: &Value| Some((row["aggregate_id"].as_str()?.to_owned(), row["name"].as_str()?.to_owned()));
+    let names: BTreeMap<String, String> = rows.iter().filter_map(named).collect();
     shop.stop().await;
 
     let (mut child, address) = viewer.begin(&file, &[]);
@@ -257,6 +260,21 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
         let page = client.get(&format!("/audit/jump?id={jump}")).await.expect(200).bytes;
         assert!(String::from_utf8(page).unwrap().contains(&says), "{jump}");
     }
+    // Names are searched as on the pages of the shop.
+    for (kind, id) in &all {
+        let Some(name) = names.get(id) else { continue };
+        let spelt = [name.clone(), name.to_lowercase()];
+        for name in spelt {
+            let typed: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+            let page = client.get(&format!("/audit/jump?id={typed}")).await.expect(200).bytes;
+            let page = String::from_utf8(page).unwrap();
+            assert!(page.contains(id.as_str()), "{kind} {name}: {page}");
+        }
+    }
+    assert!(names.len() > 3, "{names:?}");
+    let page = client.get("/audit/jump?id=tea-2").await.expect(200).bytes;
+    assert!(String::from_utf8(page).unwrap().contains(&all[0].1), "a product is found by a SKU");
+    client.get("/audit/jump?id=nothing-of-this-name").await.expect(404);
     client.get("/audit/e/999999").await.expect(404);
     client.get("/audit/a/order/nonsense").await.expect(400);
     client.get("/audit/timeline?q=type:[").await.expect(400);
