@@ -421,6 +421,48 @@ async fn an_export_is_shown_over_tls_where_a_certificate_is_given() {
     assert_eq!(child.code_after_signal("-TERM"), Some(143));
 }
 
+/// As the shop's own check says it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_with_a_certificate_that_has_ended_says_so_and_what_to_do() {
+    let viewer = Viewer::new();
+    let first = json!({ "manifest": {
+        "schema": 1, "format": "ndjson", "filter": {}, "order": "asc", "head": 1, "role": "support",
+        "made_at": "2026-11-22T10:46:00Z",
+    }});
+    let file = viewer.folder.path().join("none.ndjson");
+    std::fs::write(&file, made(first, "")).unwrap();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/tls");
+    let key = viewer.folder.path().join("server.key");
+    std::fs::copy(format!("{data}/server.key"), &key).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let key = key.display().to_string();
+    for (certificate, warned) in [("expired.pem", true), ("valid.pem", false)] {
+        let certificate = format!("{data}/{certificate}");
+        for (lang, ended, remedy) in [
+            ("en", "the certificate in use ended on ", "Put a certificate that is valid"),
+            ("zh-CN", "需要更换：", "请把有效的证书及其私钥放到所列的文件中"),
+        ] {
+            let args = ["--tls-cert", &certificate, "--tls-key", &key, "--lang", lang, "--timeout", "120s"];
+            let mut shown = Shown(viewer.command(&file, &args).spawn().unwrap());
+            let mut address = String::new();
+            BufReader::new(shown.0.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
+            assert!(address.starts_with("https://"), "{address}");
+            let mut said = String::new();
+            let mut errors = BufReader::new(shown.0.stderr.take().unwrap());
+            if warned {
+                while !said.contains(remedy) && errors.read_line(&mut said).unwrap() > 0 {}
+                assert!(
+                    said.contains(ended) && said.contains(&certificate) && said.contains(remedy),
+                    "{said}"
+                );
+            }
+            assert_eq!(shown.code_after_signal("-TERM"), Some(143));
+            errors.read_to_string(&mut said).unwrap();
+            assert_eq!(said.contains(remedy), warned, "{said}");
+        }
+    }
+}
+
 /// A history that is too long for one page is listed around the requested version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shown_version_of_a_long_history_is_listed() {
