@@ -37,8 +37,7 @@ pub(crate) fn timeline() -> Vec<Param> {
             "sort",
             Kind::OneOf(&Sorting::NAMES),
             "The time that counts for `order`: `recorded`, the order of the log and the default, or `occurred`, business time.",
-        )
-        .display_only(),
+        ),
         Param::new(
             PAST,
             positions,

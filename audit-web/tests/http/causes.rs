@@ -165,7 +165,7 @@ async fn deep_and_numerous_rows_are_folded_with_a_count_and_a_link() {
     ] {
         let got = at(unknown).await;
         assert_eq!((got.status, shown(&got.text)), (200, first_twenty.clone()), "{unknown}");
-        let said = format!("The address gives {name} a value that this page does not know.");
+        let said = format!("The address gives “{name}” a value that this page does not know.");
         assert!(
             got.text.contains(&said) && !got.text.contains(&format!("{unknown}&")),
             "{unknown}: {}",

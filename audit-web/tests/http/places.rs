@@ -99,7 +99,7 @@ async fn an_unknown_or_old_parameter_of_the_look_leaves_the_page_as_it_is_and_sa
             told(&format!("{page}?{value}"), 200, unknown_value).await;
         }
     }
-    for value in ["theme=blue", "order=up", "sort=name", "group=yes", "limit=many", "limit=0"] {
+    for value in ["theme=blue", "order=up", "group=yes", "limit=many", "limit=0"] {
         told(&format!("/audit/timeline?{value}"), 200, unknown_value).await;
     }
     for value in ["theme=blue", "limit=many"] {
@@ -116,6 +116,7 @@ async fn an_unknown_or_old_parameter_of_the_look_leaves_the_page_as_it_is_and_sa
     for address in [
         "/audit/timeline?tab=state",
         "/audit/timeline?before=x",
+        "/audit/timeline?sort=email",
         "/audit/operations?tab=state",
         "/audit/operations?before=x",
         "/audit/processes?state=new",
