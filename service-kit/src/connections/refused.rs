@@ -67,7 +67,7 @@ impl Refusing {
             match timeout(Limits::LINGER, telling).await {
                 Ok(Ok(())) => tracing::debug!(%peer, "a connection was refused: all are in use"),
                 Ok(Err(error)) => {
-                    tracing::debug!(%peer, %error, "a connection was refused and could not be told")
+                    tracing::debug!(%peer, %error, "a connection was refused and could not be told");
                 }
                 Err(_) => tracing::debug!(%peer, "a connection was refused and was not told in time"),
             }
