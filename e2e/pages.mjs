@@ -38,6 +38,8 @@ export const STATES = (made) => ({
   noJump: ['/audit/jump?id=nothing-of-this-name', 404],
   misread: ['/audit/timeline?q=mug+type:%5B', 400],
   unknown: ['/audit/timeline?secret=1', 400],
+  old: [`/audit/a/order/${made.orders.whole}?tab=state&v=1`, 200],
+  oldLook: ['/audit?theme=blue', 200],
   noEndpoint: ['/api/audit/no-such-endpoint', 404],
   program: ['/api/audit/a/order/nonsense', 400],
   forbidden: ['/api/audit/export.csv?secret=1', 400],

@@ -32,7 +32,7 @@ pub(crate) fn timeline() -> Vec<Param> {
         Param::new("to", Kind::Time, "Recorded before this time."),
         Param::new("occurred_from", Kind::Time, "Happened at this time or later, by business time."),
         Param::new("occurred_to", Kind::Time, "Happened before this time."),
-        Param::new("order", Kind::OneOf(&["desc", "asc"]), "Newest first by default."),
+        Param::new("order", Kind::OneOf(&["desc", "asc"]), "Newest first by default.").display_only(),
         Param::new(
             "sort",
             Kind::OneOf(&Sorting::NAMES),
@@ -50,8 +50,9 @@ pub(crate) fn timeline() -> Vec<Param> {
             Kind::OneOf(&["1"]),
             "Only refusals, such as OrderRefused, and parked events.",
         ),
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
-        Param::new("group", Kind::OneOf(&["1"]), "One row for each command, with its direct effects."),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default.").display_only(),
+        Param::new("group", Kind::OneOf(&["1"]), "One row for each command, with its direct effects.")
+            .display_only(),
     ]
 }
 
@@ -268,7 +269,7 @@ pub(crate) fn processes() -> Vec<Param> {
             "`open`, the default: with a command to send or a time-out to wait for; `stuck`: with a command that has to \
              wait, or an overdue time-out; `all`.",
         ),
-        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."),
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default.").display_only(),
         Param::new(
             "after",
             Kind::Cursor,

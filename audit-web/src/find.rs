@@ -23,7 +23,7 @@ use soonshop_projections::processes::{InstanceQuery, Key, Which};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::params::Params;
-use soonshop_service_kit::health::Outcome;
+use soonshop_service_kit::health::{CheckVerdict, Outcome, verdicts};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -124,8 +124,20 @@ pub(crate) struct ShopHealth {
     pub(crate) followers: Health,
 }
 
-/// The health of the shop, and the head of the log. Where the followers cannot be looked up, the problem has the checks.
-pub(crate) async fn shop_health(call: &Call) -> Result<(i64, ShopHealth), Problem> {
+/// Whether the shop works, for those who are not told why not.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ShopVerdict)]
+pub(crate) struct Verdict {
+    /// Nothing has a complaint, and no check fails.
+    pub(crate) healthy: bool,
+    /// What was asked of the shop, and whether it works.
+    pub(crate) checks: Vec<CheckVerdict>,
+}
+
+/// The health of the shop, and the head of the log. Where the followers cannot be looked up, the problem has the checks;
+/// `inside`: with their objects and reasons.
+pub(crate) async fn shop_health(call: &Call, inside: bool) -> Result<(i64, ShopHealth), Problem> {
     let (checks, found) = tokio::join!(call.shared.health.examine(), health(call));
     match found {
         Ok((head, mut followers)) => {
@@ -133,7 +145,9 @@ pub(crate) async fn shop_health(call: &Call) -> Result<(i64, ShopHealth), Proble
             Ok((head, ShopHealth { checks, followers }))
         }
         Err(error) => {
-            let checks = serde_json::to_value(&checks).map_err(Problem::internal)?;
+            let checks =
+                if inside { serde_json::to_value(&checks) } else { serde_json::to_value(verdicts(&checks)) };
+            let checks = checks.map_err(Problem::internal)?;
             let mut problem = Problem::from(error);
             if problem.status() != StatusCode::SERVICE_UNAVAILABLE {
                 // Also where tables are damaged or missing: a monitor has one status to look for.

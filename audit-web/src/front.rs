@@ -1,7 +1,8 @@
 //! The page at `/`, on every process: what this is, whether it works, what it serves, and links to everything else; as
 //! JSON for programs.
 //!
-//! It is public, like the answers under `/health`, and needs no script.
+//! It is public, like the answers under `/health`, and needs no script. Why a check fails is said to those who see inside
+//! ([`Access::sees_inside`]).
 
 use std::sync::Arc;
 
@@ -17,13 +18,13 @@ use soonshop_domain::context;
 use soonshop_projections::integrity;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::endpoint::{Params, Visit};
-use soonshop_service_kit::health::{Health, Readiness};
+use soonshop_service_kit::health::{Health, Readiness, verdicts};
 use soonshop_service_kit::refusal_pages::wants_page;
 
 use crate::messages::Language;
 use crate::pages::assets::WITHOUT_SCRIPT;
 use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
-use crate::pages::parts::failed_check;
+use crate::pages::parts::{check_name, failed_check};
 
 /// The prefix of the addresses of documents.
 pub const DOCUMENTATION: &str = "/documentation";
@@ -69,17 +70,23 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     // A visitor who cannot be identified sees what a guest sees: the page works without the key store.
     let visitor = front.access.visitor(&parts.headers).await.ok();
-    let visit = Visit::of(&parts, visitor.as_ref());
+    let mut visit = Visit::of(&parts, visitor.as_ref());
     let page = wants_page(&parts.headers);
-    let mut response = match (Params::read(&visit.query, &COMMON), page) {
-        (Ok(_), true) => {
+    let inside = front.access.sees_inside(&parts.headers).await;
+    let read = if page { Params::read_page } else { Params::read_in };
+    let mut response = match (read(&visit.query, &COMMON, None), page) {
+        (Ok(params), true) => {
+            if !params.passed_over().is_empty() {
+                visit.query = params.read_of(&visit.query);
+            }
             let health = front.health.readiness().await;
-            let view = View::front(&visit, front.trail, alarm(&front.health).await);
-            answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health))
+            let alarm = alarm(&front.health).await;
+            let view = View::front(&visit, front.trail, alarm, params.passed_over());
+            answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health, inside))
         }
-        (Ok(_), false) => as_json(&front, &front.health.readiness().await),
+        (Ok(_), false) => as_json(&front, &front.health.readiness().await, inside),
         (Err(problem), true) => {
-            let view = View::front(&visit, front.trail, alarm(&front.health).await);
+            let view = View::front(&visit, front.trail, alarm(&front.health).await, &[]);
             answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
         }
         (Err(problem), false) => problem.into_response(),
@@ -95,7 +102,8 @@ pub(crate) async fn alarm(health: &Health) -> Option<String> {
 }
 
 /// The answer for programs.
-fn as_json(front: &Front, health: &Readiness) -> Response {
+fn as_json(front: &Front, health: &Readiness, inside: bool) -> Response {
+    let checks = if inside { json!(health.checks) } else { json!(verdicts(&health.checks)) };
     let contexts = front.contexts.iter().filter_map(|name| context::named(name));
     let documents =
         front.documents.iter().map(|one| (one.name.to_owned(), Value::from(path(one, Language::English))));
@@ -115,7 +123,7 @@ fn as_json(front: &Front, health: &Readiness) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "role": front.role,
         "ready": health.ready,
-        "checks": health.checks,
+        "checks": checks,
         "contexts": contexts.map(|one| json!({ "name": one.name, "about": one.about })).collect::<Vec<_>>(),
         "links": links,
     });
@@ -128,11 +136,11 @@ fn path(document: &Document, language: Language) -> String {
     format!("{DOCUMENTATION}/{}{suffix}", document.name)
 }
 
-fn body(view: &View<'_>, front: &Front, health: &Readiness) -> Markup {
+fn body(view: &View<'_>, front: &Front, health: &Readiness, inside: bool) -> Markup {
     html! {
         h1 { (SHOP) }
         p { (view.word("front-what")) }
-        (state(view, health))
+        (state(view, health, inside))
         div.cards {
             section.card {
                 h2 { (view.word("front-api")) }
@@ -180,7 +188,7 @@ fn body(view: &View<'_>, front: &Front, health: &Readiness) -> Markup {
 }
 
 /// Whether the process can do its work, and what is wrong if not.
-fn state(view: &View<'_>, health: &Readiness) -> Markup {
+fn state(view: &View<'_>, health: &Readiness, inside: bool) -> Markup {
     html! {
         @if health.ready {
             p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("front-well")) } }
@@ -189,9 +197,10 @@ fn state(view: &View<'_>, health: &Readiness) -> Markup {
                 p { span aria-hidden="true" { "⚠ " } strong { (view.word("front-ill")) } }
                 ul {
                     @for one in health.checks.iter().filter(|one| !one.ok) {
-                        li { (failed_check(view, one)) }
+                        li { @if inside { (failed_check(view, one)) } @else { (check_name(view, &one.name)) } }
                     }
                 }
+                @if !inside { p { (view.word("front-inside")) } }
             }
         }
     }

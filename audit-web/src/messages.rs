@@ -26,6 +26,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("axis", &["whole", "pauses"]),
     ("changes-more", &["count"]),
     ("commands-wait", &["count"]),
+    ("documents-different", &["count"]),
     ("effects", &["count"]),
     ("events", &["count"]),
     ("fold", &["count"]),
@@ -47,6 +48,8 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("relay-waits", &["count"]),
     ("retry-asked", &["count"]),
     ("rows", &["count"]),
+    ("rows-more", &["count"]),
+    ("rows-not-named", &["count"]),
     ("runs-alive", &["count"]),
     ("seals", &["count"]),
     ("slider-at", &["version", "last", "moment"]),
@@ -56,6 +59,8 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("is-stalled", &["position"]),
     ("title-about", &["page", "what"]),
     ("title-version", &["thing", "version"]),
+    ("unknown-parameter", &["name"]),
+    ("unknown-value", &["name"]),
 ];
 
 /// The variable of a sentence that is filled with the name of the event's aggregate.
@@ -203,12 +208,7 @@ pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => visible(text).into_owned(),
         Value::Array(items) => items.iter().map(self::value).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => match (fields.get("amount"), fields.get("currency")) {
-            (Some(Value::Number(amount)), Some(Value::String(currency))) => {
-                amount.as_i64().map_or_else(|| value.to_string(), |amount| amounts::shown(amount, currency))
-            }
-            _ => value.to_string(),
-        },
+        Value::Object(_) => amounts::shown_value(value).unwrap_or_else(|| value.to_string()),
         other => other.to_string(),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn filters() -> Vec<Param> {
 /// The parameters of the list.
 pub(crate) fn listed() -> Vec<Param> {
     let mut params = filters();
-    params.push(Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default."));
+    params.push(Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default.").display_only());
     params
 }
 

@@ -22,6 +22,7 @@ mod processes;
 mod projections;
 mod reasons;
 mod related;
+mod run;
 pub(crate) mod timeline;
 mod times;
 mod titles;
@@ -52,6 +53,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     audited.extend(views::table());
     audited.extend(correlation::table());
     audited.extend(projections::table());
+    audited.extend(run::table());
     audited.extend(parked::table());
     audited.extend(processes::table());
     audited.extend(process_instance::table());

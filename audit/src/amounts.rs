@@ -1,5 +1,6 @@
 //! Amounts: people write them in units of a currency with decimals, rows hold them in minor units.
 
+use serde_json::Value;
 use soonshop_domain::Currency;
 
 use crate::condition::Condition;
@@ -31,6 +32,11 @@ pub fn shown(amount: i64, currency: &str) -> String {
     let sign = if amount < 0 { "−" } else { "" };
     let amount = amount.unsigned_abs();
     format!("{currency} {sign}{}.{:0places$}", amount / unit, amount % unit)
+}
+
+/// An amount in an event or a state, as pages show it; `None`: the value is none.
+pub fn shown_value(value: &Value) -> Option<String> {
+    Some(shown(value.get("amount")?.as_i64()?, value.get("currency")?.as_str()?))
 }
 
 /// The most digits before the decimal point.

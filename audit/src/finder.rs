@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::name::{BETWEEN, Names};
 use crate::names::{places, text, unless_unavailable};
+use crate::names_in_file::{self, InFile};
 use crate::reader::{ChangesFrom, Reader};
 
 /// The beginning of every API key.
@@ -92,6 +93,8 @@ pub async fn find(reader: &Reader, typed: &str) -> Result<Finds, QueryError> {
     let of_shop = reader.changes == ChangesFrom::Log;
     if of_shop {
         by_names(reader, typed, &mut finds).await?;
+    } else {
+        in_file(reader, typed, &mut finds).await?;
     }
     if typed.len() < 19
         && typed.bytes().all(|byte| byte.is_ascii_digit())
@@ -121,6 +124,20 @@ pub async fn find(reader: &Reader, typed: &str) -> Result<Finds, QueryError> {
     Ok(finds)
 }
 
+/// The ids of the aggregates of these types that this text names, for a command line: an id stays as it is, any other
+/// text is tried as a name of every kind.
+pub async fn aggregates(reader: &Reader, kinds: &[&str], given: &str) -> Result<Vec<Uuid>, QueryError> {
+    if let Ok(id) = Uuid::try_parse(given) {
+        return Ok(vec![id]);
+    }
+    let finds = find(reader, given).await?;
+    let of_kind = finds.found.iter().filter_map(|one| match &one.thing {
+        Thing::Aggregate { kind, id } if kinds.contains(&kind.as_str()) => Some(id),
+        _ => None,
+    });
+    of_kind.map(|id| Uuid::try_parse(id).map_err(QueryError::internal)).collect()
+}
+
 /// The columns of read models that hold names: each with the name of its projection.
 fn columns() -> Vec<(&'static str, NameColumn)> {
     let of = |projector: std::sync::Arc<dyn Projector>| {
@@ -148,6 +165,26 @@ async fn by_names(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(),
         for id in unless_unavailable(found.await)?.unwrap_or_default() {
             finds.add(column.kind, Thing::Aggregate { kind: column.aggregate_type.to_owned(), id });
         }
+    }
+    Ok(())
+}
+
+/// What the rows of an export file name so.
+async fn in_file(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(), QueryError> {
+    let InFile { aggregates, by_sku, keys } = names_in_file::find(&reader.source().await?, typed).await?;
+    let columns = columns();
+    // What it is called by comes last: a product has a name beside its SKUs.
+    let by = |kind: &str| {
+        columns.iter().rfind(|(_, one)| one.aggregate_type == kind).map_or("name", |(_, one)| one.kind)
+    };
+    for (id, kind) in aggregates {
+        finds.add(by(&kind), Thing::Aggregate { kind, id });
+    }
+    for (id, kind) in by_sku {
+        finds.add("sku", Thing::Aggregate { kind, id });
+    }
+    for (actor, name) in keys {
+        finds.add("key", Thing::Key { actor, name });
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ pub mod listing;
 pub mod look_up;
 pub mod name;
 pub mod names;
+mod names_in_file;
 pub mod notes;
 pub mod operations;
 pub mod parked;

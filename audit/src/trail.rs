@@ -17,6 +17,7 @@ use soonshop_projections::source::LONGEST_QUERY;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::amounts;
 use crate::diff::{Change, changes, leaves};
 use crate::events::Events;
 use crate::name::Name;
@@ -253,6 +254,7 @@ impl Stream {
             let here = ways.iter().any(|(path, value)| match fields.get(*path) {
                 Some(Value::String(text)) => text == value,
                 Some(found) if found.get("personal").is_some() => false,
+                Some(found) if amounts::shown_value(found).as_deref() == Some(*value) => true,
                 Some(found) => serde_json::from_str(value).is_ok_and(|value: Value| value == *found),
                 None => false,
             });

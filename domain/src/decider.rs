@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::Currency;
 use crate::claim::Hold;
 use crate::error::Classified;
 use crate::event_info::EventInfo;
@@ -40,6 +42,15 @@ pub trait Decider:
     /// A state that grows with its history keeps what grows in parts, each under a key. These are the fields of events
     /// whose values, joined by `/`, are the key: events are found by them (`EventLog::part`). Empty: no parts.
     const PART_KEY: &'static [&'static str] = &[];
+
+    /// Where the state's JSON holds an amount without its currency, as a bare number of minor units: the names of the
+    /// fields with dots between them, `*` for any name. They are shown with [`currency`](Self::currency).
+    const BARE_AMOUNTS: &'static [&'static str] = &[];
+
+    /// The currency of the [bare amounts](Self::BARE_AMOUNTS).
+    fn currency(&self) -> Option<Currency> {
+        None
+    }
 
     /// The events that the command leads to, or why it is refused. No events: it is done already.
     fn decide(&self, command: Self::Command, facts: &Facts) -> Result<Vec<Self::Event>, Self::Error>;
@@ -98,4 +109,31 @@ pub struct PartsPage<A> {
     pub total: usize,
     /// The last key on this page, if there are more after it.
     pub next: Option<String>,
+}
+
+/// A state as JSON for people: every amount has its currency, which comes from `of`, the whole state. (`part` may be less
+/// than the whole: see [`Decider::around`].)
+pub fn state_to_show<A: Decider>(part: &A, of: &A) -> serde_json::Result<Value> {
+    let mut state = serde_json::to_value(part)?;
+    if let Some(currency) = of.currency() {
+        for path in A::BARE_AMOUNTS {
+            add_currency(&mut state, path, currency);
+        }
+    }
+    Ok(state)
+}
+
+/// Makes the numbers at this path into amounts of the currency.
+fn add_currency(value: &mut Value, path: &str, currency: Currency) {
+    if path.is_empty() {
+        if value.is_number() {
+            *value = json!({ "amount": value.take(), "currency": currency });
+        }
+        return;
+    }
+    let (name, below) = path.split_once('.').unwrap_or((path, ""));
+    let Value::Object(fields) = value else { return };
+    for (_, field) in fields.iter_mut().filter(|(field, _)| name == "*" || *field == name) {
+        add_currency(field, below, currency);
+    }
 }

@@ -14,15 +14,16 @@ use strum::VariantArray as _;
 use uuid::Uuid;
 
 use crate::catalog::{
-    self, UPCASTERS, event_type, event_types, expected_after, fold_to_json, samples, version_of,
+    self, UPCASTERS, Visitor, event_type, event_types, expected_after, fold_to_json, samples, version_of,
 };
+use crate::decider::state_to_show;
 use crate::ids::{self, CreditNoteId, OrderId, ProductId};
 use crate::inventory::{self, MAIN};
 use crate::order;
 use crate::text::Sku;
 use crate::{
-    AGGREGATES, Actor, ActorKind, Channel, Currency, Event, EventInfo, Metadata, Money, Personal, Purpose,
-    Sensitive, TYPES, context_of, state_types,
+    AGGREGATES, Actor, ActorKind, Channel, Currency, Decider, Event, EventInfo, Metadata, Money, Personal,
+    Purpose, Sensitive, TYPES, context_of, state_types,
 };
 
 /// Events for golden files and for the tests that go over the catalog. Without it a new event type does not compile.
@@ -155,6 +156,71 @@ fn the_amount_of_an_event_is_where_its_type_says() {
         });
         assert_eq!(event.amount(), at_path, "{name}");
     }
+}
+
+/// Fields of events and states that hold a number which is no amount.
+const COUNTS: [&str; 7] = ["number", "line", "quantity", "units", "reserved", "on_hand", "order_lines"];
+
+/// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].
+fn other_numbers(value: &Value, path: &str, name: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) if fields.contains_key("currency") => {
+            serde_json::from_value::<Money>(value.clone()).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                other_numbers(field, &format!("{path}.{name}"), name, into);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| other_numbers(item, path, name, into)),
+        Value::Number(_) if !COUNTS.contains(&name) => into.push(path.to_owned()),
+        _ => {}
+    }
+}
+
+/// A stored state as people see it.
+struct Shown(Value);
+
+impl Visitor for Shown {
+    type Output = Value;
+
+    fn visit<A: Decider>(self) -> Value {
+        let state: A = serde_json::from_value(self.0).unwrap();
+        state_to_show(&state, &state).unwrap()
+    }
+}
+
+#[test]
+fn every_amount_of_an_event_and_of_a_shown_state_has_its_currency() {
+    let mut bare = Vec::new();
+    for folder in ["events", "added"] {
+        for file in fs::read_dir(golden(folder)).unwrap() {
+            let event: Value = serde_json::from_slice(&fs::read(file.unwrap().path()).unwrap()).unwrap();
+            other_numbers(&event, "", "", &mut bare);
+        }
+    }
+    assert_eq!(bare, Vec::<String>::new(), "an amount without a currency, or a count that `COUNTS` lacks");
+    let (mut stored, mut shown) = (Vec::new(), Vec::new());
+    for (aggregate_type, version) in state_types() {
+        let file = golden(&format!("states/{aggregate_type}.v{version}.json"));
+        let steps: Vec<Value> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        for state in steps.into_iter().map(|mut step| step["state"].take()) {
+            other_numbers(&state, aggregate_type, "", &mut stored);
+            other_numbers(
+                &catalog::visit(aggregate_type, Shown(state)).unwrap(),
+                aggregate_type,
+                "",
+                &mut shown,
+            );
+        }
+    }
+    assert_eq!(
+        shown,
+        Vec::<String>::new(),
+        "an amount that `BARE_AMOUNTS` lacks, or a count that `COUNTS` lacks"
+    );
+    let stored: Vec<_> = BTreeSet::from_iter(stored).into_iter().collect();
+    assert_eq!(stored, ["order.credits.amount", "order.credits.lines.1.amount"], "they are stored bare");
 }
 
 #[test]

@@ -16,8 +16,8 @@ use crate::ids::{CreditNoteId, GuestId, OrderId, UserId};
 use crate::money::MOST_TOTAL;
 use crate::text::{Sku, TextError};
 use crate::{
-    Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
-    Purpose, Sensitive, text,
+    Classified, Currency, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal,
+    PersonalValue, Purpose, Sensitive, text,
 };
 
 /// The most lines that an order may have (the real shop's largest had 1,114).
@@ -371,6 +371,13 @@ fn sum(lines: &[Line]) -> Result<Money, Error> {
 
 impl Decider for Order {
     const STATE_VERSION: u32 = 2;
+
+    const BARE_AMOUNTS: &'static [&'static str] = &["credits.amount", "credits.lines.*.amount"];
+
+    /// An order has one currency.
+    fn currency(&self) -> Option<Currency> {
+        self.placed.as_ref().map(|placed| placed.total.currency)
+    }
 
     /// Most events of an order name no person: it is its customer's.
     fn note_about(&self, event: &Event, stream: Uuid) -> Option<Uuid> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use soonshop_domain::catalog::{self, Visitor};
+use soonshop_domain::decider::state_to_show;
 use soonshop_domain::{Decider, Event, QueryError};
 use uuid::Uuid;
 
@@ -155,17 +156,17 @@ impl<A: Decider + Send> History for Fold<A> {
     }
 
     fn encrypted(&self) -> Result<Value, QueryError> {
-        serde_json::to_value(&self.state).map_err(QueryError::internal)
+        state_to_show(&self.state, &self.state).map_err(QueryError::internal)
     }
 
     fn around(&self, event: &Event) -> Result<Option<Value>, QueryError> {
         let part = event.downcast_ref().and_then(|event| self.state.around(event));
-        part.map(|part| serde_json::to_value(part)).transpose().map_err(QueryError::internal)
+        part.map(|part| state_to_show(&part, &self.state)).transpose().map_err(QueryError::internal)
     }
 
     fn page(&self, after: &str, most: usize) -> Result<(Value, Option<PartsShown>), QueryError> {
         let page = self.state.page(after, most);
-        let state = serde_json::to_value(page.as_ref().map_or(&self.state, |page| &page.state));
+        let state = state_to_show(page.as_ref().map_or(&self.state, |page| &page.state), &self.state);
         let shown = page.map(|page| PartsShown { total: page.total, next: page.next });
         Ok((state.map_err(QueryError::internal)?, shown))
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Map, Value, json};
+use soonshop_audit::amounts;
 use soonshop_audit::trail::Stream;
 use soonshop_domain::{Event, TYPES};
 use soonshop_event_log::{Content, Database, DatabaseLocation};
@@ -174,7 +175,7 @@ fn shown_value(path: &str, value: Option<&Value>, language: Language) -> String 
         Some((_, Some("erased"))) => Sentence::Erased.text(language),
         // The number only shows which masked texts are equal.
         Some((value, Some(_))) => format!("{MASK} {}", value["value"]),
-        Some((value, None)) => value.to_string(),
+        Some((value, None)) => amounts::shown_value(value).unwrap_or_else(|| value.to_string()),
     }
 }
 
@@ -277,6 +278,7 @@ pub async fn step(tool: &Tool, projection: &str, key: &str, until: Option<i64>) 
     if key.is_empty() {
         return Err(Failure::Usage(Sentence::KeyNeeded));
     }
+    let key = &naming::key(tool, projector.follows(), key).await?;
     let scratch = Scratch::new(&projector).await?;
     let follower = soonshop_projections::runner::Follower {
         registry: scratch.registry.clone(),

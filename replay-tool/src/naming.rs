@@ -1,6 +1,6 @@
 //! Names on the command line: an aggregate can be given by its name, such as an order's number, and is shown by it.
 
-use soonshop_audit::finder::{self, Thing};
+use soonshop_audit::finder;
 use soonshop_audit::name::{Names, short};
 use soonshop_audit::names;
 use soonshop_audit::reader::Reader;
@@ -15,19 +15,25 @@ fn reader(tool: &Tool) -> Reader {
 
 /// The id of the aggregate that is given by its id or by its name.
 pub(crate) async fn id(tool: &Tool, kind: &str, given: &str) -> Result<Uuid, Failure> {
-    if let Ok(id) = Uuid::try_parse(given) {
-        return Ok(id);
-    }
-    let finds = finder::find(&reader(tool), given).await?;
-    let of_kind = finds.found.iter().filter_map(|one| match &one.thing {
-        Thing::Aggregate { kind: found, id } if found == kind => Some(id.as_str()),
-        _ => None,
-    });
-    let ids: Vec<&str> = of_kind.collect();
-    match ids.as_slice() {
-        [id] => Uuid::try_parse(id).map_err(Failure::unexpected),
-        [] => Err(Failure::Usage(Sentence::BadId { id: given.to_owned() })),
-        ids => Err(Failure::Usage(Sentence::NameShared { name: given.to_owned(), ids: ids.join(", ") })),
+    let found = one(tool, &[kind], given).await?;
+    found.ok_or_else(|| Failure::Usage(Sentence::BadId { id: given.to_owned() }))
+}
+
+/// The key of the rows that are given by it, or by an id or a name of an aggregate that their read model follows.
+pub(crate) async fn key(tool: &Tool, kinds: &[&str], given: &str) -> Result<String, Failure> {
+    let found = one(tool, kinds, given).await?;
+    Ok(found.map_or_else(|| given.to_owned(), |id| id.to_string()))
+}
+
+/// The one aggregate of these types that is given by its id or by its name.
+async fn one(tool: &Tool, kinds: &[&str], given: &str) -> Result<Option<Uuid>, Failure> {
+    match finder::aggregates(&reader(tool), kinds, given).await?.as_slice() {
+        [] => Ok(None),
+        [id] => Ok(Some(*id)),
+        ids => {
+            let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+            Err(Failure::Usage(Sentence::NameShared { name: given.to_owned(), ids: ids.join(", ") }))
+        }
     }
 }
 

@@ -431,6 +431,7 @@ sentences! {
     ManifestDiffers { file: String, detail: String } => "tool-manifest-differs";
     NotListening { address: String, detail: String } => "tool-not-listening";
     BadTls { detail: String } => "tool-bad-tls";
+    OwnCertificate { file: String, detail: String } => "tool-own-certificate";
     NotLoopback { detail: String } => "tool-not-loopback";
     SignedBy { fingerprint: String } => "tool-signed-by";
     Showing { count: u64, head: i64, role: String } => "tool-showing";

@@ -89,6 +89,9 @@ const SIGN: Duration = Duration::from_millis(500);
 /// Differences that are explained in the output; a report has all of them.
 const EXPLAINED: usize = 20;
 
+/// Rows that the result names.
+const NAMED: usize = 100;
+
 fn by_key(table: &Table, rows: Vec<Row>) -> BTreeMap<String, Row> {
     rows.into_iter().map(|row| (shown_key(&key_of(table, &row)), row)).collect()
 }
@@ -558,12 +561,14 @@ async fn report(
     }
     let (differ, compared) = (comparison.differences.len(), comparison.compared);
     let unlike = index.as_ref().map_or(0, Vec::len);
-    let keys: Vec<String> = comparison.differences.iter().take(100).map(|one| shown_key(&one.key)).collect();
+    let named = || comparison.differences.iter().take(NAMED);
+    let keys: Vec<String> = named().map(|one| shown_key(&one.key)).collect();
+    let different: Vec<Value> = named().map(in_short).collect();
     let clean = differ == 0 && unlike == 0;
     let summary = json!({
         "run": run, "projection": options.projection, "result": if clean { "equal" } else { "different" },
         "left": left.number, "right": right.number, "position": at, "rows": compared, "differences": differ,
-        "fields": fields, "keys": keys, "index_differences": index, "parked": parked,
+        "fields": fields, "keys": keys, "different": different, "index_differences": index, "parked": parked,
         "mode": options.mode.to_possible_value().map(|mode| mode.get_name().to_owned()), "ignored": options.ignore,
         "counts": comparison.counts, "bytes": comparison.left.moved() + comparison.right.moved(), "seconds": (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
     });
@@ -591,6 +596,26 @@ async fn report(
     Ok(Ended { code: if clean { exit::DONE } else { exit::FOUND }, summary })
 }
 
+/// The position of the event that last changed a row that differs.
+fn last_changed(difference: &Difference) -> i64 {
+    [&difference.right, &difference.left].into_iter().flatten().map(changed_at).max().unwrap_or(0)
+}
+
+/// A difference without values: the row, the fields that differ, where only one side has the row which one, and the
+/// position of the event that last changed it.
+fn in_short(difference: &Difference) -> Value {
+    let only = match (&difference.left, &difference.right) {
+        (Some(_), None) => Some("left"),
+        (None, Some(_)) => Some("right"),
+        _ => None,
+    };
+    let fields: &[String] = if only.is_some() { &[] } else { &difference.fields };
+    json!({
+        "table": difference.table, "key": shown_key(&difference.key), "only": only, "fields": fields,
+        "position": last_changed(difference),
+    })
+}
+
 /// A difference with the event that last changed the row, with personal columns masked.
 async fn explain(
     tool: &Tool,
@@ -598,8 +623,7 @@ async fn explain(
     personal: &[PersonalColumns],
     (left, right): (i32, i32),
 ) -> Result<Value, Failure> {
-    let position =
-        [&difference.right, &difference.left].into_iter().flatten().map(changed_at).max().unwrap_or(0);
+    let position = last_changed(difference);
     let event =
         tool.log.read(position, 1).await?.into_iter().next().filter(|event| event.position == position);
     let shown = |row: &Option<Row>| {

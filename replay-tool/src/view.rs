@@ -13,6 +13,7 @@ use soonshop_audit::file::File;
 use soonshop_audit_web::http::{Viewer, role_that_may_see, router_of_file};
 use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_cache::Cache;
+use soonshop_domain::clock;
 use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys};
 use soonshop_migrations::Namespace;
 use soonshop_projections::Registry;
@@ -29,7 +30,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::folder::Folder;
 use crate::output::Line;
+use crate::sentences::Remedy;
 use crate::{Ended, Failure, Language, Outcome, Output, Sentence, Stop, exit};
+
+/// How often the certificate is looked at.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// How long open requests may still take at the end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -150,7 +155,7 @@ async fn show(
     let (viewer, file) = (shop.viewer(role, &shutdown), Arc::new(file));
     let pages = PagesOfRefusals::of_file(Arc::clone(&file));
     let router = router_of_file(viewer, file);
-    let door = Door { pages: Some(Arc::new(pages)), tls, ..Door::default() };
+    let door = Door { pages: Some(Arc::new(pages)), tls: tls.clone(), ..Door::default() };
     let serving = serve(listener, router, Http::default(), &door, shutdown.clone(), GRACE);
     out.result("status", &said, |_| address);
     out.say(&about);
@@ -162,6 +167,22 @@ async fn show(
     tokio::select! {
         _ = serving => stop.failure(),
         () = stopped => stop.failure(),
+        () = watch(tls.as_ref(), out) => Failure::unexpected("the certificate is not looked at any more"),
+    }
+}
+
+/// Warns of a certificate that is not as it should be, now and whenever that changes.
+async fn watch(tls: Option<&Tls>, out: &Output) {
+    let Some(tls) = tls else { return std::future::pending().await };
+    let (mut ticks, mut before) = (tokio::time::interval(LOOK), None);
+    loop {
+        ticks.tick().await;
+        let complaint = tls.complaint(clock::now());
+        if let Some(detail) = complaint.clone().filter(|_| complaint != before) {
+            out.warn(Sentence::OwnCertificate { file: tls.file(), detail });
+            out.say(&Sentence::WhatToDo { remedy: Remedy("own-certificate") });
+        }
+        before = complaint;
     }
 }
 

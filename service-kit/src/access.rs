@@ -7,6 +7,7 @@
 pub mod caller;
 #[cfg(test)]
 mod guessing;
+mod inside;
 pub mod key;
 pub mod keys;
 pub mod of;

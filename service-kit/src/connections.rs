@@ -8,6 +8,7 @@ mod body;
 mod io;
 mod limits;
 mod one;
+mod refused;
 mod reserve;
 mod service;
 mod socket;
@@ -15,13 +16,12 @@ mod state;
 mod table;
 mod tls;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,7 @@ use crate::rates::Proxies;
 pub(crate) use answer::{head_too_large, target_too_long};
 pub use limits::Limits;
 use one::Shared;
+use refused::Refusing;
 pub(crate) use reserve::only_health;
 pub(crate) use service::Held;
 pub use socket::is_of_this_machine;
@@ -66,6 +67,7 @@ pub(crate) async fn serve(
 ) -> End {
     let (limits, tls, proxies) = (terms.limits, terms.tls.cloned(), terms.proxies.clone());
     let table = Arc::new(Table::new(limits, http.clone()));
+    let refusing = Refusing::new(http.clone());
     // Where other machines reach the address, plain text is for the proxies and for this machine.
     let open = listener.local_addr().map_or(true, |address| !is_of_this_machine(address));
     let only_proxies = open && tls.is_none();
@@ -103,7 +105,16 @@ pub(crate) async fn serve(
                 let serving = one::serve(socket, peer, Arc::clone(&shared), admitted);
                 connections.spawn(end.clone().run_until_cancelled_owned(serving));
             }
-            None => refuse(socket, peer, &shared),
+            None => match &shared.tls {
+                None => refusing.plainly(socket, peer),
+                Some(tls) => match refusing.turn() {
+                    Some(turn) => {
+                        let telling = refusing.over_tls(turn, socket, peer, tls);
+                        connections.spawn(end.clone().run_until_cancelled_owned(telling));
+                    }
+                    None => tracing::debug!(%peer, "a connection was refused without a word: all are in use"),
+                },
+            },
         }
     }
     drop(listener);
@@ -123,19 +134,6 @@ fn of_the_client(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
 
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// Says that there is no room, without waiting for anything: a new socket has space for so short an answer. With TLS
-/// nothing can be said so soon.
-fn refuse(socket: TcpStream, peer: SocketAddr, shared: &Shared) {
-    if shared.tls.is_some() {
-        return tracing::debug!(%peer, "a connection was refused: all are in use");
-    }
-    let answer = answer::of(&reserve::too_many_connections(), &shared.http, false);
-    match socket.into_std().and_then(|mut socket| socket.write_all(&answer)) {
-        Ok(()) => tracing::debug!(%peer, "a connection was refused: all are in use"),
-        Err(error) => tracing::debug!(%peer, %error, "a connection was refused and could not be told"),
-    }
 }
 
 #[cfg(test)]

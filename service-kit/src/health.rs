@@ -3,6 +3,8 @@
 //! Liveness depends on nothing outside: killing a process because its database is away helps nothing. Readiness is the
 //! result of the checks that the process cannot work without. [`Health::examine`] runs all checks. They run at once,
 //! none for longer than [`LIMIT`], and an answer is used again for [`FRESH`].
+//!
+//! What fails and why names servers and files: [`Access::sees_inside`] says who is told. Others get the verdict.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +12,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use serde::Serialize;
 use tokio::sync::Mutex;
+
+use crate::access::Access;
 
 /// How long one check may take.
 pub const LIMIT: Duration = Duration::from_secs(2);
@@ -95,6 +99,27 @@ pub struct Outcome {
     #[schema(value_type = Option<String>)]
     pub cure: Option<&'static str>,
     pub milliseconds: u64,
+}
+
+/// What everybody may know of a check: its name, and whether it works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CheckVerdict)]
+pub struct CheckVerdict {
+    pub name: String,
+    pub ok: bool,
+}
+
+/// The answer of `/health/ready` for those who are not told why.
+#[derive(Debug, Serialize)]
+struct ReadyVerdict {
+    ready: bool,
+    checks: Vec<CheckVerdict>,
+}
+
+/// The verdicts of these checks.
+pub fn verdicts(checks: &[Outcome]) -> Vec<CheckVerdict> {
+    checks.iter().map(|one| CheckVerdict { name: one.name.clone(), ok: one.ok }).collect()
 }
 
 impl Health {
@@ -182,21 +207,26 @@ impl Health {
     }
 
     /// `/health/live` and `/health/ready`.
-    pub fn router(self) -> Router {
+    pub fn router(self, access: Access) -> Router {
         Router::new()
             .route(
                 "/health/live",
                 get(async || uncached(StatusCode::OK, serde_json::json!({ "live": true }))),
             )
             .route("/health/ready", get(ready))
-            .with_state(Arc::new(self))
+            .with_state(Arc::new((self, access)))
     }
 }
 
-async fn ready(State(health): State<Arc<Health>>) -> Response {
-    let readiness = health.readiness().await;
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    uncached(status, readiness)
+async fn ready(State(state): State<Arc<(Health, Access)>>, headers: HeaderMap) -> Response {
+    let (health, access) = &*state;
+    let Readiness { ready, checks } = health.readiness().await;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if access.sees_inside(&headers).await {
+        uncached(status, Readiness { ready, checks })
+    } else {
+        uncached(status, ReadyVerdict { ready, checks: verdicts(&checks) })
+    }
 }
 
 fn uncached(status: StatusCode, body: impl Serialize) -> Response {
@@ -213,8 +243,12 @@ mod tests {
     use super::*;
 
     async fn answer(health: Health, path: &str) -> (StatusCode, Value) {
-        let response =
-            health.router().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        answer_of(health, Access::new(None), path).await
+    }
+
+    async fn answer_of(health: Health, access: Access, path: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = health.router(access).oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap())
@@ -235,6 +269,18 @@ mod tests {
         assert_eq!(body["checks"][0]["ok"], true);
         assert_eq!(body["checks"][1]["reason"], "amqp is away");
         assert_eq!(body["checks"][2]["reason"], "no answer within 2 seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_others_reach_the_shop_a_guest_gets_the_verdict_and_the_names_alone() {
+        let fault = || async { Err(Fault::of("amqp://10.0.0.5", "/srv/data is full", "disk-full")) }.boxed();
+        let health = broken().add("disk", Some("/srv/data".to_owned()), Some("disk"), true, fault);
+        let reached = Access::new(Some("token".into())).reached_by_others();
+        let (status, body) = answer_of(health, reached, "/health/ready").await;
+        assert_eq!(status, 503, "a load balancer sees the same");
+        let names = |name: &str, ok: bool| serde_json::json!({ "name": name, "ok": ok });
+        let checks = [names("log", true), names("bus", false), names("search", false), names("disk", false)];
+        assert_eq!(body, serde_json::json!({ "ready": false, "checks": checks }));
     }
 
     #[tokio::test]

@@ -1,8 +1,9 @@
 //! The metrics of a process at `/metrics`, in the text format of Prometheus: counters since its start, and values that
 //! it looks up in its databases at each scrape.
 //!
-//! When a database is away the counters stay, and a metric says that the look-up failed. No label holds an id or a
-//! path: a route is its template.
+//! When a database is away the counters stay, and a metric says that the look-up failed. No label holds an id, an
+//! address or a path: a route is its template. Where others reach the shop, those who do not see inside
+//! ([`Access::sees_inside`]) get the verdicts alone: how much is sold is told to nobody by its counters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +24,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::access::Access;
 
 /// The prefix of every name.
 pub const PREFIX: &str = "soonshop";
@@ -128,13 +131,15 @@ pub struct Metrics {
     counted: Registry,
     http: Http,
     looks: Vec<Look>,
+    /// Verdicts, which everybody may have.
+    open: Vec<Look>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let (mut counted, http) = (Registry::with_prefix(PREFIX), Http::default());
         http.register(&mut counted);
-        Self { counted, http, looks: Vec::new() }
+        Self { counted, http, looks: Vec::new(), open: Vec::new() }
     }
 }
 
@@ -165,13 +170,27 @@ impl Metrics {
         self
     }
 
-    async fn text(&self) -> Result<String, fmt::Error> {
+    /// The same with verdicts, which everybody may have.
+    #[must_use]
+    pub fn looked_up_for_all<F>(mut self, look: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Registry, String>> + Send + 'static,
+    {
+        self.open.push(Box::new(move || look().boxed()));
+        self
+    }
+
+    /// All of them, or the verdicts alone.
+    async fn text(&self, all: bool) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        encode(&mut text, &self.counted)?;
-        if self.looks.is_empty() {
+        if all {
+            encode(&mut text, &self.counted)?;
+        }
+        let looks = || self.open.iter().chain(self.looks.iter().filter(|_| all));
+        if looks().next().is_none() {
             return Ok(text);
         }
-        let results = self.looks.iter().map(|look| tokio::time::timeout(LIMIT, look()));
+        let results = looks().map(|look| tokio::time::timeout(LIMIT, look()));
         let late = || Err(format!("no answer within {} seconds", LIMIT.as_secs()));
         let results = join_all(results).await.into_iter().map(|one| one.unwrap_or_else(|_| late()));
         let results: Vec<_> = results.collect();
@@ -191,13 +210,14 @@ impl Metrics {
     }
 
     /// `/metrics`.
-    pub fn router(self) -> Router {
-        Router::new().route("/metrics", get(scrape)).with_state(Arc::new(self))
+    pub fn router(self, access: Access) -> Router {
+        Router::new().route("/metrics", get(scrape)).with_state(Arc::new((self, access)))
     }
 }
 
-async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
-    match metrics.text().await {
+async fn scrape(State(state): State<Arc<(Metrics, Access)>>, headers: HeaderMap) -> Response {
+    let (metrics, access) = &*state;
+    match metrics.text(access.sees_inside(&headers).await).await {
         Ok(text) => ([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE), (CACHE_CONTROL, "no-store")], text)
             .into_response(),
         // Writing into a string cannot fail.
@@ -225,7 +245,28 @@ mod tests {
     fn router(metrics: Metrics) -> Router {
         let http = metrics.http();
         let there = Router::new().route("/things/{id}", get(async || "here"));
-        with_counts(stack(there.merge(metrics.router())), http)
+        with_counts(stack(there.merge(metrics.router(Access::new(None)))), http)
+    }
+
+    #[tokio::test]
+    async fn where_others_reach_the_shop_a_guest_gets_verdicts_and_no_counters() {
+        let of = |name: &'static str| {
+            move || async move {
+                let mut found = Registry::with_prefix(PREFIX);
+                found.register(name, "One", ConstGauge::new(1_i64));
+                Ok(found)
+            }
+        };
+        let metrics = || Metrics::default().looked_up_for_all(of("healthy")).looked_up(of("orders"));
+        let reached = metrics().router(Access::new(Some("token".into())).reached_by_others());
+        let text = scraped(&reached).await;
+        assert!(
+            text.contains("\nsoonshop_healthy 1\n") && text.contains("\nsoonshop_scrape_ok 1\n"),
+            "{text}"
+        );
+        assert!(!text.contains("orders") && !text.contains("http_"), "{text}");
+        let here = scraped(&metrics().router(Access::new(None))).await;
+        assert!(here.contains("soonshop_orders 1") && here.contains("soonshop_http_connections"), "{here}");
     }
 
     #[tokio::test]

@@ -193,6 +193,13 @@ impl Problem {
         self
     }
 
+    /// The same without that member.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.extensions.remove(name);
+        self
+    }
+
     /// The field at fault, as an RFC 6901 JSON pointer (`/items/0/sku`).
     #[must_use]
     pub fn with_pointer(self, pointer: impl Into<String>) -> Self {

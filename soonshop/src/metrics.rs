@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use soonshop_event_store::EventStore;
-use soonshop_projections::status::{FollowerStatus, ShopStatus};
+use soonshop_projections::status::{FollowerStatus, ShopStatus, StatusReader};
 use soonshop_service_kit::connections::Tls;
 use soonshop_service_kit::health::{Health, Outcome};
 use soonshop_service_kit::metrics::{Metrics, PREFIX};
@@ -64,38 +64,52 @@ pub(crate) fn of(
         published.register(metrics.counted());
     }
     if let Some(tls) = shop.door.tls.clone() {
-        metrics = metrics.looked_up(move || {
+        metrics = metrics.looked_up_for_all(move || {
             let tls = tls.clone();
             async move { Ok(certificate(&tls)) }
         });
     }
     let checks = health.clone();
-    let mut metrics = metrics.looked_up(move || {
+    let metrics = metrics.looked_up_for_all(move || {
         let checks = checks.clone();
         async move { Ok(checked(&checks.examine().await)) }
     });
     if !role.has(Role::QueryApi) {
         return Ok(metrics);
     }
-    let (reader, projectors) = (shop.status_reader()?, soonshop_projections::all());
-    let last = Arc::new(Mutex::new(None::<(Instant, ShopStatus)>));
-    let health = health.clone();
-    metrics = metrics.looked_up(move || {
-        let (reader, projectors, last) = (reader.clone(), projectors.clone(), Arc::clone(&last));
-        let health = health.clone();
+    let statuses = Arc::new(Statuses { reader: shop.status_reader()?, last: Mutex::default() });
+    let (health, of_all) = (health.clone(), Arc::clone(&statuses));
+    let metrics = metrics.looked_up_for_all(move || {
+        let (health, statuses) = (health.clone(), Arc::clone(&of_all));
         async move {
             let well = health.examine().await.iter().all(|one| one.ok);
-            let mut last = last.lock().await;
-            if let Some((_, whole)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-                return Ok(gauges(whole, well));
-            }
-            let whole = reader.read(&projectors).await.map_err(|error| error.to_string())?;
-            let registry = gauges(&whole, well);
-            *last = Some((Instant::now(), whole));
-            Ok(registry)
+            statuses.read(|whole| verdict(whole, well)).await
         }
     });
-    Ok(metrics)
+    Ok(metrics.looked_up(move || {
+        let statuses = Arc::clone(&statuses);
+        async move { statuses.read(gauges).await }
+    }))
+}
+
+/// The status of the shop, read at most once in [`FRESH`].
+struct Statuses {
+    reader: StatusReader,
+    last: Mutex<Option<(Instant, ShopStatus)>>,
+}
+
+impl Statuses {
+    async fn read(&self, metrics: impl FnOnce(&ShopStatus) -> Registry) -> Result<Registry, String> {
+        let mut last = self.last.lock().await;
+        if let Some((_, whole)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(metrics(whole));
+        }
+        let whole =
+            self.reader.read(&soonshop_projections::all()).await.map_err(|error| error.to_string())?;
+        let registry = metrics(&whole);
+        *last = Some((Instant::now(), whole));
+        Ok(registry)
+    }
 }
 
 fn certificate(tls: &Tls) -> Registry {
@@ -119,10 +133,15 @@ fn checked(found: &[Outcome]) -> Registry {
     registry
 }
 
-fn gauges(whole: &ShopStatus, well: bool) -> Registry {
+fn verdict(whole: &ShopStatus, well: bool) -> Registry {
     let mut registry = Registry::with_prefix(PREFIX);
     let healthy = ConstGauge::new(i64::from(well && whole.healthy()));
     registry.register("healthy", "1: /health/audit has no complaint; 0: it has", healthy);
+    registry
+}
+
+fn gauges(whole: &ShopStatus) -> Registry {
+    let mut registry = Registry::with_prefix(PREFIX);
     let head = &whole.append;
     registry.register("log_position", "The last position of the log", ConstGauge::new(head.position));
     let age = ConstGauge::new(head.age_seconds.unwrap_or(0.0));

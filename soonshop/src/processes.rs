@@ -9,7 +9,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use soonshop_audit::processes::Retry;
 use soonshop_audit::reader::Reader;
-use soonshop_domain::process_managers;
+use soonshop_audit::{finder, names};
+use soonshop_domain::{TYPES, process_managers};
 use soonshop_event_log::Db;
 use soonshop_projections::processes::{self, Instance, InstanceEvent, InstanceQuery, Key, Which};
 use soonshop_service_kit::access::Caller;
@@ -51,7 +52,7 @@ pub enum Verb {
     Show {
         /// The name of the process
         process: String,
-        /// The instance, such as an order's id
+        /// The instance, such as an order, by its id or its number
         instance: String,
         /// text or json
         #[arg(long, value_enum, default_value = "text")]
@@ -61,7 +62,7 @@ pub enum Verb {
     Retry {
         /// The name of the process
         process: String,
-        /// The instance, such as an order's id
+        /// The instance, such as an order, by its id or its number
         instance: String,
         /// The reason, in free text; it is kept encrypted in the record of operations
         #[arg(long)]
@@ -99,18 +100,26 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
             list(&db, &query, *format).await
         }
         Verb::Show { process, instance, format } => {
-            let key = Key { process: process.clone(), instance: instance.clone() };
-            match find(&db, &key).await? {
+            let reader = Reader::new(shop.registry()?, shop.log()?);
+            match find(&reader, &db, process, instance).await? {
                 Ok(found) => {
-                    let history = processes::history(&shop.log()?, &found).await?;
-                    shown(&found, &history, *format)
+                    let history = processes::history(&reader.log, &found).await?;
+                    let about = found.aggregate_id.map(|id| id.to_string());
+                    let names = names::in_texts(&reader, about.as_deref()).await?;
+                    let name = about.and_then(|id| names.get(&id).map(|one| one.name.clone()));
+                    shown(&found, name.as_deref(), &history, *format)
                 }
                 Err(refused) => Ok(refused),
             }
         }
         Verb::Retry { process, instance, reason, format } => {
-            let key = Key { process: process.clone(), instance: instance.clone() };
-            retry(shop, &db, &key, reason.as_deref(), *format).await
+            let reader = Reader::new(shop.registry()?, shop.log()?);
+            match find(&reader, &db, process, instance).await? {
+                Ok(Instance { process, instance, .. }) => {
+                    retry(&reader, &Key { process, instance }, reason.as_deref(), *format).await
+                }
+                Err(refused) => Ok(refused),
+            }
         }
     }
 }
@@ -125,14 +134,34 @@ fn unknown(process: &str) -> Option<Outcome> {
         .then(|| not_found(format!("there is no process {process:?}: {}", names.join(", "))))
 }
 
-async fn find(db: &Db, key: &Key) -> anyhow::Result<Result<Instance, Outcome>> {
-    if let Some(refused) = unknown(&key.process) {
+/// The instance that is given by its own name, or by an id or a name of what it is about.
+async fn find(
+    reader: &Reader,
+    db: &Db,
+    process: &str,
+    given: &str,
+) -> anyhow::Result<Result<Instance, Outcome>> {
+    if let Some(refused) = unknown(process) {
         return Ok(Err(refused));
     }
-    let found = processes::show(db, key).await?;
-    Ok(found.ok_or_else(|| {
-        let Key { process, instance } = key;
-        not_found(format!("{process} has no instance {instance:?}: `soonshop process list --all` shows them"))
+    let named =
+        async |instance: String| processes::show(db, &Key { process: process.to_owned(), instance }).await;
+    if let Some(found) = named(given.to_owned()).await? {
+        return Ok(Ok(found));
+    }
+    let mut found = Vec::new();
+    for id in finder::aggregates(reader, TYPES, given).await? {
+        found.extend(named(id.to_string()).await?);
+    }
+    if found.len() > 1 {
+        let ids: Vec<_> = found.iter().map(|one| one.instance.as_str()).collect();
+        let ids = ids.join(", ");
+        return Ok(Err(not_found(format!(
+            "{given:?} names several instances of {process}, give one of them: {ids}"
+        ))));
+    }
+    Ok(found.pop().ok_or_else(|| {
+        not_found(format!("{process} has no instance {given:?}: `soonshop process list --all` shows them"))
     }))
 }
 
@@ -196,7 +225,12 @@ fn line(one: &Instance) -> String {
     text
 }
 
-fn shown(one: &Instance, history: &[InstanceEvent], format: Format) -> anyhow::Result<Outcome> {
+fn shown(
+    one: &Instance,
+    name: Option<&str>,
+    history: &[InstanceEvent],
+    format: Format,
+) -> anyhow::Result<Outcome> {
     if format == Format::Json {
         let mut value = serde_json::to_value(one)?;
         value["history"] = serde_json::to_value(history)?;
@@ -210,7 +244,10 @@ fn shown(one: &Instance, history: &[InstanceEvent], format: Format) -> anyhow::R
         format!("stuck      {}", if one.stuck { "yes" } else { "no" }),
     ];
     if let (Some(kind), Some(id)) = (&one.aggregate_type, one.aggregate_id) {
-        lines.push(format!("about      {kind} {id}"));
+        lines.push(match name {
+            Some(name) => format!("about      {kind} {name} ({id})"),
+            None => format!("about      {kind} {id}"),
+        });
     }
     lines.extend(one.unreadable.as_ref().map(|error| format!("unreadable {error}")));
     match &one.waits_with {
@@ -243,19 +280,9 @@ fn shown(one: &Instance, history: &[InstanceEvent], format: Format) -> anyhow::R
     Ok(Outcome { text: lines.join("\n"), exit_code: 0 })
 }
 
-async fn retry(
-    shop: &Shop,
-    db: &Db,
-    key: &Key,
-    reason: Option<&str>,
-    format: Format,
-) -> anyhow::Result<Outcome> {
-    if let Err(refused) = find(db, key).await? {
-        return Ok(refused);
-    }
-    let reader = Reader::new(shop.registry()?, shop.log()?);
+async fn retry(reader: &Reader, key: &Key, reason: Option<&str>, format: Format) -> anyhow::Result<Outcome> {
     let actor = Caller::operator().actor;
-    let requested = match soonshop_audit::processes::retry(&reader, &actor, key, reason).await? {
+    let requested = match soonshop_audit::processes::retry(reader, &actor, key, reason).await? {
         Retry::Requested => true,
         Retry::SentMeanwhile => false,
         Retry::NothingToSend => {

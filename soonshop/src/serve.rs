@@ -127,9 +127,10 @@ pub async fn start(
     let http = metrics.http();
     let refusals = PagesOfRefusals::new(has_trail(&options), health.clone());
     door.pages = Some(Arc::new(refusals));
-    let router = router(&shop, &options, store.as_ref(), health, &stop)?;
+    let access = access(&shop, &options)?;
+    let router = router(&shop, &options, store.as_ref(), health, &access, &stop)?;
     // Of its own: monitoring sees what goes on also where all other answers are held by clients that do not read.
-    let metrics = answers::bounded(metrics.router(), &METRICS);
+    let metrics = answers::bounded(metrics.router(access), &METRICS);
     let router = rates::counted(router.merge(metrics), &limits);
     let ended = stop.clone();
     let done = tokio::spawn(async move {
@@ -171,9 +172,9 @@ fn router(
     options: &Options,
     store: Option<&soonshop_event_store::EventStore>,
     health: Health,
+    access: &Access,
     stop: &CancellationToken,
 ) -> anyhow::Result<Router> {
-    let access = access(shop, options)?;
     let api = openapi(options.role);
     let trail = has_trail(options);
     let front = Front {
@@ -187,7 +188,7 @@ fn router(
     let (bounds, work) = (&shop.config.work, Work::new(&shop.config.work));
     let docs = docs_page::router(&api)?.layer(from_fn(security_headers::of_docs));
     let pages = front::router(front).merge(documentation::router()).merge(docs);
-    let mut router = health.clone().router().merge(rates::counted_as(pages, Class::Reads));
+    let mut router = health.clone().router(access.clone()).merge(rates::counted_as(pages, Class::Reads));
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
         let commands =
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
@@ -210,7 +211,7 @@ fn router(
                 search: Arc::clone(&shop.search),
                 cache: Arc::clone(&shop.cache),
                 health,
-                access,
+                access: access.clone(),
                 work,
                 stop: stop.clone(),
             };

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod disks;
+mod inside;
 mod integrity;
 mod names;
 mod parts;

@@ -1,6 +1,7 @@
 //! Names at the command line: an order is asked for by its number, and shown by it.
 
 use serde_json::Value;
+use soonshop::processes::{self, Verb};
 
 use crate::replay::{code, lines, ran};
 use crate::support::{Set, TestShop};
@@ -37,6 +38,26 @@ async fn an_aggregate_is_shown_by_its_name_and_can_be_asked_for_by_it() {
     assert_eq!(lines(&json)[0]["id"], Value::from(stock.as_str()), "{json:?}");
     let chinese = ran(&shop.place, &["show", "order", &number, "--lang", "zh-CN"]).await;
     assert!(String::from_utf8(chinese.stdout).unwrap().starts_with(&format!("订单 {number}，版本 ")));
+    // So are rows of read models, and the instances of process managers.
+    for (projection, id, name) in [("orders", &order, number.as_str()), ("stock", &stock, name)] {
+        let by = async |key: &str| {
+            let stepped = ran(&shop.place, &["step", projection, "--key", key, "--json"]).await;
+            assert_eq!(code(&stepped), 0, "{key}: {}", String::from_utf8_lossy(&stepped.stderr));
+            lines(&stepped).into_iter().filter(|line| line["message_type"] == "diff").collect::<Vec<_>>()
+        };
+        let by_name = by(name).await;
+        assert!(!by_name.is_empty() && by_name == by(id).await, "{projection} {name}");
+    }
+    for given in [&order, &number, &number.to_lowercase()] {
+        let verb = Verb::Show {
+            process: "fulfilment".to_owned(),
+            instance: given.clone(),
+            format: processes::Format::Text,
+        };
+        let shown = processes::run(&shop.shop, &verb).await.unwrap();
+        assert_eq!(shown.exit_code, 0, "{given}: {}", shown.text);
+        assert!(shown.text.contains(&format!("about      order {number} ({order})")), "{}", shown.text);
+    }
     let unknown = ran(&shop.place, &["show", "order", "no such order"]).await;
     assert_eq!(code(&unknown), 2);
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("neither an id"), "{unknown:?}");

@@ -94,7 +94,7 @@ async fn a_guest_makes_so_many_users_and_no_more_while_others_go_on() {
             assert_eq!(answer.header("ratelimit"), "", "{path}");
         }
     }
-    let metrics = String::from_utf8(shop.client.get("/metrics").await.expect(200).bytes).unwrap();
+    let metrics = String::from_utf8(shop.client.look("/metrics").await.expect(200).bytes).unwrap();
     assert!(metrics.contains("soonshop_rate_refused_total{class=\"writes\"} 50"), "{metrics}");
     shop.stop().await;
 }

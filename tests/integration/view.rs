@@ -1,8 +1,8 @@
 //! An export as pages, without its shop: the same rows, masked alike, and nothing that would need more than the file
 //! has.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -199,6 +199,19 @@ async fn an_export_gives_the_same_answers_as_its_shop_on_real_servers() {
     Box::pin(answers_as_the_shop(Set::Nats)).await;
 }
 
+/// The box finds these things by their names, in capitals or not, and nothing by another.
+async fn names_are_found(client: &Client, names: &BTreeMap<String, String>) {
+    for (id, name) in names {
+        for name in [name.clone(), name.to_lowercase()] {
+            let typed: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+            let page = client.get(&format!("/audit/jump?id={typed}")).await.expect(200).bytes;
+            let page = String::from_utf8(page).unwrap();
+            assert!(page.contains(id.as_str()), "{name}: {page}");
+        }
+    }
+    client.get("/audit/jump?id=nothing-of-this-name").await.expect(404);
+}
+
 /// Every link of a page leads to a page, and nothing that needs a shop is on any page or at any address.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
@@ -210,6 +223,9 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
     let events = listed(&shop, &format!("q=id:{}", all[0].1)).await.len();
     let rows = listed(&shop, "").await;
     let (count, correlation) = (rows.len(), rows[0]["correlation_id"].as_str().unwrap().to_owned());
+    let named =
+        |row: &Value| Some((row["aggregate_id"].as_str()?.to_owned(), row["name"].as_str()?.to_owned()));
+    let names: BTreeMap<String, String> = rows.iter().filter_map(named).collect();
     shop.stop().await;
 
     let (mut child, address) = viewer.begin(&file, &[]);
@@ -257,6 +273,10 @@ async fn every_link_on_the_pages_of_an_export_works_without_a_shop() {
         let page = client.get(&format!("/audit/jump?id={jump}")).await.expect(200).bytes;
         assert!(String::from_utf8(page).unwrap().contains(&says), "{jump}");
     }
+    assert!(names.len() > 3, "{names:?}");
+    names_are_found(&client, &names).await;
+    let page = client.get("/audit/jump?id=tea-2").await.expect(200).bytes;
+    assert!(String::from_utf8(page).unwrap().contains(&all[0].1), "a product is found by a SKU");
     client.get("/audit/e/999999").await.expect(404);
     client.get("/audit/a/order/nonsense").await.expect(400);
     client.get("/audit/timeline?q=type:[").await.expect(400);
@@ -401,6 +421,48 @@ async fn an_export_is_shown_over_tls_where_a_certificate_is_given() {
     assert!(page.headers().contains_key("strict-transport-security"));
     assert!(page.text().await.unwrap().contains("MUG"));
     assert_eq!(child.code_after_signal("-TERM"), Some(143));
+}
+
+/// As the shop's own check says it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_with_a_certificate_that_has_ended_says_so_and_what_to_do() {
+    let viewer = Viewer::new();
+    let first = json!({ "manifest": {
+        "schema": 1, "format": "ndjson", "filter": {}, "order": "asc", "head": 1, "role": "support",
+        "made_at": "2026-11-22T10:46:00Z",
+    }});
+    let file = viewer.folder.path().join("none.ndjson");
+    std::fs::write(&file, made(first, "")).unwrap();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/tls");
+    let key = viewer.folder.path().join("server.key");
+    std::fs::copy(format!("{data}/server.key"), &key).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let key = key.display().to_string();
+    for (certificate, warned) in [("expired.pem", true), ("valid.pem", false)] {
+        let certificate = format!("{data}/{certificate}");
+        for (lang, ended, remedy) in [
+            ("en", "the certificate in use ended on ", "Put a certificate that is valid"),
+            ("zh-CN", "需要更换：", "请把有效的证书及其私钥放到所列的文件中"),
+        ] {
+            let args = ["--tls-cert", &certificate, "--tls-key", &key, "--lang", lang, "--timeout", "120s"];
+            let mut shown = Shown(viewer.command(&file, &args).spawn().unwrap());
+            let mut address = String::new();
+            BufReader::new(shown.0.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
+            assert!(address.starts_with("https://"), "{address}");
+            let mut said = String::new();
+            let mut errors = BufReader::new(shown.0.stderr.take().unwrap());
+            if warned {
+                while !said.contains(remedy) && errors.read_line(&mut said).unwrap() > 0 {}
+                assert!(
+                    said.contains(ended) && said.contains(&certificate) && said.contains(remedy),
+                    "{said}"
+                );
+            }
+            assert_eq!(shown.code_after_signal("-TERM"), Some(143));
+            errors.read_to_string(&mut said).unwrap();
+            assert_eq!(said.contains(remedy), warned, "{said}");
+        }
+    }
 }
 
 /// A history that is too long for one page is listed around the requested version.

@@ -175,7 +175,9 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
          retire retry reveal rollback save-view sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),
+    ("page-compared-", "digest full sample"),
     ("page-density-", "comfortable compact"),
+    ("page-exit-code-", "1 2 4 5 69 75 124 130 143"),
     ("page-filter-", "type agg actor chan"),
     ("page-found-by-", "number sku name position id hash key"),
     (
@@ -185,6 +187,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
     ("page-instances-", "open stuck all"),
+    ("page-kind-of-run-", "rebuild verify swap rollback"),
     ("page-only-", "group failures"),
     ("page-process-", "running stopped off unknown"),
     (
@@ -227,6 +230,9 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
 /// Keys with these prefixes that are written out in full.
 const NAMED_WHOLE: &[&str] = &[
     "page-command-retry-what",
+    "page-compared-bytes",
+    "page-compared-how",
+    "page-compared-without",
     "page-instances-none",
     "page-instances-of-it",
     "page-instances-more",

@@ -17,7 +17,7 @@ use crate::state::{Action, Call, Endpoint};
 const HOME: &str = "/audit";
 
 pub(crate) fn table() -> Vec<Endpoint> {
-    let to = || Param::new("to", Kind::Free, "The page to go on to.");
+    let to = || Param::new("to", Kind::Free, "The page to go on to.").display_only();
     let key = Param::new("key", Kind::Free, "An API key, or the operator's token.").required();
     vec![
         page(

@@ -4,7 +4,7 @@
 use maud::{Markup, PreEscaped, html};
 use soonshop_audit::correlation::{IDLE, Link, Node, Tree, moments};
 use soonshop_audit::pending::Pending;
-use soonshop_service_kit::endpoint::params::{Kind, Param, Params, refused};
+use soonshop_service_kit::endpoint::params::{Kind, Param, Params};
 use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown_as, with};
@@ -41,28 +41,27 @@ const DEPTHS: [&str; 3] = ["1", "2", "3"];
 
 pub(crate) fn table() -> Vec<Endpoint> {
     let params = vec![
-        Param::new("view", Kind::OneOf(&VIEWS), "As what."),
-        Param::new("gap", Kind::OneOf(&["1", "0"]), "0: pauses are drawn as long as they were."),
-        Param::new("depth", Kind::Number(0, 1_000), "What is deeper is folded."),
-        Param::new("sel", Kind::Number(1, i64::MAX), "The position of the event that is looked at."),
+        Param::new("view", Kind::OneOf(&VIEWS), "As what.").display_only(),
+        Param::new("gap", Kind::OneOf(&["1", "0"]), "0: pauses are drawn as long as they were.")
+            .display_only(),
+        Param::new("depth", Kind::Number(0, 1_000), "What is deeper is folded.").display_only(),
+        Param::new("sel", Kind::Number(1, i64::MAX), "The position of the event that is looked at.")
+            .display_only(),
     ];
     vec![page(
         "/audit/c/{id}",
         "audit.correlation-page",
         Class::Reads,
-        Action::new(with(params), described(), |call| async move {
-            let found = async {
-                let (position, tree) = find::correlation(&call).await?;
-                let display = Display::of(&call.params);
-                if display
-                    .chosen
-                    .is_some_and(|chosen| !tree.items.iter().any(|node| node.event.position == chosen))
-                {
-                    return Err(refused("sel", "this page shows no event with this position"));
-                }
-                Ok((position, (tree, display)))
-            };
-            let found = found.await;
+        Action::new(with(params), described(), |mut call| async move {
+            let found = find::correlation(&call).await;
+            let chosen = call.params.number("sel");
+            if let (Ok((_, tree)), Some(chosen)) = (&found, chosen)
+                && !tree.items.iter().any(|node| node.event.position == chosen)
+            {
+                call.pass_over("sel");
+            }
+            let display = Display::of(&call.params);
+            let found = found.map(|(position, tree)| (position, (tree, display)));
             let title = |view: &View<'_>, (tree, _): &(Tree, Display)| title(view, tree);
             shown_as(&call, found, title, |view, (tree, display)| body(view, tree, display))
         }),

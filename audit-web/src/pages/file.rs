@@ -29,8 +29,8 @@ const AFTER: i64 = LISTED - 1 - BEFORE;
 pub(crate) fn table() -> Vec<Endpoint> {
     let positions = Kind::Number(1, i64::MAX);
     let params = vec![
-        Param::new("v", positions, "The version to mark."),
-        Param::new("before", positions, "List events below this version."),
+        Param::new("v", positions, "The version to mark.").display_only(),
+        Param::new("before", positions, "List events below this version.").display_only(),
     ];
     let pages = [
         page(

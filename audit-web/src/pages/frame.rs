@@ -10,10 +10,11 @@ use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
 use soonshop_audit::file::File;
 use soonshop_domain::clock;
+use soonshop_domain::text::visible;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::endpoint::described::text;
-use soonshop_service_kit::endpoint::params::{Kind, LONGEST_FREE, Param};
+use soonshop_service_kit::endpoint::params::{Kind, LONGEST_FREE, Param, PassedOver};
 use soonshop_service_kit::endpoint::{Answer, Described, Visit};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
@@ -61,18 +62,22 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; w
 
 /// Parameters of every page. A value in the address is kept in a cookie, and applies to later pages, too.
 pub(crate) const COMMON: [Param; 4] = [
-    Param::new("lang", Kind::OneOf(Language::TAGS), "The language; the browser's where it is left out."),
-    Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out."),
+    Param::new("lang", Kind::OneOf(Language::TAGS), "The language; the browser's where it is left out.")
+        .display_only(),
+    Param::new("theme", Kind::OneOf(&THEMES), "Light or dark; the browser's where it is left out.")
+        .display_only(),
     Param::new(
         "tz",
         Kind::KeptZone,
         "The time zone of the page, in which days begin, such as Asia/Shanghai; UTC by default.",
-    ),
+    )
+    .display_only(),
     Param::new(
         "density",
         Kind::OneOf(&DENSITIES),
         "How much room a row takes; compact where it is left out.",
-    ),
+    )
+    .display_only(),
 ];
 
 const THEMES: [&str; 3] = ["auto", "light", "dark"];
@@ -131,11 +136,13 @@ pub(crate) struct View<'a> {
     alarm: Option<String>,
     /// The text that was typed into the box, if it was not one thing.
     jumped: Option<String>,
+    /// What is passed over of the address.
+    passed_over: &'a [PassedOver],
 }
 
 impl<'a> View<'a> {
     pub(crate) fn of(call: &'a Call) -> Self {
-        Self::new(&call.shared, &call.visit)
+        Self { passed_over: call.params.passed_over(), ..Self::new(&call.shared, &call.visit) }
     }
 
     /// For a request whose parameters may be invalid.
@@ -145,8 +152,13 @@ impl<'a> View<'a> {
     }
 
     /// The view of the page at `/`; `trail`: this process serves the audit trail; `alarm`: where tampering was found.
-    pub(crate) fn front(visit: &'a Visit, trail: bool, alarm: Option<String>) -> Self {
-        Self { alarm, ..Self::at(Location::Front { trail }, None, visit) }
+    pub(crate) fn front(
+        visit: &'a Visit,
+        trail: bool,
+        alarm: Option<String>,
+        passed_over: &'a [PassedOver],
+    ) -> Self {
+        Self { alarm, passed_over, ..Self::at(Location::Front { trail }, None, visit) }
     }
 
     /// The view of a refusal of something that is no page: around it is what is around its neighbours.
@@ -166,7 +178,7 @@ impl<'a> View<'a> {
     fn at(location: Location, file: Option<&'a File>, visit: &'a Visit) -> Self {
         let chosen = |name: &str| {
             let cookie = format!("soonshop_{name}");
-            visit.parameter(name).or_else(|| visit.cookie(&cookie).map(str::to_owned))
+            asked(visit, name).or_else(|| visit.cookie(&cookie).map(str::to_owned))
         };
         let tag = chosen("lang").filter(|tag| Language::TAGS.contains(&tag.as_str()));
         let preferred = visit.languages.iter().find(|tag| Language::is_spoken(tag)).map(String::as_str);
@@ -182,6 +194,7 @@ impl<'a> View<'a> {
             zone: chosen("tz").and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC),
             alarm: None,
             jumped: None,
+            passed_over: &[],
         }
     }
 
@@ -211,9 +224,9 @@ impl<'a> View<'a> {
         address(path, pairs.iter().copied().chain(common))
     }
 
-    /// The common parameters of the request. One that is too long is refused, and not repeated in every link.
+    /// The common parameters of the request. A value that no page takes is not repeated in every link.
     fn common(&self) -> Vec<(&'static str, String)> {
-        let said = |param: &Param| Some((param.name, self.visit.parameter(param.name).filter(fits)?));
+        let said = |param: &Param| Some((param.name, asked(self.visit, param.name)?));
         COMMON.iter().filter_map(said).collect()
     }
 
@@ -269,6 +282,12 @@ impl<'a> View<'a> {
             }
         }
     }
+}
+
+/// The value of a common parameter in the address, if pages take it.
+fn asked(visit: &Visit, name: &str) -> Option<String> {
+    let param = COMMON.iter().find(|param| param.name == name)?;
+    visit.parameter(name).filter(|value| param.takes(value))
 }
 
 /// Equal for visitors to whom pages look the same.
@@ -381,7 +400,7 @@ pub(crate) fn answered_as(
         ("density", view.density),
     ];
     for (name, value) in kept {
-        if view.visit.parameter(name).is_some() {
+        if asked(view.visit, name).is_some() {
             // The second takes away what earlier releases kept for the viewer alone: it would go before the first.
             for cookie in [
                 format!("soonshop_{name}={value}; Path=/; Max-Age={KEPT}; SameSite=Lax"),
@@ -469,6 +488,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                 main id="main" tabindex="-1" {
                     @if let Some(ranges) = &view.alarm { (alarm(view, ranges, looks)) }
                     @if let Some(file) = view.file { (about_file(view, file)) }
+                    (passed_over(view))
                     (body)
                 }
                 footer {
@@ -484,6 +504,25 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                     }
                 }
                 p.news role="status" aria-live="polite" {}
+            }
+        }
+    }
+}
+
+/// The most parts of an address that are named.
+const MOST_NAMED: usize = 5;
+
+/// The longest name that is repeated, in characters.
+const LONGEST_NAME: usize = 40;
+
+/// What the page does not know of its address. Only names are repeated.
+fn passed_over(view: &View<'_>) -> Markup {
+    html! {
+        @for PassedOver { name, is_known } in view.passed_over.iter().take(MOST_NAMED) {
+            @let shown: String = visible(name).chars().take(LONGEST_NAME).collect();
+            p.missed role="status" {
+                span aria-hidden="true" { "⚠ " }
+                (view.language.fill(if *is_known { "unknown-value" } else { "unknown-parameter" }, &[&shown]))
             }
         }
     }
@@ -507,7 +546,7 @@ fn alarm(view: &View<'_>, ranges: &str, looks: bool) -> Markup {
 }
 
 /// Positions in words: `position 20`, `positions 3…7`.
-fn positions(view: &View<'_>, found: &str) -> String {
+pub(crate) fn positions(view: &View<'_>, found: &str) -> String {
     let count = if found.parse::<i64>().is_ok() { "1" } else { "2" };
     view.language.fill("at-positions", &[count, found])
 }

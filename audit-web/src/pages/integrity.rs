@@ -11,7 +11,7 @@ use soonshop_audit::names;
 use soonshop_domain::clock;
 use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict};
 use soonshop_event_log::{EventLog, LOG};
-use soonshop_projections::integrity::{self, CHECK, Checked, Of, Range, State};
+use soonshop_projections::integrity::{self, CHECK, Checked, Integrity, Of, Range, State};
 use soonshop_projections::integrity_check;
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_service_kit::Problem;
@@ -21,7 +21,7 @@ use soonshop_service_kit::endpoint::params::{Kind, Param, refused};
 use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
-use super::frame::{View, described, page, refusal, refused_with, see_other, shown, with};
+use super::frame::{View, described, page, positions, refusal, refused_with, see_other, shown, with};
 use super::parts::command;
 use super::reasons::{REVEAL, reason};
 use crate::state::{Action, Call, Endpoint, Shared, failed};
@@ -198,6 +198,47 @@ async fn sealed(call: &Call, of: Of) -> Result<Sealed, Problem> {
     let checks = operations::last_of(operations, CHECK, CHECKS).await.map_err(failed)?;
     let checked = checks.into_iter().find(|check| check.subject == of.name());
     Ok(Sealed { of, head, last, broken, waiting, checked })
+}
+
+/// What was proved last of a log.
+pub(crate) struct LastProof {
+    /// The positions, as far as nothing else is known of them since then.
+    ranges: Vec<Range>,
+    /// When they were checked.
+    at: DateTime<Utc>,
+    /// The check in the record of operations.
+    entry: i64,
+}
+
+/// What was proved last of a log; `None`: nothing is proved.
+pub(crate) async fn last_proof(call: &Call, known: &Integrity) -> Result<Option<LastProof>, Problem> {
+    let proved = || known.ranges.iter().filter(|range| range.state == State::Proved);
+    let Some(entry) = proved().map(|range| range.entry).max() else { return Ok(None) };
+    let operations = call.shared.reader.registry.operations();
+    let check = operations::at(operations, &[entry]).await.map_err(failed)?.into_iter().next();
+    Ok(check.map(|check| LastProof {
+        ranges: proved().filter(|range| range.entry == entry).copied().collect(),
+        at: clock::from_micros(check.at.saturating_mul(1_000)),
+        entry,
+    }))
+}
+
+/// What was proved last, and when.
+pub(crate) fn last_proved(view: &View<'_>, proof: Option<&LastProof>) -> Markup {
+    html! {
+        p {
+            @if let Some(LastProof { ranges, at, entry }) = proof {
+                a href=(view.to(&format!("/audit/operations/{entry}"), &[])) { (view.word("last-proved")) } (view.word("colon"))
+                @for (number, range) in ranges.iter().enumerate() {
+                    @if number > 0 { (view.word("list-comma")) }
+                    (positions(view, &range.to_string()))
+                }
+                " · " (view.time(*at))
+            } @else {
+                (view.word("proved-nothing"))
+            }
+        }
+    }
 }
 
 /// A check that was made on this page.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use soonshop_audit::operations::{OperationEntry, latest};
 use soonshop_audit::status::Health;
-use soonshop_projections::integrity::FOUND;
+use soonshop_projections::integrity::{FOUND, Of};
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
@@ -12,7 +12,7 @@ use soonshop_service_kit::rates::Class;
 
 use super::correlation::duration;
 use super::frame::{View, described, page, shown, with};
-use super::integrity::{self, Sealed};
+use super::integrity::{self, LastProof, Sealed, last_proved};
 use super::operations::rows as operation_rows;
 use super::parts::{bars, behind, command, failed_check, what_to_do};
 use super::processes;
@@ -43,6 +43,8 @@ struct Overview {
     checks: Vec<Outcome>,
     health: Health,
     sealed: [Sealed; 2],
+    /// What was proved last of the log.
+    proved: Option<LastProof>,
     /// Events recorded in each of the last minutes, oldest first.
     minutes: Vec<i64>,
     alive: Vec<Run>,
@@ -51,9 +53,15 @@ struct Overview {
 
 async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
     let operations = call.shared.reader.registry.operations();
-    let (head, find::ShopHealth { checks, followers: health }) = find::shop_health(call).await?;
+    let (head, find::ShopHealth { checks, followers: health }) = find::shop_health(call, true).await?;
+    let log = health.integrity.iter().find(|one| one.of == Of::Log);
+    let proved = match log {
+        Some(log) => integrity::last_proof(call, &log.known).await?,
+        None => None,
+    };
     let overview = Overview {
         head,
+        proved,
         checks,
         health,
         sealed: integrity::both(call).await?,
@@ -127,6 +135,7 @@ fn body(view: &View<'_>, all: &Overview) -> Markup {
                         None if all.sealed[0].broken.is_some() => p.ill { (view.word("seal-broken")) },
                         None => p { (view.word("seal-none")) },
                     }
+                    (last_proved(view, all.proved.as_ref()))
                 }))
             }
             h2 { (view.word("projections")) }

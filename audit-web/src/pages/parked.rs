@@ -15,7 +15,8 @@ use crate::state::{Action, Endpoint};
 use crate::{fields, find, naming};
 
 pub(crate) fn table() -> Vec<Endpoint> {
-    let asked = Param::new("asked", Kind::Number(1, i64::MAX), "So many are to be tried again.");
+    let asked =
+        Param::new("asked", Kind::Number(1, i64::MAX), "So many are to be tried again.").display_only();
     vec![
         page(
             "/audit/parked",

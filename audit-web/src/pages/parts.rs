@@ -63,11 +63,15 @@ pub(crate) fn missed(reason: &str) -> Markup {
     html! { p.missed id="missed" role="alert" { span aria-hidden="true" { "⚠ " } (reason) } }
 }
 
+/// What a check that failed says does not work.
+pub(crate) fn check_name<'n>(view: &View<'_>, name: &'n str) -> &'n str {
+    view.word_of(&format!("front-check-{name}")).unwrap_or(name)
+}
+
 /// A check that failed: its name, its reason, its object and its remedy.
 pub(crate) fn failed_check(view: &View<'_>, one: &Outcome) -> Markup {
-    let name = view.word_of(&format!("front-check-{}", one.name)).unwrap_or(&one.name);
     html! {
-        (name)
+        (check_name(view, &one.name))
         @if let Some(reason) = &one.reason { (view.word("colon")) span lang="en" { (reason) } }
         @if let Some(object) = &one.object { " · " code translate="no" { (object) } }
         (what_to_do(view, one.remedy))

@@ -22,7 +22,8 @@ use crate::{fields, find, naming};
 const RETRIES: [&str; 3] = ["requested", "sent", "nothing"];
 
 pub(crate) fn table() -> Vec<Endpoint> {
-    let retry = Param::new("retry", Kind::OneOf(&RETRIES), "The result of the retry that led here.");
+    let retry =
+        Param::new("retry", Kind::OneOf(&RETRIES), "The result of the retry that led here.").display_only();
     vec![
         page(
             "/audit/processes/{process}/{instance}",

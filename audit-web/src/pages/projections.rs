@@ -1,4 +1,4 @@
-//! Read models: the state of each generation, the commands for it, and its runs.
+//! Read models: the state of each generation, the commands for it, and the list of its runs.
 
 use maud::{Markup, html};
 use soonshop_audit::status::{GenerationHealth, Health};
@@ -8,7 +8,6 @@ use soonshop_projections::verdict::Trouble;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::rates::Class;
 
-use super::correlation::duration;
 use super::frame::{View, described, page, shown, shown_as, with};
 use super::parts::{behind, command, what_to_do};
 use super::titles;
@@ -38,16 +37,6 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 shown_as(&call, found, |view, one| titles::about(view, "projections", &one.name), detail)
             }),
         ),
-        page(
-            "/audit/runs/{run}",
-            "audit.run-page",
-            Class::Reads,
-            Action::new(with(Vec::new()), described(), |call| async move {
-                let found = run(&call).await.map(|run| (run.progress.position, run));
-                let title = |view: &View<'_>, run: &Run| titles::one(view, "run", &run.run.to_string());
-                shown_as(&call, found, title, run_body)
-            }),
-        ),
     ]
 }
 
@@ -71,13 +60,6 @@ async fn one(call: &Call) -> Result<(i64, Detail), Problem> {
     let runs = runs.last(Some(&call.key), LISTED).await.map_err(failed)?;
     let has_roles = !call.shared.reader.log.db().is_sqlite();
     Ok((head, Detail { name: call.key.clone(), has_roles, head, generations, runs }))
-}
-
-async fn run(call: &Call) -> Result<Run, Problem> {
-    let nothing = || Problem::not_found("not-found", "there is no run with this number");
-    let number: i64 = call.key.parse().map_err(|_| nothing())?;
-    let runs = Runs::new(call.shared.reader.registry.operations().clone());
-    runs.get(number).await.map_err(failed)?.ok_or_else(nothing)
 }
 
 /// Every read model, what is wrong with it, and the command to find out more.
@@ -262,41 +244,8 @@ pub(crate) fn runs(view: &View<'_>, runs: &[Run]) -> Markup {
     }
 }
 
-fn run_state(view: &View<'_>, run: &Run) -> Markup {
+/// The state of a run.
+pub(crate) fn run_state(view: &View<'_>, run: &Run) -> Markup {
     let name = if run.is_dead() { "silent" } else { run.state.as_ref() };
     html! { (view.word_of(&format!("run-{name}")).unwrap_or_else(|| view.word("unknown-actor"))) }
-}
-
-fn run_body(view: &View<'_>, run: &Run) -> Markup {
-    let done = run.progress.position - run.progress.from_position;
-    let all = (run.progress.to_position - run.progress.from_position).max(1);
-    let rate = run.ended_at.map(|ended| (ended - run.started_at).max(1)).map(|millis| done * 1_000 / millis);
-    html! {
-        h1 { (view.word("run")) " #" (run.run) " " code translate="no" { (run.verb) } }
-        div data-poll {
-            p.facts {
-                span { a href=(view.to(&format!("/audit/projections/{}", run.projection), &[])) { span translate="no" { (run.projection) } } @if let Some(number) = run.generation { " v" (number) } }
-                span { strong { (run_state(view, run)) } }
-                span { (run.actor) " " code translate="no" { (run.host) "/" (run.pid) } }
-                span { (view.word("begun")) " " (view.micros(run.started_at * 1_000)) }
-                @if let Some(ended) = run.ended_at { span { (view.word("took")) " " (duration(view.language, (ended - run.started_at) * 1_000)) } }
-            }
-            progress max=(all) value=(done.clamp(0, all)) aria-label=(view.word("seen")) {}
-            table {
-                tbody {
-                    tr { th scope="row" { (view.word("seen")) } td { (run.progress.position) " / " (run.progress.to_position) } }
-                    tr { th scope="row" { (view.word("folded")) } td { (run.progress.folded) } }
-                    tr { th scope="row" { (view.word("skipped")) } td { (run.progress.skipped) } }
-                    tr { th scope="row" { (view.word("parked")) } td { (run.progress.parked) } }
-                    @if let Some(rate) = rate { tr { th scope="row" { (view.word("rate")) } td { (rate) " " (view.word("positions-per-second")) } } }
-                    @if let Some(limit) = run.limit_rate { tr { th scope="row" { (view.word("limit")) } td { (limit) " " (view.word("positions-per-second")) } } }
-                }
-            }
-        }
-        @if let Some(result) = &run.result {
-            h2 { (view.word("result")) }
-            pre translate="no" tabindex="0" { (serde_json::to_string_pretty(result).unwrap_or_default()) }
-        }
-        (command(view, &format!("replay-tool status --run {}", run.run)))
-    }
 }

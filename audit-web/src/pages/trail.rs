@@ -48,7 +48,13 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(params()), described(), |call| async move {
                 let (position, trail, missed) = found(&call).await?;
                 let view = View::of(&call);
-                let status = missed.map_or(StatusCode::OK, NotFound::status);
+                let status = match missed {
+                    Some(missed) => NotFound::status(missed),
+                    None if ["v", "cmp"].iter().any(|name| call.params.was_passed_over(name)) => {
+                        StatusCode::BAD_REQUEST
+                    }
+                    None => StatusCode::OK,
+                };
                 let may = Reveals { may: call.may(Permission::Reveal), done: false };
                 let body = body(&view, &trail, may, missed);
                 Ok(answered_as(&view, status, &title(&view, &trail), Some(position), &body))
@@ -90,10 +96,14 @@ fn title(view: &View<'_>, trail: &Trail) -> String {
 /// that the reader sees.
 fn params() -> Vec<Param> {
     let mut params = fields::trail();
-    for param in params.iter_mut().filter(|param| param.name == "asof") {
-        param.kind = Kind::Free;
-    }
     params.push(Param::new("here", Kind::Number(1, i64::MAX), "The version to stay at if none is found."));
+    for param in &mut params {
+        if param.name == "asof" {
+            param.kind = Kind::Free;
+        }
+        // The page says which version it shows.
+        param.is_display = true;
+    }
     params
 }
 

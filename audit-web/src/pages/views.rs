@@ -24,7 +24,7 @@ const ALL: &str = "/audit/views";
 const DONE: [&str; 2] = ["renamed", "deleted"];
 
 pub(crate) fn table() -> Vec<Endpoint> {
-    let done = Param::new("done", Kind::OneOf(&DONE), "What was just done to a view.");
+    let done = Param::new("done", Kind::OneOf(&DONE), "What was just done to a view.").display_only();
     vec![
         page(
             ALL,

@@ -1,6 +1,8 @@
 //! The changes of each event of a list: on the timeline, in exports and in the live stream.
 
 use serde_json::{Value, json};
+use soonshop_domain::ids::CreditNoteId;
+use soonshop_domain::order::credits::CreditedLine;
 use soonshop_domain::order::{self, Order};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::user::{self, User};
@@ -37,6 +39,44 @@ async fn lived(shop: &Shop) -> [Uuid; 3] {
     shop.command::<Product>(product, product::Command::Change { details: named }).await;
     shop.command::<Product>(product, product::Command::Delete).await;
     [product, user, order]
+}
+
+#[tokio::test]
+async fn every_amount_of_a_state_is_shown_as_money() {
+    let shop = Shop::open().await;
+    let order = ids::new();
+    shop.command::<Order>(order, place_of("S-1", guest(), vec![line(1, "mug", 3, 500)], "UK")).await;
+    let lines = vec![CreditedLine { line: 1, quantity: 2, price: pounds(450) }];
+    let credit = order::Command::Credit { credit_note_id: CreditNoteId(ids::new()), lines, earlier: vec![] };
+    shop.command::<Order>(order, credit).await;
+
+    let trail = shop.see(&format!("/api/audit/a/order/{order}")).await.ok();
+    let credited = json!({ "amount": 900, "currency": "GBP" });
+    let of_line = json!({ "amount": credited, "units": 2 });
+    assert_eq!(trail["state"]["credits"], json!({ "amount": credited, "lines": { "1": of_line } }));
+    let row = shop.see("/api/audit/timeline?type=OrderCredited").await.items().remove(0);
+    for changes in [&trail["diff"]["changes"], &row["changes"]] {
+        let after = |path: &str| {
+            let all = changes.as_array().unwrap().iter();
+            all.clone().find(|one| one["path"] == path).unwrap_or_else(|| panic!("{path}: {changes}"))["after"].clone()
+        };
+        assert_eq!(after("/credits/amount"), credited);
+        assert_eq!(after("/credits/lines/1/amount"), credited);
+        assert_eq!(after("/credits/lines/1/units"), json!(2));
+    }
+    for lang in ["en", "zh-CN"] {
+        for page in [format!("/audit/a/order/{order}?lang={lang}"), format!("/audit/timeline?lang={lang}")] {
+            let text = shop.get(&page).await.text;
+            assert!(text.contains("GBP 9.00"), "{page}: {text}");
+            assert!(!text.contains(">900<"), "{page}: {text}");
+        }
+    }
+    // The first version with an amount is found by the amount as it is shown.
+    let found =
+        shop.see(&format!("/api/audit/a/order/{order}?where=/credits/amount%3DGBP%209.00")).await.ok();
+    assert_eq!(found["version"], 2);
+    let past = shop.see(&format!("/orders/{order}?as_of=v:2")).await.ok();
+    assert_eq!(past["state"]["credits"]["amount"], credited);
 }
 
 /// A marker without the number that distinguishes the texts of one history.

@@ -222,3 +222,29 @@ async fn the_entry_of_a_check_says_what_was_found_without_the_ranges_that_it_car
         assert!(got.text.contains("first_bad") && !got.text.contains("\"ranges\""), "{}", got.text);
     }
 }
+
+#[tokio::test]
+async fn the_overview_says_which_positions_were_proved_last_and_when() {
+    let shop = sealed().await;
+    let card = async |lang: &str| {
+        let text = shop.get(&format!("/audit?lang={lang}")).await.text;
+        let card =
+            text.split("<section class=\"card\">").skip(1).find(|card| card.contains("/audit/integrity"));
+        card.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert!(card("en").await.contains("No position is proved yet"));
+    assert!(card("zh-CN").await.contains("尚无已证明的位置"));
+    check(&shop, &[]).await;
+    let entry = recorded(&shop, "check").await.remove(0);
+    let at = soonshop_domain::clock::from_micros(entry.at * 1_000).format("%Y-%m-%d %H:%M:%S").to_string();
+    for (lang, said) in [("en", "positions 1…3"), ("zh-CN", "位置 1…3")] {
+        let card = card(lang).await;
+        assert!(card.contains(said) && card.contains(&at), "{said} {at}: {card}");
+        assert!(card.contains(&format!("/audit/operations/{}", entry.position)), "{card}");
+    }
+    // A range in which something was found is not proved any more.
+    set_type(&shop, "UserGone").await;
+    check(&shop, &[]).await;
+    let card = card("en").await;
+    assert!(card.contains("position 1, position 3"), "{card}");
+}

@@ -23,6 +23,7 @@ mod places;
 mod processes;
 mod reasons;
 mod refusals;
+mod runs;
 #[path = "../../../query-api/tests/http/shop.rs"]
 #[expect(dead_code, reason = "parts of it are for the other tests that use it")]
 mod shop;

@@ -61,6 +61,83 @@ async fn a_version_that_is_not_found_leaves_the_reader_at_his() {
     );
 }
 
+/// What an address says about the look of a page and the page does not know is passed over, on every page alike.
+#[tokio::test]
+async fn an_unknown_or_old_parameter_of_the_look_leaves_the_page_as_it_is_and_says_so() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let price = Command::SetPrice { sku: sku("mug"), price: pounds(700) };
+    shop.command::<Product>(id, price).await;
+    shop.see("/api/audit/timeline").await.ok();
+    let correlation = uuid::Uuid::nil();
+    let aggregate = format!("/audit/a/product/{id}");
+    let unknown_name = ["The address has a parameter", "不适用于此页面，已忽略。"];
+    let unknown_value = ["a value that this page does not know", "此页面不认识，已按默认显示。"];
+    let told = async |address: &str, status: u16, says: [&str; 2]| {
+        for (lang, says) in ["en", "zh-CN"].into_iter().zip(says) {
+            let got = shop.see(&format!("{address}&lang={lang}")).await;
+            assert_eq!(got.status, status, "{address}: {}", got.text);
+            let line = got.text.split("class=\"missed\"").nth(1).unwrap_or_default();
+            assert!(line.split("</p>").next().unwrap().contains(says), "{address}: {}", got.text);
+            let passed_over = address.split('?').nth(1).unwrap();
+            assert!(!got.text.contains(&format!("{passed_over}&")), "no link repeats it: {}", got.text);
+        }
+    };
+    for page in [
+        "/audit",
+        &aggregate,
+        "/audit/projections",
+        "/audit/projections/users",
+        "/audit/parked",
+        "/audit/integrity",
+        "/audit/views",
+        "/audit/keys",
+        "/audit/sign-in",
+    ] {
+        told(&format!("{page}?tab=state"), 200, unknown_name).await;
+        for value in ["theme=blue", "density=huge", "tz=Mars"] {
+            told(&format!("{page}?{value}"), 200, unknown_value).await;
+        }
+    }
+    for value in ["theme=blue", "order=up", "group=yes", "limit=many", "limit=0"] {
+        told(&format!("/audit/timeline?{value}"), 200, unknown_value).await;
+    }
+    for value in ["theme=blue", "limit=many"] {
+        told(&format!("/audit/operations?{value}"), 200, unknown_value).await;
+        told(&format!("/audit/processes?{value}"), 200, unknown_value).await;
+    }
+    for value in ["before=x", "parts_after=&before=0"] {
+        told(&format!("{aggregate}?{value}"), 200, unknown_value).await;
+    }
+    for value in ["v=x", "v=0", "cmp=-1"] {
+        told(&format!("{aggregate}?{value}"), 400, unknown_value).await;
+    }
+    // A page that filters shows nothing rather than something else, and programs are told.
+    for address in [
+        "/audit/timeline?tab=state",
+        "/audit/timeline?before=x",
+        "/audit/timeline?sort=email",
+        "/audit/operations?tab=state",
+        "/audit/operations?before=x",
+        "/audit/processes?state=new",
+        "/api/audit/timeline?order=up",
+        "/api/audit/timeline?limit=many",
+        &format!("/api/audit/a/product/{id}?tab=state"),
+        &format!("/api/audit/a/product/{id}?v=x"),
+        &format!("/api/audit/c/{correlation}?view=list"),
+    ] {
+        let got = shop.see(address).await;
+        assert_eq!(got.status, 400, "{address}: {}", got.text);
+    }
+    // What is revealed is what was asked for.
+    let reveal = [("reason", "ticket 4711")];
+    let path = format!("{aggregate}?v=x");
+    assert_eq!(
+        shop.post_as(Some(soonshop_service_kit::access::Role::Auditor), &path, &reveal).await.status,
+        400
+    );
+}
+
 #[tokio::test]
 async fn a_moment_without_events_leaves_the_list_as_it_was() {
     let shop = Shop::open().await;

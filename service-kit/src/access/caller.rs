@@ -157,6 +157,11 @@ impl Access {
         Self { reached_by_others: true, ..self }
     }
 
+    /// Whether other machines reach this process.
+    pub(super) fn is_reached_by_others(&self) -> bool {
+        self.reached_by_others
+    }
+
     /// Somebody without a key.
     pub(super) fn guest(&self) -> Caller {
         Caller { reached_by_others: self.reached_by_others, ..Caller::guest() }

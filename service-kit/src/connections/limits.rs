@@ -72,6 +72,9 @@ impl Limits {
     /// How much of a refused body is read and thrown away, and for how long, so that its client can read the refusal.
     pub const LINGER_BYTES: usize = 64 * BODY_LIMIT;
     pub const LINGER: Duration = Duration::from_secs(5);
+    /// Clients for whose connection there is no room, and who are told so over TLS at the same time; each of these turns
+    /// is taken for a tenth of a second at least. Others are closed without a word.
+    pub const REFUSED_OVER_TLS: usize = 8;
     /// How long a connection must have waited for its client in the middle of a request before it may be closed for
     /// another one: for the client to take [`STEP`](Self::STEP) of an answer, or to send
     /// [`BODY_STEP`](Self::BODY_STEP) of a body or the rest of it.

@@ -267,7 +267,7 @@ async fn too_late<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, http: &Http,
 
 /// Ends a connection. If its client may still be sending, what comes is thrown away for a while: a socket that is
 /// closed with bytes unread resets the connection, and the client loses the answer.
-async fn finish<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, more: bool) {
+pub(super) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, more: bool) {
     let ending = async {
         socket.shutdown().await?;
         let mut left = if more { Limits::LINGER_BYTES } else { 0 };

@@ -406,6 +406,37 @@ async fn http2_has_the_same_refusals() {
     assert_eq!(served.stop().await, Stopped::Drained);
 }
 
+/// What h2 refuses itself never becomes a request, so there is nothing that could give it an id or a body.
+#[tokio::test]
+async fn a_head_of_http2_beyond_its_bound_is_refused_by_the_protocol_itself_and_without_a_body() {
+    let served = served(Limits::default()).await;
+    let bound = usize::try_from(Limits::HTTP2_HEAD_BYTES).unwrap();
+    let with_head_of = |bytes: usize| {
+        let mut asked = asks("http://localhost/small");
+        for number in 0..4 {
+            let name = axum::http::HeaderName::try_from(format!("x-large-{number}")).unwrap();
+            asked.headers_mut().insert(name, "x".repeat(bytes / 4).parse().unwrap());
+        }
+        asked
+    };
+    let mut http2 = served.http2().await;
+    let refused = http2.send_request(with_head_of(bound - 1024)).await.unwrap();
+    assert_eq!(
+        problem_of(refused).await,
+        (431, "head-too-large".to_owned()),
+        "up to the bound it is a problem"
+    );
+    let refused = http2.send_request(with_head_of(bound + 1024)).await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers().len()), (431, 0), "{refused:?}");
+    let body = axum::body::to_bytes(Body::new(refused.into_body()), 1024).await.unwrap();
+    assert!(body.is_empty());
+    let good = http2.send_request(asks("http://localhost/small")).await.unwrap();
+    assert_eq!(good.status(), 200, "the connection goes on");
+    // Many times as much ends the connection, and no other one.
+    http2.send_request(with_head_of(8 * bound)).await.unwrap_err();
+    assert!(served.tell(SMALL).await.ends_with("small"));
+}
+
 #[tokio::test]
 async fn pages_of_the_origins_that_are_named_may_use_the_api_and_no_others() {
     let preflight = |origin: &str| {

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use soonshop_certificates::{Pair, ValidityState, date};
 use soonshop_domain::clock;
@@ -39,6 +40,8 @@ struct Shown {
 struct Current {
     pair: Pair,
     config: Arc<ServerConfig>,
+    /// For a connection that is only told that there is no room: it speaks HTTP/1.1, and is never resumed.
+    of_refusals: Arc<ServerConfig>,
 }
 
 impl Current {
@@ -49,7 +52,11 @@ impl Current {
         let shown = Arc::new(SingleCertAndKey::from(pair.certified()));
         let mut config = config.with_no_client_auth().with_cert_resolver(shown);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { pair, config: Arc::new(config) })
+        let mut of_refusals = config.clone();
+        of_refusals.alpn_protocols = vec![b"http/1.1".to_vec()];
+        of_refusals.session_storage = Arc::new(NoServerSessionStorage {});
+        of_refusals.send_tls13_tickets = 0;
+        Ok(Self { pair, config: Arc::new(config), of_refusals: Arc::new(of_refusals) })
     }
 }
 
@@ -68,6 +75,11 @@ impl Tls {
     /// For one connection.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0.now.load().config))
+    }
+
+    /// For one connection that is refused.
+    pub(super) fn acceptor_of_refusals(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0.now.load().of_refusals))
     }
 
     /// Looks at the files again and again.

@@ -102,6 +102,8 @@ pub struct Takes<'e> {
     pub named: &'static str,
     /// The query parameters.
     pub params: &'e [Param],
+    /// It is a page that is only looked at: see [`Params::read_page`].
+    pub is_page: bool,
     /// The fields of the form; `None`: there is none.
     pub form: Option<&'e [Param]>,
 }
@@ -137,7 +139,7 @@ impl<S> Call<S> {
     pub async fn read(
         shared: &Arc<S>,
         takes: &Takes<'_>,
-        visit: Visit,
+        mut visit: Visit,
         visitor: Visitor,
         mut parts: Parts,
         body: Body,
@@ -155,11 +157,17 @@ impl<S> Call<S> {
             Some(fields) => form(&parts.headers, body, fields).await?,
             None => Params::default(),
         };
+        let kept = kept_zone(&visit, takes.params);
+        let read = if takes.is_page { Params::read_page } else { Params::read_in };
+        let params = read(&visit.query, takes.params, kept)?;
+        if !params.passed_over().is_empty() {
+            visit.query = params.read_of(&visit.query);
+        }
         Ok(Self {
             shared: Arc::clone(shared),
             key,
             more_keys: keys.collect(),
-            params: Params::read_in(&visit.query, takes.params, kept_zone(&visit, takes.params))?,
+            params,
             form,
             wanted: wanted(&parts.headers)?,
             turn: None,
@@ -173,6 +181,12 @@ impl<S> Call<S> {
     /// The caller who sent it.
     pub fn caller(&self) -> &Caller {
         &self.visitor.caller
+    }
+
+    /// Passes over the value of a parameter that only says how a page looks, and that the page does not have.
+    pub fn pass_over(&mut self, name: &str) {
+        self.params.take_out(name);
+        self.visit.query = self.params.read_of(&self.visit.query);
     }
 
     /// Whether the caller has the permission.

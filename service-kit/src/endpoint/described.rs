@@ -87,6 +87,11 @@ impl Described {
         Self { unavailable: true, ..self }
     }
 
+    /// An answer of one of these shapes: the second where the caller may not see the first.
+    pub fn one_or<T: ToSchema, U: ToSchema>() -> Self {
+        Self { entity: false, ..Self::either::<T, U>() }
+    }
+
     /// An entity as it is now, or as it was (`as_of`).
     pub fn either<T: ToSchema, U: ToSchema>() -> Self {
         let refs =

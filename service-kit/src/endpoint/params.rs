@@ -84,6 +84,8 @@ pub struct Param {
     pub required: bool,
     /// An empty text counts as absent: it is a field of a form that a person may leave empty.
     pub may_be_empty: bool,
+    /// It only says how a page shows something. See [`display_only`](Self::display_only).
+    pub is_display: bool,
     /// A sentence for the API's description.
     pub about: &'static str,
 }
@@ -91,13 +93,25 @@ pub struct Param {
 impl Param {
     /// An optional parameter.
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, kind, required: false, may_be_empty: false, about }
+        Self { name, kind, required: false, may_be_empty: false, is_display: false, about }
     }
 
     /// A field of a form that may be left empty.
     #[must_use]
     pub const fn or_empty(self) -> Self {
         Self { may_be_empty: true, ..self }
+    }
+
+    /// A parameter that says how a page shows something, and not what it finds. A page passes over a value of it that it
+    /// does not know, says so, and shows its default: an old link leads on. Programs are refused all the same.
+    #[must_use]
+    pub const fn display_only(self) -> Self {
+        Self { is_display: true, ..self }
+    }
+
+    /// Whether it takes this value.
+    pub fn takes(&self, raw: &str) -> bool {
+        self.kind.parse(raw, Tz::UTC).is_ok()
     }
 
     /// A required parameter.
@@ -136,6 +150,17 @@ pub struct Params {
     /// The values of each facet.
     pub facets: BTreeMap<String, Vec<String>>,
     zone: Option<Tz>,
+    /// What a page passed over.
+    passed_over: Vec<PassedOver>,
+}
+
+/// A part of an address that a page passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The name of the parameter.
+    pub name: String,
+    /// The page has such a parameter, but it does not take this value.
+    pub is_known: bool,
 }
 
 /// A refused parameter.
@@ -151,6 +176,17 @@ impl Params {
 
     /// The same, with the time zone that counts where the request names none.
     pub fn read_in(query: &str, known: &[Param], kept: Option<Tz>) -> Result<Self, Problem> {
+        Self::read_with(query, known, kept, false)
+    }
+
+    /// The same for a page. It [passes over](Param::display_only) what it does not know of parameters that only say how
+    /// it looks; a page that has no other parameters also passes over unknown ones.
+    pub fn read_page(query: &str, known: &[Param], kept: Option<Tz>) -> Result<Self, Problem> {
+        Self::read_with(query, known, kept, true)
+    }
+
+    fn read_with(query: &str, known: &[Param], kept: Option<Tz>, page: bool) -> Result<Self, Problem> {
+        let only_display = page && known.iter().all(|param| param.is_display);
         let mut params = Self { zone: requested_zone(query, known).or(kept), ..Self::default() };
         let zone = params.zone();
         for (name, raw) in form_urlencoded::parse(query.as_bytes()) {
@@ -160,19 +196,67 @@ impl Params {
                 continue;
             }
             let param = known.iter().find(|param| param.name == name && !param.kind.is_facets());
-            let param = param.ok_or_else(|| unknown(&name, known))?;
+            let param = match param {
+                Some(param) => param,
+                None if only_display => {
+                    params.pass_over(&name, false);
+                    continue;
+                }
+                None => return Err(unknown(&name, known)),
+            };
             if raw.is_empty() && (param.may_be_empty || param.kind.may_be_left_empty()) {
                 continue;
             }
-            let value = param.kind.parse(&raw, zone).map_err(|detail| refused(param.name, &detail))?;
-            if params.values.insert(param.name, value).is_some() {
-                return Err(refused(param.name, "it is given twice"));
+            let value = match param.kind.parse(&raw, zone) {
+                _ if params.values.contains_key(param.name) => Err("it is given twice".to_owned()),
+                read => read,
+            };
+            match value {
+                Ok(value) => drop(params.values.insert(param.name, value)),
+                Err(_) if page && param.is_display => params.pass_over(param.name, true),
+                Err(detail) => return Err(refused(param.name, &detail)),
             }
         }
         match known.iter().find(|param| param.required && !params.values.contains_key(param.name)) {
             Some(missing) => Err(refused(missing.name, "it is missing")),
             None => Ok(params),
         }
+    }
+
+    fn pass_over(&mut self, name: &str, is_known: bool) {
+        let one = PassedOver { name: name.to_owned(), is_known };
+        if !self.passed_over.contains(&one) {
+            self.passed_over.push(one);
+        }
+    }
+
+    /// What was passed over of the address.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
+    /// Whether a value of this parameter was passed over.
+    pub fn was_passed_over(&self, name: &str) -> bool {
+        self.passed_over.iter().any(|one| one.is_known && one.name == name)
+    }
+
+    /// Takes out a value that was read, and that the page does not have.
+    pub(super) fn take_out(&mut self, name: &str) {
+        self.values.remove(name);
+        self.pass_over(name, true);
+    }
+
+    /// The part of this query string that was not passed over.
+    pub fn read_of(&self, query: &str) -> String {
+        let mut left: Vec<&str> = self.values.keys().copied().collect();
+        let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| {
+            if self.was_passed_over(name) {
+                // Of a parameter that is given twice the first value counts.
+                return left.iter().position(|one| **one == **name).map(|at| left.swap_remove(at)).is_some();
+            }
+            !self.passed_over.iter().any(|one| one.name == *name)
+        });
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     }
 
     fn facet(&mut self, name: &str, raw: &str) -> Result<(), Problem> {
@@ -439,6 +523,37 @@ mod tests {
         assert!(matches!(read("as_of=2011-06-30T12:00:00.5Z").unwrap().as_of(), Some(AsOf::Time(_))));
         for bad in ["v:0", "v:-1", "v:", "p:x", "p:99999999999999999999", "now", "", "2011-13-01", "v:+1"] {
             assert!(read(&format!("as_of={bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_passes_over_what_only_says_how_it_looks_and_refuses_the_rest() {
+        let looks = Param::new("view", Kind::OneOf(&["tree", "table"]), "").display_only();
+        let level = Param::new("depth", Kind::Number(0, 9), "").display_only();
+        let filter = Param::new("limit", Kind::Number(1, 200), "");
+        let read = |query: &str, known: &[Param]| Params::read_page(query, known, None);
+        let page = read("view=list&depth=3&tab=state&depth=4", &[looks, level]).unwrap();
+        let over: Vec<_> = page.passed_over().iter().map(|one| (one.name.as_str(), one.is_known)).collect();
+        assert_eq!(over, [("view", true), ("tab", false), ("depth", true)]);
+        assert_eq!(
+            (page.text("view"), page.number("depth")),
+            (None, Some(3)),
+            "of two values the first counts"
+        );
+        assert_eq!(page.read_of("view=list&depth=3&tab=state&depth=4"), "depth=3");
+        let whole = read("depth=3&view=tree", &[looks, level]).unwrap();
+        assert!(whole.passed_over().is_empty() && whole.read_of("depth=3&view=tree") == "depth=3&view=tree");
+        // A page that filters shows nothing rather than something else.
+        for (query, name) in
+            [("limit=x&view=list", "limit"), ("tab=state", "tab"), ("limit=1&limit=2", "limit")]
+        {
+            let problem = read(query, &[looks, filter]).unwrap_err();
+            assert_eq!(problem.extensions()["parameter"], name, "{query}");
+        }
+        assert_eq!(read("limit=7&view=list", &[looks, filter]).unwrap().number("limit"), Some(7));
+        // Programs are told.
+        for query in ["view=list", "tab=state", "depth=3&depth=4"] {
+            assert!(Params::read(query, &[looks, level]).is_err(), "{query}");
         }
     }
 

@@ -210,6 +210,7 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         named: if endpoint.refused.is_some() { "this page" } else { "this" },
         params: &endpoint.action.params,
         form: endpoint.action.form(),
+        is_page: endpoint.refused.is_some() && endpoint.action.form.is_none(),
     };
     let answer = async {
         let place = parts.extensions.clone();
@@ -228,9 +229,13 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
             }
         }
         call.turn = shared.work().turn(price, taker).await?;
+        let headers = call.headers_in.clone();
         let answer = (endpoint.action.run)(call).await;
         drop(waiting);
-        answer
+        match answer {
+            Err(problem) => Err(shared.access().told(&headers, problem).await),
+            answer => answer,
+        }
     };
     match answer.await {
         Ok(response) => response,

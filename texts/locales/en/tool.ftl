@@ -393,6 +393,7 @@ tool-reading-rows = read: { $count ->
 tool-manifest-differs = { $file }: { $detail }
 tool-not-listening = cannot listen on { $address }: { $detail }
 tool-bad-tls = TLS cannot be spoken: { $detail }
+tool-own-certificate = { $file }: { $detail }
 tool-not-loopback = { $detail }
 tool-signed-by = signed by { $fingerprint }: compare it with the key of the shop's seals that you know
 tool-showing = { $count ->

@@ -285,6 +285,7 @@ tool-reading-rows = 读取：{ $count } 行
 tool-manifest-differs = { $file } 与其清单不符：{ $detail }
 tool-not-listening = 无法监听 { $address }：{ $detail }
 tool-bad-tls = 无法使用 TLS：{ $detail }
+tool-own-certificate = 证书 { $file } 需要更换：{ $detail }
 tool-not-loopback = 只能监听本机回环地址：{ $detail }
 tool-signed-by = 由 { $fingerprint } 签名：请与您所知的商店封条密钥比较
 tool-showing = { $count } 个事件，位置 { $head }，按 { $role } 遮蔽；按 Ctrl-C 结束

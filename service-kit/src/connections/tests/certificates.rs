@@ -195,3 +195,44 @@ fn a_certificate_that_ends_soon_or_has_ended_is_complained_of() {
     }
     assert!(!tls.complaint(at("2026-12-01T00:00:00Z")).unwrap().contains("not taken"));
 }
+
+#[tokio::test]
+async fn over_tls_a_client_without_a_place_is_told_so_and_no_more_than_a_few_at_once() {
+    let folder = folder_of_tests();
+    let file = |name: &str| folder.path().join(name);
+    let tls = Tls::read(&file("valid.pem"), &file("server.key")).unwrap();
+    let limits = Limits { connections: 1, connections_per_address: 1, reserve: 0, ..Limits::default() };
+    let served = behind(Door { tls: Some(tls), limits, ..Door::default() }).await;
+    let connector = connector(&folder, &[&version::TLS12, &version::TLS13]);
+    let mut begun = served.signals.begun.subscribe();
+    let mut busy = connected(&served, &connector).await;
+    busy.write_all(b"GET /hangs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    begun.wait_for(|begun| *begun == 1).await.unwrap();
+
+    let mut refused = connected(&served, &connector).await;
+    refused.write_all(SMALL).await.unwrap();
+    let mut answer = String::new();
+    refused.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(problem(&answer), (503, "too-many-connections".to_owned()));
+    for field in ["retry-after: 1", "connection: close", "x-request-id: ", "strict-transport-security: "] {
+        assert!(answer.contains(&format!("\r\n{field}")), "{field}: {answer}");
+    }
+    drop(refused);
+
+    // Clients that say nothing take every turn; who comes then is closed at once, before these are given up.
+    let mut silent = Vec::new();
+    let closed = loop {
+        let connection = served.connect().await;
+        let mut byte = [0];
+        match tokio::time::timeout(Duration::from_millis(500), connection.peek(&mut byte)).await {
+            Ok(closed) => break closed,
+            Err(_) => silent.push(connection),
+        }
+        assert!(silent.len() <= Limits::REFUSED_OVER_TLS, "handshakes at once are bounded");
+    };
+    assert!(closed.map_or(true, |count| count == 0), "it is closed without a word");
+    served.signals.go_on.notify_waiters();
+    let mut answer = String::new();
+    busy.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("went on"), "{answer}");
+}
