@@ -65,7 +65,7 @@ impl Served {
         let options = Options { role: Role::All, contexts: contexts(None).unwrap(), listen };
         let running = start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
         let none = reqwest::redirect::Policy::none();
-        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).redirect(none).no_proxy();
+        let client = reqwest::Client::builder().timeout(Duration::from_mins(5)).redirect(none).no_proxy();
         (Self { _folder: folder, shop, running, client: client.build().unwrap() }, accounts)
     }
 
