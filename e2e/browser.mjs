@@ -30,7 +30,7 @@ export async function signIn(page, shop, role) {
   if ((await fetch(`${shop.origin}/audit/sign-in`)).status === 404) return;
   await page.goto(`${shop.origin}/audit/sign-in`);
   await page.locator('input[name=key]').fill(shop.keys[role]);
-  await page.locator('main form button').first().click();
+  await page.locator('form:has(input[name=key]) button').click();
   await page.waitForURL((url) => !url.pathname.endsWith('/sign-in'));
 }
 

@@ -3,7 +3,7 @@
 /// Every action that the record holds, and the key of its sentence. A new kind of entry is a row here, with its sentence
 /// (`record-…`) and its title (`page-did-…`) in both languages.
 #[rustfmt::skip]
-const KINDS: [(&str, &str); 22] = [
+const KINDS: [(&str, &str); 28] = [
     ("reveal", "record-reveal"),
     ("read-personal", "record-read-personal"),
     ("look-up", "record-look-up"),
@@ -21,6 +21,12 @@ const KINDS: [(&str, &str); 22] = [
     ("key-create", "record-key-create"),
     ("key-rotate", "record-key-rotate"),
     ("key-revoke", "record-key-revoke"),
+    ("account-open", "record-account-open"),
+    ("account-disable", "record-account-disable"),
+    ("account-enable", "record-account-enable"),
+    ("account-roles", "record-account-roles"),
+    ("account-end-sessions", "record-account-end-sessions"),
+    ("account-password", "record-account-password"),
     ("clock-confirm", "record-clock-confirm"),
     ("save-view", "record-save-view"),
     ("rename-view", "record-rename-view"),

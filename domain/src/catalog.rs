@@ -296,6 +296,9 @@ catalog! {
     Stock: "stock" in "inventory", "△", inventory { At, Stock };
     Order: "order" in "order", "▢", order { Command, Order };
     CreditNote: "credit_note" in "order", "◇", order::credit_note { Command, CreditNote };
+    Account: "account" in "identity", "◍", identity::account { Command, Account };
+    Session: "session" in "identity", "◌", identity::session { Command, Session };
+    SigningKey: "signing_key" in "identity", "✧", identity::signing_key { Command, SigningKey };
 }
 
 /// The aggregate type of that name.

@@ -19,8 +19,13 @@ pub const CONTEXTS: &[Context] = &[
     Context { name: "inventory", port: Some(8005), about: "Stock by SKU and location, and its reservations" },
     Context { name: "order", port: Some(8003), about: "Orders and credit notes" },
     Context { name: "analytics", port: Some(8007), about: "Figures about sales, credits and stock" },
+    Context { name: "identity", port: None, about: "Accounts of people, their sessions, and signing in" },
     Context { name: "audit", port: None, about: "What happened, who did it and why" },
 ];
+
+/// The context whose aggregates record what was decided elsewhere: in tables, by the crate `identity`. It has endpoints of
+/// its own, and no rows in the tables of commands and queries.
+pub const IDENTITY: &str = "identity";
 
 /// The names of all contexts, in the order of the table.
 pub const NAMES: [&str; CONTEXTS.len()] = {

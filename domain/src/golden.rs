@@ -406,6 +406,7 @@ fn metadata_is_stored_as_a_flat_map_of_strings() {
         reason_note: Some(encrypted(Purpose::Account, "bm90ZQ")),
         reason_note_about: None,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
+        session_id: None,
     };
     let golden = read_or_write("metadata.v1.json", || serde_json::to_string(&full).unwrap());
     let read: Metadata = serde_json::from_str(&golden).unwrap();
@@ -427,6 +428,12 @@ fn metadata_is_stored_as_a_flat_map_of_strings() {
         read_or_write("added/metadata.reason_note_about.json", || serde_json::to_string(&about).unwrap());
     let read: Metadata = serde_json::from_str(&golden).unwrap();
     assert_eq!(read, about);
+    assert_eq!(serde_json::to_string(&read).unwrap(), golden);
+    let signed_in = Metadata { session_id: Some(id(6)), ..Metadata::default() };
+    let golden =
+        read_or_write("added/metadata.session_id.json", || serde_json::to_string(&signed_in).unwrap());
+    let read: Metadata = serde_json::from_str(&golden).unwrap();
+    assert_eq!(read, signed_in);
     assert_eq!(serde_json::to_string(&read).unwrap(), golden);
 }
 

@@ -17,6 +17,7 @@ pub mod event_info;
 pub mod fulfilment;
 #[cfg(test)]
 mod golden;
+pub mod identity;
 pub mod ids;
 pub mod inventory;
 pub mod metadata;

@@ -83,7 +83,8 @@ impl MasterKeys {
         (id, key)
     }
 
-    fn unwrap(&self, master: &str, name: &str, wrapped: &str) -> Result<KeyBytes, Error> {
+    /// The key that this master key wraps under that name.
+    pub fn unwrap(&self, master: &str, name: &str, wrapped: &str) -> Result<KeyBytes, Error> {
         let key = self.0.iter().find(|(id, _)| id == master);
         let (_, key) = key.ok_or_else(|| Error::Keys(format!("locked: it needs the master key {master}")))?;
         codec::unwrap(key, name, wrapped).map_err(|error| Error::Keys(format!("the key {name}: {error}")))

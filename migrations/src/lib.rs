@@ -1,4 +1,4 @@
-//! The linear schemas: log, keys, register of erasures, process managers, registry and operations, seals. Each is a
+//! The linear schemas: log, keys, register of erasures, process managers, registry and operations, seals, accounts. Each is a
 //! namespace (a schema in PostgreSQL, a file in SQLite) with its own history. Read models are not here: a generation
 //! is created from its entities.
 //!
@@ -22,10 +22,12 @@ pub enum Namespace {
     Seals,
     /// The seals of the record of operations.
     RecordSeals,
+    /// Accounts and their sessions.
+    Identity,
 }
 
 impl Namespace {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Log,
         Self::Keys,
         Self::Erasures,
@@ -33,6 +35,7 @@ impl Namespace {
         Self::Operations,
         Self::Seals,
         Self::RecordSeals,
+        Self::Identity,
     ];
 
     pub fn name(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Namespace {
             Self::Operations => "operations",
             Self::Seals => "seals",
             Self::RecordSeals => "record_seals",
+            Self::Identity => "identity",
         }
     }
 }
@@ -172,6 +176,7 @@ migrators! {
     RecordSeals: RecordSeals, "soonshop_record_seals_steps", [
         ("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")
     ];
+    Identity: Identity, "soonshop_identity_steps", [("001_identity", "sql/identity.sql", "sql/identity.sql")];
 }
 
 /// The steps already applied, in order; none if the namespace was never migrated.

@@ -7,12 +7,12 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, TransactionT
 
 use crate::{Error, Namespace};
 
-/// Writes the log, its claims and command records, keys, and the tables of process managers.
+/// Writes the log, its claims and command records, keys, accounts, and the tables of process managers.
 pub const COMMAND: &str = "soonshop_command";
 /// Reads the log and keys; writes generations.
 pub const PROJECTOR: &str = "soonshop_projector";
-/// Reads the log, keys, read models and the tables of process managers; adds to the record of operations, and requests
-/// retries.
+/// Reads the log, keys, read models, the tables of process managers, and of accounts what tells who asks; adds to the
+/// record of operations, and requests retries.
 pub const QUERY: &str = "soonshop_query";
 /// Reads the log and keys; makes, writes and swaps generations, adds to the record of operations.
 pub const REPLAY: &str = "soonshop_replay";
@@ -84,6 +84,13 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "UPDATE (retry_at)", "outbox"),
             (REPLAY, "SELECT", "checkpoints, processes, instances, outbox, timeouts"),
             (REPLAY, "SELECT (name, holder, expires_at)", "leases"),
+        ],
+        // Whoever answers queries finds out who asks, and nothing else: neither passwords nor tokens.
+        Namespace::Identity => &[
+            (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
+            (QUERY, "SELECT (id, roles, staff_since, disabled_at, epoch)", "accounts"),
+            (QUERY, "SELECT (id, account, epoch, client, scope, cookie_hash, expires_at, ended_at)", "sessions"),
+            (QUERY, "SELECT (kid, public_key, made_at, signs_from, signs_until, retired_at)", "signing_keys"),
         ],
         Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
     }

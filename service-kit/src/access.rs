@@ -1,7 +1,7 @@
 //! Callers, and what they may do. One table, [`Permission::holders`], holds the rule for every endpoint and field.
 //!
-//! A caller sends an API key, the operator's token, or nothing. This module does not know where keys are stored: the
-//! process passes in a [`Keys`]. A look-up is cached for [`REMEMBERED`], so a revoked key stops working that much later
+//! A caller sends an API key, the access token of an account, the operator's token, or nothing. This module does not know
+//! where keys and accounts are stored: the process passes in a [`Keys`] and a [`People`]. A look-up is cached for [`REMEMBERED`], so a revoked key stops working that much later
 //! in every process at the latest.
 
 pub mod caller;
@@ -11,6 +11,7 @@ mod inside;
 pub mod key;
 pub mod keys;
 pub mod of;
+pub mod people;
 pub mod role;
 pub mod session;
 pub mod sight;
@@ -19,5 +20,6 @@ pub use caller::{Access, Caller, REMEMBERED};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use of::Of;
+pub use people::{People, SignedIn, Typed};
 pub use role::{Permission, Role};
 pub use session::Visitor;

@@ -167,7 +167,7 @@ pub fn caller_of(caller: &Caller, extensions: &Extensions) -> Requester {
 }
 
 /// Where a request comes from, as rates count it: the caller behind trusted proxies, of IPv6 its network.
-pub(crate) fn address_of(extensions: &Extensions) -> Arc<str> {
+pub fn address_of(extensions: &Extensions) -> Arc<str> {
     if let Some(CallersAddress(address)) = extensions.get() {
         return Arc::clone(address);
     }

@@ -20,11 +20,12 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use soonshop_event_log::{Checkpoint, Leases, shown};
 use soonshop_event_store::LastFailure;
+use soonshop_identity::outbox;
 use soonshop_projections::generation::ROWS;
 use soonshop_projections::{Projector, Registry};
 use soonshop_service_kit::health::{Fault, Health};
 use soonshop_texts::Language;
-use soonshop_workers::{eraser, relay, sealer};
+use soonshop_workers::{eraser, facts, relay, sealer};
 
 pub use self::bus::BusListener;
 pub(crate) use self::bus::queue;
@@ -47,7 +48,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 14] = [
+const TABLE: [Check; 15] = [
     Check {
         name: "event-store",
         needed: true,
@@ -89,6 +90,13 @@ const TABLE: [Check; 14] = [
         asked_by: |role| role.has(Role::QueryApi) || role.has(Role::Projector),
         object: |shop| shown(shop.config.read_models.as_deref().unwrap_or(&shop.config.store)),
         ask: |asked| async move { parked::ask(&asked.registry).await }.boxed(),
+    },
+    Check {
+        name: "facts",
+        needed: false,
+        asked_by: Role::writes,
+        object: |_| "the facts about accounts".to_owned(),
+        ask: |asked| async move { facts(&asked).await }.boxed(),
     },
     Check {
         name: "bus",
@@ -288,7 +296,7 @@ async fn workers(asked: &Asked) -> Result<(), Fault> {
     let leases = Leases::new(process, "");
     let reactors = asked.shop.processes().into_iter().filter(|one| one.is_on());
     let reactors = reactors.map(|one| soonshop_event_log::checkpoint::of_process(one.name()));
-    let fixed = [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD].map(str::to_owned);
+    let fixed = [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD, facts::NAME].map(str::to_owned);
     let mut idle = Vec::new();
     for name in fixed.into_iter().chain(reactors) {
         if leases.holder(&name).await.map_err(|error| error.to_string())?.is_none() {
@@ -299,6 +307,15 @@ async fn workers(asked: &Asked) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::of(idle.join(", "), "no process does this work", "workers"))
+}
+
+/// Whether the log took every fact about accounts.
+async fn facts(asked: &Asked) -> Result<(), Fault> {
+    let identity = asked.shop.store_database.namespace("identity").map_err(|error| error.to_string())?;
+    match outbox::refused(&identity).await.map_err(|error| error.to_string())? {
+        0 => Ok(()),
+        refused => Err(format!("facts that the log did not take: {refused}").into()),
+    }
 }
 
 async fn cache(asked: &Asked) -> Result<(), Fault> {

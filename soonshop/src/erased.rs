@@ -64,6 +64,7 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
     history(shop, options.backup_days, &mut report).await?;
     keys(shop, &mut report).await?;
     log(shop, &mut report).await?;
+    account(shop, &mut report).await?;
     for namespace in generations(shop).await? {
         rows(&shop.read_database.namespace(&namespace)?, &mut report).await?;
     }
@@ -166,6 +167,22 @@ async fn keys(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     let living = tombstones.iter().filter(|(_, tombstone)| !**tombstone);
     let kept = living.filter_map(|(purpose, _)| purpose.parse().ok());
     report.kept = kept.filter(|purpose| !report.asked.contains(purpose)).collect();
+    Ok(())
+}
+
+/// The account that they signed in to, which is deleted before their keys.
+async fn account(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
+    let identity = shop.store_database.namespace("identity")?;
+    for (table, sql) in [
+        ("accounts", "SELECT id FROM @accounts WHERE id = $1"),
+        ("sessions", "SELECT id FROM @sessions WHERE account = $1"),
+    ] {
+        let rows = query(&identity, sql, [report.person.to_string().into()]).await?;
+        report.look("identity", table, count(rows.len()));
+        if !rows.is_empty() && report.asked.contains(&Purpose::Account) {
+            report.find("identity", table, "what they signed in with is still there");
+        }
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`Config`], then [`Shop::open`], then [`serve`].
 
+pub mod accounts;
 pub mod api_keys;
 mod cause;
 pub mod checks;
@@ -37,6 +38,7 @@ use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, private_files, shown};
 use soonshop_event_store::{EventStore, KeyMaker};
+use soonshop_identity::{Cost, Identity};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
@@ -207,6 +209,11 @@ impl Shop {
     pub fn key_store(&self) -> anyhow::Result<KeyStore> {
         let masters = MasterKeys::read(&self.config.master_key_file)?;
         Ok(KeyStore::new(self.keys_database.namespace("keys")?, masters))
+    }
+
+    /// Accounts and their sessions, as a process sees them that starts now.
+    pub fn identity(&self) -> anyhow::Result<Identity> {
+        Ok(Identity::new(self.store_database.namespace("identity")?, self.key_store()?, Cost::default()))
     }
 
     pub fn log(&self) -> anyhow::Result<EventLog> {

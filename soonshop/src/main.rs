@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use soonshop::migrate::StartProcess;
 use soonshop::serve::{self, Options};
 use soonshop::{
-    Config, Role, Shop, api_keys, clock, contexts, doctor, erased, import, migrate, processes, seals, seed,
-    settle,
+    Config, Role, Shop, accounts, api_keys, clock, contexts, doctor, erased, import, migrate, processes,
+    seals, seed, settle,
 };
 use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
@@ -92,6 +92,11 @@ enum Command {
     Key {
         #[command(subcommand)]
         verb: api_keys::Verb,
+    },
+    /// Accounts of people who sign in
+    Account {
+        #[command(subcommand)]
+        verb: accounts::command_line::Verb,
     },
     /// Process managers: their instances, and why one waits
     Process {
@@ -213,6 +218,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let shop = Shop::open(&config, Role::All)?;
             migrate::check(&shop).await?;
             return Ok(say(&api_keys::run(&shop, &verb).await?));
+        }
+        Command::Account { verb } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            return Ok(say(&accounts::command_line::run(&shop, &verb).await?));
         }
         Command::Process { verb } => {
             let shop = Shop::open(&cli.config, Role::All)?;

@@ -22,12 +22,13 @@ use crate::api_keys::ensure_writers;
 use crate::cause::chain;
 
 /// The database of each namespace.
-pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 7] {
+pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 8] {
     [
         (Namespace::Log, &shop.store_database),
         (Namespace::Process, &shop.store_database),
         (Namespace::Seals, &shop.store_database),
         (Namespace::RecordSeals, &shop.store_database),
+        (Namespace::Identity, &shop.store_database),
         (Namespace::Keys, &shop.keys_database),
         (Namespace::Erasures, &shop.erasures_database),
         (Namespace::Operations, &shop.read_database),
@@ -90,6 +91,7 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     keys.prepare(log.db()).await?;
     keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
     ensure_writers(shop, &keys).await?;
+    shop.identity()?.prepare().await.context("the keys of accounts")?;
     let mut said = Vec::new();
     for process in shop.processes().into_iter().filter(|one| one.is_on()) {
         let name = process.name();

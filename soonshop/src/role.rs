@@ -13,7 +13,7 @@ pub enum Role {
     Projector,
     /// Publishes the log on the bus
     Relay,
-    /// Runs process managers, the eraser, the purger and the sealer
+    /// Runs process managers, the eraser, the purger, the sealer, and what accounts need
     Reactor,
 }
 

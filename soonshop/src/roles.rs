@@ -9,6 +9,7 @@ use soonshop_event_store::EventStore;
 use soonshop_projections::runner::{Follower, Readers};
 use soonshop_projections::{Feed, Generation, Projector};
 use soonshop_workers::eraser::Eraser;
+use soonshop_workers::facts::Facts;
 use soonshop_workers::purger::{Purger, Retention};
 use soonshop_workers::reactor;
 use soonshop_workers::relay::{Published, Relay};
@@ -68,8 +69,22 @@ pub fn start(
             Purger { store: store.clone(), process: process.clone(), retention, holder: shop.holder.clone() };
         tasks.spawn(purger.run(stop.clone()));
         let register = shop.erasures_database.namespace("erasures")?;
-        let eraser =
-            Eraser { store: store.clone(), process: process.clone(), register, holder: shop.holder.clone() };
+        let identity = shop.identity()?;
+        let facts = Facts {
+            store: store.clone(),
+            process: process.clone(),
+            outbox: shop.store_database.namespace("identity")?,
+            identity: identity.clone(),
+            holder: shop.holder.clone(),
+        };
+        tasks.spawn(facts.run(stop.clone()));
+        let eraser = Eraser {
+            store: store.clone(),
+            process: process.clone(),
+            register,
+            identity,
+            holder: shop.holder.clone(),
+        };
         tasks.spawn(eraser.run(stop.clone()));
         // Nothing signals a new entry of the record: that sealer polls.
         let unheard = tokio::sync::watch::channel(0).1;

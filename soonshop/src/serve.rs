@@ -1,6 +1,6 @@
 //! A process of the shop: its endpoints, its workers, and a stop that finishes the work in progress.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_command_api::Commands;
-use soonshop_domain::{clock, context};
+use soonshop_domain::{Purpose, clock, context};
 use soonshop_event_store::KeyMaker;
+use soonshop_identity::Identity;
 use soonshop_projections::Projector;
 use soonshop_projections::runner::Readers;
 use soonshop_query_api::http::Queries;
@@ -33,7 +34,9 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
+use uuid::Uuid;
 
+use crate::accounts::{self, Accounts};
 use crate::api_keys::ApiKeys;
 use crate::connections::raise_file_limit;
 use crate::{Role, Shop, checks, docs_page, documentation, metrics, migrate, roles};
@@ -98,7 +101,11 @@ pub async fn start(
     migrate::check_read_models(&shop).await?;
     // Before anything here reads the log.
     let register = shop.erasures_database.namespace("erasures")?;
-    eraser::erase_registered(&KeyMaker::new(shop.key_store()?), &register).await?;
+    let erased = eraser::erase_registered(&KeyMaker::new(shop.key_store()?), &register).await?;
+    let identity = shop.identity()?;
+    if role.writes() {
+        erase_accounts(&identity, &erased).await?;
+    }
     let store = if role.writes() {
         soonshop_event_store::EventStore::check_owner(&shop.store_database)?;
         Some(shop.event_store()?)
@@ -127,8 +134,9 @@ pub async fn start(
     let http = metrics.http();
     let refusals = PagesOfRefusals::new(has_trail(&options), health.clone());
     door.pages = Some(Arc::new(refusals));
-    let access = access(&shop, &options)?;
-    let router = router(&shop, &options, store.as_ref(), health, &access, &stop)?;
+    let accounts = Accounts::new(identity);
+    let access = access(&shop, &options, &accounts)?;
+    let router = router(&shop, &options, store.as_ref(), accounts, health, &access, &stop)?;
     // Of its own: monitoring sees what goes on also where all other answers are held by clients that do not read.
     let metrics = answers::bounded(metrics.router(access), &METRICS);
     let router = rates::counted(router.merge(metrics), &limits);
@@ -147,6 +155,20 @@ pub async fn start(
         Ok(())
     });
     Ok(Running { address, stop, done })
+}
+
+/// Deletes again the accounts of erased people that a backup brought back.
+async fn erase_accounts(identity: &Identity, erased: &[(Uuid, Purpose)]) -> anyhow::Result<()> {
+    let erased: HashSet<Uuid> = erased
+        .iter()
+        .filter(|(_, purpose)| *purpose == Purpose::Account)
+        .map(|(subject, _)| *subject)
+        .collect();
+    for account in identity.accounts().await?.into_iter().filter(|account| erased.contains(&account.id)) {
+        tracing::warn!(account = %account.id, "the account of somebody erased came back with a backup, and is deleted again");
+        identity.erase(account.id).await?;
+    }
+    Ok(())
 }
 
 /// The clients that may connect, with as many connections as files may be open.
@@ -171,6 +193,7 @@ fn router(
     shop: &Shop,
     options: &Options,
     store: Option<&soonshop_event_store::EventStore>,
+    accounts: Accounts,
     health: Health,
     access: &Access,
     stop: &CancellationToken,
@@ -193,6 +216,9 @@ fn router(
         let commands =
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
         router = router.merge(soonshop_command_api::router(commands));
+        if options.contexts.contains(context::IDENTITY) {
+            router = router.merge(accounts::router(accounts, access.clone()));
+        }
     }
     if options.role.has(Role::QueryApi) {
         let queries = Queries {
@@ -229,10 +255,11 @@ fn has_trail(options: &Options) -> bool {
 
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's
 /// file; for one that only answers queries it is optional.
-fn access(shop: &Shop, options: &Options) -> anyhow::Result<Access> {
+fn access(shop: &Shop, options: &Options, accounts: &Accounts) -> anyhow::Result<Access> {
     let there = options.role.has(Role::CommandApi) || shop.config.operator_token_file.exists();
     let operator = there.then(|| shop.operator_token()).transpose()?;
     let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
+    let access = access.with_people(Arc::new(accounts.clone()));
     // With a name of its own, or behind a proxy, the shop is there for others.
     let door = &shop.door;
     let alone = listening::is_of_this_machine(options.listen)
@@ -245,7 +272,7 @@ fn access(shop: &Shop, options: &Options) -> anyhow::Result<Access> {
 pub fn openapi(role: Role) -> OpenApi {
     let mut api = OpenApi::default();
     if role.has(Role::CommandApi) {
-        api = soonshop_command_api::openapi();
+        api = merged(soonshop_command_api::openapi(), accounts::openapi());
     }
     if role.has(Role::QueryApi) {
         let queries = merged(soonshop_query_api::http::openapi(), soonshop_audit_web::http::openapi());

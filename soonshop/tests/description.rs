@@ -41,6 +41,45 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
     found
 }
 
+/// Whether people sign in here: these endpoints are no commands and no queries, and have a table of their own.
+fn is_of_accounts(path: &str) -> bool {
+    path.starts_with("/auth/") || path.starts_with("/.well-known/")
+}
+
+/// The operations that are commands or queries.
+fn of_tables(document: &Value) -> Vec<(String, &Value)> {
+    let all = operations(document).into_iter();
+    all.filter(|(what, _)| !is_of_accounts(what.split_once(' ').unwrap().1)).collect()
+}
+
+#[test]
+fn api_md_lists_every_endpoint_of_accounts() {
+    let heading = "\n## Signing in";
+    let document = serde_json::to_value(openapi(Role::CommandApi)).unwrap();
+    let described: Vec<_> = operations(&document)
+        .into_iter()
+        .filter(|(what, _)| is_of_accounts(what.split_once(' ').unwrap().1))
+        .map(|(what, operation)| {
+            let session =
+                if operation["security"] == serde_json::json!([{}]) { "" } else { "an access token" };
+            (what, session, operation["summary"].as_str().unwrap().to_lowercase())
+        })
+        .collect();
+    let rows = described.iter().map(|(what, session, summary)| {
+        (what.clone(), format!("| `{what}` | {summary} | {session} |").replace("|  |", "| |"))
+    });
+    add_rows("api.md", heading, rows);
+    let documented = table("api.md", heading);
+    let documented: BTreeSet<_> =
+        documented.into_iter().map(|(what, cells)| format!("{what}: {}", cells[1])).collect();
+    let described: BTreeSet<_> =
+        described.into_iter().map(|(what, session, _)| format!("{what}: {session}")).collect();
+    assert_eq!(
+        documented, described,
+        "the table of signing in in docs/api.md differs: UPDATE_DOCS=1 adds rows"
+    );
+}
+
 #[test]
 fn the_description_is_complete_and_its_tags_are_contexts() {
     let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
@@ -65,7 +104,9 @@ fn the_description_is_complete_and_its_tags_are_contexts() {
     assert_eq!(openapi_file().unwrap(), openapi_file().unwrap());
     for (role, method) in [(Role::CommandApi, "get"), (Role::QueryApi, "put")] {
         let of_role = serde_json::to_value(openapi(role)).unwrap();
-        let one_side = of_role["paths"].as_object().unwrap().values().all(|path| path[method].is_null());
+        let paths = of_role["paths"].as_object().unwrap().iter();
+        let mut paths = paths.filter(|(path, _)| !is_of_accounts(path));
+        let one_side = paths.all(|(_, path)| path[method].is_null());
         assert!(one_side, "{role:?} does not describe what it does not answer");
     }
 }
@@ -131,7 +172,7 @@ fn deployment_md_lists_the_contexts_and_their_ports() {
 fn api_md_lists_every_command_with_its_permission_and_its_key() {
     let heading = "\n## Commands";
     let document = serde_json::to_value(openapi(Role::CommandApi)).unwrap();
-    let described: Vec<_> = operations(&document)
+    let described: Vec<_> = of_tables(&document)
         .into_iter()
         .map(|(what, operation)| {
             let permission = operation["description"].as_str().unwrap().split('`').nth(1).unwrap();
@@ -169,7 +210,7 @@ fn api_md_says_what_each_kind_of_thing_is() {
 #[test]
 fn every_command_describes_the_owner_of_the_things_it_touches() {
     let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
-    for (what, operation) in operations(&document) {
+    for (what, operation) in of_tables(&document) {
         let of = Of::all().find(|of| operation["x-of"] == of.as_ref());
         assert_eq!(of.is_some(), !what.starts_with("GET "), "{what}");
         if let Some(of) = of {
@@ -239,15 +280,17 @@ fn every_operation_lists_the_statuses_that_it_can_answer() {
         let (method, path) = what.split_once(' ').unwrap();
         let security = operation["security"].as_array().unwrap();
         assert!(!security.is_empty(), "{what} says nothing of keys");
-        let command = !(method == "GET" || path.starts_with("/api/audit"));
+        let accounts = is_of_accounts(path);
+        let command = !(method == "GET" || path.starts_with("/api/audit") || accounts);
+        let body = operation.get("requestBody").is_some();
         let by_id = ["{id}", "{position}", "/processes/", "/views/"].iter().any(|part| path.contains(part));
         let expected = [
             ("403", command || method == "POST" || !security.contains(&serde_json::json!({}))),
             ("404", by_id || method == "GET" && path.contains('{')),
             ("412", command),
-            ("415", operation.get("requestBody").is_some()),
-            ("422", command),
-            ("428", ["PUT", "DELETE"].contains(&method)),
+            ("415", body),
+            ("422", command || accounts && body),
+            ("428", command && ["PUT", "DELETE"].contains(&method)),
         ];
         for (status, listed) in expected {
             assert_eq!(statuses.contains(status), listed, "{what}: {status}");

@@ -2,6 +2,8 @@
 //! every path, under which names it answers, to whose pages, and with which headers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "front/accounts.rs"]
+mod accounts;
 #[path = "fixture/config.rs"]
 mod config;
 
@@ -29,7 +31,7 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     // All of it, and then a process that serves one context only.
     for (list, served) in [
-        (None, &["user", "product", "inventory", "order", "analytics", "audit"][..]),
+        (None, &["user", "product", "inventory", "order", "analytics", "identity", "audit"][..]),
         (Some("order"), &["order"]),
     ] {
         let listen = "127.0.0.1:0".parse().unwrap();

@@ -23,7 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("service-kit", &["domain", "certificates", "cache"]),
     ("projections", &["domain", "event-log", "cache", "search"]),
     ("audit", &["domain", "event-log", "projections"]),
-    ("workers", &["domain", "event-log", "event-store", "bus"]),
+    ("identity", &["domain", "event-log"]),
+    ("workers", &["domain", "event-log", "event-store", "bus", "identity"]),
     ("command-api", &["domain", "event-log", "event-store", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
     (
@@ -54,6 +55,7 @@ const NEVER: &[(&str, &[&str])] = &[
         &["axum", "sqlx", "sea-orm", "lapin", "async-nats", "redis", "elasticsearch", "tantivy", "reqwest"],
     ),
     ("event-log", &["lapin", "async-nats", "axum"]),
+    ("identity", &["lapin", "async-nats", "axum", "soonshop-service-kit", "soonshop-event-store", "soonshop-bus"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("workers", &["axum", "soonshop-service-kit", "soonshop-command-api"]),
     // It must not depend on HTTP.

@@ -16,6 +16,7 @@ use soonshop_event_log::{
     Checkpoint, Db, Error, Fence, Key, LOG, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
 };
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, KeyMaker};
+use soonshop_identity::Identity;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub struct Eraser {
     pub process: Db,
     /// The namespace `erasures`: the register, in a database of its own.
     pub register: Db,
+    /// Whose accounts are deleted with them.
+    pub identity: Identity,
     pub holder: String,
 }
 
@@ -136,6 +139,10 @@ impl Eraser {
                 "an erasure of the operator's notes was asked for: the record of operations needs them"
             );
             return Ok(None);
+        }
+        // Before the keys go: what signs in must not outlive what it signs in to.
+        if purposes.contains(&Purpose::Account) {
+            self.identity.erase(event.stream).await.map_err(crate::facts::failed)?;
         }
         self.store.keys().erase(event.stream, &purposes).await?;
         for purpose in &purposes {

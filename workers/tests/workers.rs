@@ -17,9 +17,15 @@ mod keeping;
 mod operating;
 #[path = "workers/reacting.rs"]
 mod reacting;
+#[path = "workers/recording.rs"]
+mod recording;
+#[path = "workers/refreshing.rs"]
+mod refreshing;
 #[path = "workers/relaying.rs"]
 mod relaying;
 #[path = "workers/releasing.rs"]
 mod releasing;
 #[path = "workers/sealing.rs"]
 mod sealing;
+#[path = "workers/signing_in.rs"]
+mod signing_in;

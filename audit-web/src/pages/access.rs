@@ -1,11 +1,11 @@
-//! Signing in with a key and signing out; and the page of keyboard shortcuts.
+//! Signing in with an e-mail address and a password, or with a key, and signing out; and the page of keyboard shortcuts.
 
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Of, Permission, Typed};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
@@ -18,7 +18,10 @@ const HOME: &str = "/audit";
 
 pub(crate) fn table() -> Vec<Endpoint> {
     let to = || Param::new("to", Kind::Free, "The page to go on to.").display_only();
-    let key = Param::new("key", Kind::Free, "An API key, or the operator's token.").required();
+    let key =
+        Param::new("key", Kind::Free, "An API key, or the operator's token; in the place of the other two.");
+    let email = Param::new("email", Kind::Free, "The e-mail address of an account.");
+    let password = Param::new("password", Kind::Typed, "Its password.");
     vec![
         page(
             "/audit/sign-in",
@@ -26,7 +29,12 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Reads,
             Action::new(with(vec![to()]), described(), |call| async move {
                 let view = View::of(&call);
-                let body = form(&view, call.params.text("to").unwrap_or(HOME), false);
+                let body = form(
+                    &view,
+                    call.params.text("to").unwrap_or(HOME),
+                    call.shared.access.has_people(),
+                    None,
+                );
                 Ok(answered(&view, StatusCode::OK, "sign-in", None, &body))
             })
             .costs(|_| Price::Low),
@@ -36,7 +44,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.sign-in",
             Class::SignIns,
             Action::new(with(Vec::new()), described(), sign_in)
-                .takes(Of::Own, vec![key, to()])
+                .takes(Of::Own, vec![key, email, password, to()])
                 .costs(|_| Price::Low),
         ),
         page(
@@ -67,12 +75,22 @@ pub(crate) fn table() -> Vec<Endpoint> {
 async fn sign_in(call: Call) -> Result<Response, Problem> {
     let to =
         call.form.text("to").filter(|to| is_ours(to) && is_shown(&call.shared.pages, to)).unwrap_or(HOME);
-    let key = call.form.text("key").unwrap_or_default();
-    match call.shared.access.sign_in(key, &call.headers_in).await {
+    let access = &call.shared.access;
+    let (signed_in, refused) = match (call.form.text("email"), call.form.text("key")) {
+        (Some(email), None) => {
+            let device = call.headers_in.get(USER_AGENT).and_then(|value| value.to_str().ok());
+            let password = call.form.text("password").unwrap_or_default();
+            let typed = Typed { email, password, network: &call.network, device };
+            (access.sign_in_person(typed, &call.headers_in).await, "sign-in-wrong")
+        }
+        (_, key) => (access.sign_in(key.unwrap_or_default(), &call.headers_in).await, "sign-in-refused"),
+    };
+    match signed_in {
         Ok(cookie) => with_cookie(see_other(to), &cookie),
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
             let view = View::of(&call);
-            Ok(answered(&view, StatusCode::UNAUTHORIZED, "sign-in", None, &form(&view, to, true)))
+            let body = form(&view, to, access.has_people(), Some(view.word(refused)));
+            Ok(answered(&view, StatusCode::UNAUTHORIZED, "sign-in", None, &body))
         }
         Err(problem) => Err(problem),
     }
@@ -102,21 +120,36 @@ fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, Problem
     Ok(response)
 }
 
-fn form(view: &View<'_>, to: &str, refused: bool) -> Markup {
+/// The two ways in: with an account, where the shop has them, and with a key. `refused`: why the last one did not lead in.
+fn form(view: &View<'_>, to: &str, people: bool, refused: Option<&str>) -> Markup {
     html! {
         div.door {
             h1 { (view.word("sign-in")) }
             p { (view.word("sign-in-why")) }
-            @if refused {
-                p.ill role="alert" { span aria-hidden="true" { "⚠ " } (view.word("sign-in-refused")) }
+            @if let Some(refused) = refused {
+                p.ill role="alert" { span aria-hidden="true" { "⚠ " } (refused) }
+            }
+            @if people {
+                form.column method="post" action="/audit/sign-in" {
+                    input type="hidden" name="to" value=(to);
+                    label for="email" { (view.word("email")) }
+                    input type="email" id="email" name="email" required autocomplete="username" spellcheck="false";
+                    label for="password" { (view.word("password")) }
+                    input type="password" id="password" name="password" required autocomplete="current-password";
+                    button { (view.word("sign-in")) }
+                }
+                h2 { (view.word("sign-in-with-key")) }
             }
             form.column method="post" action="/audit/sign-in" {
                 input type="hidden" name="to" value=(to);
                 label for="key" { (view.word("key")) }
                 input type="password" id="key" name="key" required autocomplete="off" spellcheck="false";
-                button { (view.word("sign-in")) }
+                button { (view.word("sign-in-key")) }
             }
             p.soft { (view.word("sign-in-how")) " " code translate="no" { "soonshop key create --role support --name …" } }
+            @if people {
+                p.soft { (view.word("sign-in-account-how")) " " code translate="no" { "soonshop account open --role support --email …" } }
+            }
         }
     }
 }

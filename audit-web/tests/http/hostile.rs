@@ -87,7 +87,7 @@ fn ways() -> Vec<Way> {
         post("/audit/operations/{position}", &["lang"], &["reason"], Reveal),
         get("/audit/keys", &[], Audit),
         get("/audit/sign-in", &["to", "lang"], Read),
-        post("/audit/sign-in", &["lang"], &["key", "to"], Read),
+        post("/audit/sign-in", &["lang"], &["key", "email", "password", "to"], Read),
         post("/audit/sign-out", &[], &[], Read),
         get("/audit/audit.css", &[], Read),
         get("/audit/audit.js", &[], Read),

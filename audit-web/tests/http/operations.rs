@@ -120,6 +120,22 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
             "Revoked the API key “…00000002” (ssk_0badcafe)",
         ),
         (
+            "account-open",
+            person,
+            json!({ "role": "support" }),
+            "Opened account …00000002 with the role support",
+        ),
+        ("account-disable", person, json!({ "reason": "left" }), "Disabled account …00000002: left"),
+        (
+            "account-enable",
+            person,
+            json!({ "reason": "mistake" }),
+            "Enabled account …00000002 again: mistake",
+        ),
+        ("account-roles", person, json!({ "role": "ops" }), "Gave account …00000002 the role operations"),
+        ("account-end-sessions", person, json!({}), "Ended all sessions of account …00000002"),
+        ("account-password", person, json!({}), "Gave account …00000002 another password"),
+        (
             "clock-confirm",
             "log",
             json!({ "position": 7, "until": "2026-11-01T00:00:00.000000Z" }),

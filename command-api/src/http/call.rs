@@ -122,6 +122,7 @@ impl Call {
             reason_code,
             reason_note,
             traceparent: Some(context.trace.to_string()),
+            session_id: caller.session,
             ..Metadata::default()
         };
         Ok(Self {

@@ -17,6 +17,7 @@ use super::call::Call;
 #[derive(Deserialize)]
 struct FirstEventMetadata {
     actor_kind: Option<ActorKind>,
+    actor_id: Option<String>,
 }
 
 impl Call {
@@ -40,6 +41,9 @@ impl Call {
         if self.caller().role != Role::Guest {
             return Ok(());
         }
+        if self.caller().is_customer() {
+            return self.customers_own(aggregate_type, id).await;
+        }
         if self.caller().is_one_of_many() {
             let detail =
                 "others reach this shop, and one guest is not told from another: send a key that may do this";
@@ -56,6 +60,28 @@ impl Call {
         let detail = "it was begun with an API key or by the shop, and a guest may touch only what guests began: send a \
                       key that may do this";
         Err(Problem::forbidden("not-yours", detail))
+    }
+
+    /// A customer touches their own user, and what they began. What is not theirs and what is not there look the same.
+    async fn customers_own(&self, aggregate_type: &str, id: Uuid) -> Result<(), Problem> {
+        let own = &self.caller().actor.id;
+        if *own == id.to_string() && ["user", "person"].contains(&aggregate_type) {
+            return Ok(());
+        }
+        let first =
+            self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
+        let begun = first.first().map(|first| serde_json::from_str::<Begun>(&first.metadata));
+        let begun = begun.transpose().map_err(Problem::internal)?;
+        let mine = begun.is_some_and(|begun| {
+            begun.actor_kind == Some(ActorKind::Customer) && begun.actor_id.as_deref() == Some(own)
+        });
+        if mine {
+            return Ok(());
+        }
+        Err(Problem::forbidden(
+            "not-yours",
+            "you have nothing of this id: a customer touches only what is theirs",
+        ))
     }
 
     async fn person(&self, id: Uuid) -> Result<(), Problem> {

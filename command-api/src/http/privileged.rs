@@ -100,8 +100,13 @@ mod tests {
     ];
 
     fn refused(role: Role, body: &Value) -> Option<String> {
-        let caller =
-            Caller { role, actor: Actor::guest("anonymous"), writer: None, reached_by_others: false };
+        let caller = Caller {
+            role,
+            actor: Actor::guest("anonymous"),
+            writer: None,
+            session: None,
+            reached_by_others: false,
+        };
         let problem = check(FIELDS, body, &caller).err()?;
         assert_eq!(problem.status(), 403);
         Some(problem.extensions()["pointer"].as_str().unwrap_or_default().to_owned())

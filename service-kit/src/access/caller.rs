@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
+use super::people::{People, SignedIn};
 use super::role::{Permission, Role};
 use crate::problem::{Kind, Problem};
 use crate::rates::{Class, Who, X_FORWARDED_FOR, count};
@@ -21,17 +22,26 @@ use crate::rates::{Class, Who, X_FORWARDED_FOR, count};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub role: Role,
-    /// Stored beside every event: `staff:<key id>`, `service:<key id>`, `service:operator` or `guest:anonymous`.
+    /// Stored beside every event: `staff:<id of a key or an account>`, `service:<key id>`, `service:operator`,
+    /// `customer:<account id>` or `guest:anonymous`.
     pub actor: Actor,
     /// The data subject that owns the caller's notes: its key encrypts them. A guest writes no notes.
     pub writer: Option<Uuid>,
+    /// The session that they are signed in with, stored beside every event; `None`: a key, a token, or nothing.
+    pub session: Option<Uuid>,
     /// Other machines reach this process: a guest may not trade.
     pub reached_by_others: bool,
 }
 
 impl Caller {
     pub(super) fn guest() -> Self {
-        Self { role: Role::Guest, actor: Actor::guest("anonymous"), writer: None, reached_by_others: false }
+        let actor = Actor::guest("anonymous");
+        Self { role: Role::Guest, actor, writer: None, session: None, reached_by_others: false }
+    }
+
+    /// A customer who is signed in: may do what a guest may, with what is theirs.
+    pub fn is_customer(&self) -> bool {
+        self.actor.kind == ActorKind::Customer
     }
 
     /// The caller with the operator's token, or on the command line.
@@ -52,6 +62,7 @@ impl Caller {
         let who = match self.role {
             _ if class == Class::SignIns => return Ok(()),
             _ if self.writer == Some(ids::OPERATOR) => Who::Operator,
+            Role::Guest if self.is_customer() => Who::Holder(key),
             Role::Guest => Who::Guest,
             Role::Service => Who::Program(key),
             Role::Support | Role::Auditor | Role::Ops | Role::Admin => Who::Holder(key),
@@ -59,20 +70,24 @@ impl Caller {
         count(class, who).await
     }
 
-    /// Guests trade on their own machine only, where nobody else can be one.
+    /// Guests trade on their own machine only, where nobody else can be one; customers never do.
     fn is_kept_from(&self, permission: Permission) -> bool {
-        self.is_one_of_many() && permission == Permission::Trade
+        (self.is_one_of_many() || self.is_customer()) && permission == Permission::Trade
     }
 
     /// A guest of a shop that others reach: nobody knows which of them sends a request.
     pub fn is_one_of_many(&self) -> bool {
-        self.reached_by_others && self.role == Role::Guest
+        self.reached_by_others && self.role == Role::Guest && !self.is_customer()
     }
 
     /// 403 for a role that the table does not list; `what` names the refused action.
     pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
         if self.role.may(permission) && !self.is_kept_from(permission) {
             return Ok(());
+        }
+        if self.is_customer() {
+            let detail = format!("{what} needs the permission {permission}, which no customer has");
+            return Err(Problem::forbidden("not-permitted", detail).with("permission", permission.as_ref()));
         }
         if self.role == Role::Guest {
             let detail = format!("{what} needs an API key that may {permission}, or the operator's token");
@@ -111,6 +126,7 @@ pub struct Access {
     /// The hash of the token, for sessions that were begun with it.
     pub(super) proof: Option<Secret>,
     pub(super) keys: Option<Arc<dyn Keys>>,
+    pub(super) people: Option<Arc<dyn People>>,
     remembered: Cache<String, Arc<Remembered>>,
     pub(super) sessions: Cache<[u8; 32], Option<Arc<StoredSession>>>,
     /// The hashes of keys and sessions that were right.
@@ -132,6 +148,7 @@ impl Access {
             operator,
             proof,
             keys: None,
+            people: None,
             remembered,
             sessions,
             known,
@@ -149,6 +166,12 @@ impl Access {
     #[must_use]
     pub fn with_keys(self, keys: Arc<dyn Keys>) -> Self {
         Self { keys: Some(keys), ..self }
+    }
+
+    /// Adds the accounts of people.
+    #[must_use]
+    pub fn with_people(self, people: Arc<dyn People>) -> Self {
+        Self { people: Some(people), ..self }
     }
 
     /// Guests may not trade: other machines reach this process.
@@ -191,10 +214,22 @@ impl Access {
             count(Class::SignIns, Who::Guest).await?;
             return Err(bad_token());
         };
+        if let (Some(people), true) = (&self.people, is_access_token(token)) {
+            return self.signed_in(people, token).await.map(|signed_in| signed_in.caller());
+        }
         match self.holder(token).await? {
             None => Ok(Caller::operator()),
             Some(known) => Ok(Caller::of(&known)),
         }
+    }
+
+    /// Whose session an access token names.
+    async fn signed_in(&self, people: &Arc<dyn People>, token: &str) -> Result<SignedIn, Problem> {
+        let credential = hash(token.as_bytes());
+        self.count_check(&credential).await?;
+        let found = people.bearer(token).await?;
+        self.learn(credential, found.is_some()).await;
+        found.ok_or_else(bad_token)
     }
 
     /// The valid key of this token; `None` for the operator's token.
@@ -250,10 +285,16 @@ impl Access {
         Ok(known.clone())
     }
 
-    /// Whether this is the id of the holder of an API key, or of the operator: they work for the shop, and are no data
-    /// subjects of it.
+    /// Whether this is the id of the holder of an API key, of an account of staff, or of the operator: they work for the
+    /// shop, and are no data subjects of it as its customers are.
     pub async fn works_here(&self, id: Uuid) -> Result<bool, Problem> {
-        Ok(id == ids::OPERATOR || self.holder_of(id).await?.is_some())
+        if id == ids::OPERATOR || self.holder_of(id).await?.is_some() {
+            return Ok(true);
+        }
+        match &self.people {
+            Some(people) => people.works_here(id).await,
+            None => Ok(false),
+        }
     }
 
     /// The API key whose holder has this id, also one that is no longer valid.
@@ -270,6 +311,11 @@ impl Access {
         let found = self.remembered.try_get_with_by_ref(key.prefix(), look).await;
         found.map_err(|error: Arc<Unavailable>| away(&error))
     }
+}
+
+/// Whether a token has the form of an access token, which no key and no token of an operator has.
+fn is_access_token(token: &str) -> bool {
+    token.starts_with("ey") && token.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 pub(super) fn away(error: &Unavailable) -> Problem {

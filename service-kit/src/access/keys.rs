@@ -126,7 +126,7 @@ pub(super) fn hash(secret: &[u8]) -> [u8; 32] {
 pub(super) fn bad_token() -> Problem {
     Problem::unauthenticated(
         "bad-token",
-        "Authorization carries no API key that is known and not revoked, nor the operator's token: leave it out, or \
-         send `Bearer <key>`, once",
+        "Authorization carries no API key that is known and not revoked, no access token of a session that has not ended, \
+         nor the operator's token: leave it out, or send `Bearer <token>`, once",
     )
 }

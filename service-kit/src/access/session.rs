@@ -1,7 +1,8 @@
-//! Sessions of people who look at pages: begun with a key or the operator's token, known by a cookie.
+//! Sessions of people who look at pages: begun with an e-mail address and a password, a key, or the operator's token, and
+//! known by a cookie.
 //!
-//! A cookie only opens queries of the viewer: commands need the key itself. Only the hash of its secret is stored, and
-//! a session ends with its key.
+//! A cookie only opens queries of the viewer: commands need the key, or an access token. Only the hash of its secret is
+//! stored, and a session ends with its key.
 
 use std::sync::Arc;
 
@@ -17,8 +18,9 @@ use super::caller::{Access, Caller, away};
 use super::key::ApiKey;
 pub use super::keys::StoredSession;
 use super::keys::{bad_token, hash};
+use super::people::{SignedIn, Typed};
 use crate::Problem;
-use crate::rates::Class;
+use crate::rates::{Class, Who, count};
 use crate::security_headers::came_over_tls;
 
 /// The cookie's name.
@@ -47,11 +49,15 @@ pub struct Visitor {
 
 /// The hash of the session's cookie, if there is a readable one.
 fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
+    sent_secret(headers).map(|secret| hash(&secret))
+}
+
+/// The secret in the session's cookie.
+fn sent_secret(headers: &HeaderMap) -> Option<[u8; 32]> {
     let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
-    let secret: [u8; 32] = BASE64.decode(value).ok()?.try_into().ok()?;
-    Some(hash(&secret))
+    BASE64.decode(value).ok()?.try_into().ok()
 }
 
 fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
@@ -67,13 +73,47 @@ impl Access {
         if self.everybody.is_some() || headers.contains_key(AUTHORIZATION) {
             return self.caller(headers).await.map(known);
         }
-        let Some(hash) = sent(headers) else { return Ok(known(self.guest())) };
+        let Some(secret) = sent_secret(headers) else { return Ok(known(self.guest())) };
+        let hash = hash(&secret);
         self.count_check(&hash).await?;
-        let session = self.session(hash).await?;
-        self.learn(hash, session.is_some()).await;
-        let Some(session) = session else { return Ok(known(self.guest())) };
-        let caller = session.caller();
-        Ok(Visitor { caller, expires_at: Some(session.expires_at) })
+        let (found, visitor) = match self.session(hash).await? {
+            Some(session) => {
+                (true, Visitor { caller: session.caller(), expires_at: Some(session.expires_at) })
+            }
+            None => match self.signed_in_with(&secret).await? {
+                Some(person) => {
+                    (true, Visitor { caller: person.caller(), expires_at: Some(person.expires_at) })
+                }
+                None => (false, known(self.guest())),
+            },
+        };
+        self.learn(hash, found).await;
+        Ok(visitor)
+    }
+
+    /// Who signed in with a password and got this cookie.
+    async fn signed_in_with(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem> {
+        match &self.people {
+            Some(people) => people.cookie(secret).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether people sign in here with an e-mail address and a password.
+    pub fn has_people(&self) -> bool {
+        self.people.is_some()
+    }
+
+    /// Begins a session of an account, and ends the session whose cookie is sent. Returns the value of `Set-Cookie`. The
+    /// same 401 for whatever was typed wrong.
+    pub async fn sign_in_person(&self, typed: Typed<'_>, headers: &HeaderMap) -> Result<String, Problem> {
+        let people = self.people.as_ref().ok_or_else(bad_token)?;
+        count(Class::SignIns, Who::Guest).await?;
+        let (person, secret) = people.sign_in(typed).await?;
+        person.caller().count(Class::Writes).await?;
+        self.sign_out(headers).await?;
+        let seconds = (person.expires_at - clock::now()).num_seconds();
+        Ok(cookie(&BASE64.encode(secret), seconds, headers))
     }
 
     /// The session of that hash, if it may still be used.
@@ -118,6 +158,9 @@ impl Access {
         if let (Some(hash), Some(keys)) = (sent(headers), &self.keys) {
             keys.end(hash).await.map_err(|error| away(&error))?;
             self.sessions.invalidate(&hash).await;
+        }
+        if let (Some(secret), Some(people)) = (sent_secret(headers), &self.people) {
+            people.sign_out(&secret).await?;
         }
         Ok(cookie("", 0, headers))
     }

@@ -22,7 +22,7 @@ use crate::access::session::from_here;
 use crate::access::{Access, Caller, Permission, Visitor};
 use crate::grammar::{self, MediaType};
 use crate::headers::{self, EVENT_POSITION, EventPosition, IfNoneMatch, position_header};
-use crate::work::{Turn, Work};
+use crate::work::{Turn, Work, address_of};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -122,6 +122,8 @@ pub struct Call<S> {
     pub key: String,
     /// And of those after it.
     pub more_keys: Vec<String>,
+    /// The network that it comes from, as rates count it.
+    pub network: Arc<str>,
     /// The query parameters.
     pub params: Params,
     /// The fields of the form.
@@ -167,6 +169,7 @@ impl<S> Call<S> {
             shared: Arc::clone(shared),
             key,
             more_keys: keys.collect(),
+            network: address_of(&parts.extensions),
             params,
             form,
             wanted: wanted(&parts.headers)?,

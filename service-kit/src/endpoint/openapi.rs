@@ -196,6 +196,7 @@ fn schema(param: &Param) -> ObjectBuilder {
         Kind::Currency => text().min_length(Some(3)).max_length(Some(3)),
         // How long these may be counts in bytes, which a schema cannot say.
         Kind::Free
+        | Kind::Typed
         | Kind::Time
         | Kind::Zone
         | Kind::KeptZone

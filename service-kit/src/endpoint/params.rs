@@ -27,6 +27,8 @@ pub enum Kind {
     Text,
     /// Any text that a person typed.
     Free,
+    /// A text that stays as it was typed: a password.
+    Typed,
     /// A UUID.
     Id,
     /// A stock keeping unit.
@@ -365,7 +367,7 @@ impl Kind {
             Self::Text => {
                 line(raw).map(Value::Text).ok_or("it is a text of one line, of at most 200 characters")
             }
-            Self::Free | Self::Cursor => {
+            Self::Free | Self::Typed | Self::Cursor => {
                 let fits = raw.len() <= LONGEST_FREE;
                 let text = if matches!(self, Self::Free) { cleaned(raw) } else { raw.into() };
                 fits.then(|| Value::Text(text.into_owned())).ok_or("it is longer than 2,000 bytes")

@@ -54,6 +54,12 @@ record-process-retry = Retried the waiting command { $command } of the process m
 record-key-create = Created the API key “{ $subject }” (ssk_{ $prefix }) with the role { $role }
 record-key-rotate = Replaced an API key with the role { $role } by “{ $subject }” (ssk_{ $prefix })
 record-key-revoke = Revoked the API key “{ $subject }” (ssk_{ $prefix })
+record-account-open = Opened account { $subject } with the role { $role }
+record-account-disable = Disabled account { $subject }: { $reason }
+record-account-enable = Enabled account { $subject } again: { $reason }
+record-account-roles = Gave account { $subject } the role { $role }
+record-account-end-sessions = Ended all sessions of account { $subject }
+record-account-password = Gave account { $subject } another password
 record-clock-confirm = Confirmed the clock, which was ahead at position { $position }
 record-save-view = { $replaced ->
         [true] Replaced the view { $subject }

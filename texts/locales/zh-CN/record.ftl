@@ -38,6 +38,12 @@ record-process-retry = 重试了流程管理器“{ $process }”的等待命令
 record-key-create = 创建了 API 密钥“{ $subject }”（ssk_{ $prefix }），角色为{ $role }
 record-key-rotate = 以 API 密钥“{ $subject }”（ssk_{ $prefix }）替换了角色为{ $role }的密钥
 record-key-revoke = 吊销了 API 密钥“{ $subject }”（ssk_{ $prefix }）
+record-account-open = 开通了账户“{ $subject }”，角色为{ $role }
+record-account-disable = 停用了账户“{ $subject }”：{ $reason }
+record-account-enable = 重新启用了账户“{ $subject }”：{ $reason }
+record-account-roles = 将账户“{ $subject }”的角色改为{ $role }
+record-account-end-sessions = 结束了账户“{ $subject }”的全部会话
+record-account-password = 为账户“{ $subject }”更换了密码
 record-clock-confirm = 确认了时钟：在位置 { $position } 时曾超前
 record-save-view = { $replaced ->
         [true] 替换了视图“{ $subject }”

@@ -34,13 +34,13 @@ on_both!(
     an_event_of_a_newer_release_stops_the_reactor_after_earlier_events,
 );
 
-struct Run {
+pub(crate) struct Run {
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Run {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_mins(1), self.task).await.unwrap().unwrap();
     }
@@ -51,13 +51,14 @@ impl Run {
     }
 }
 
-fn eraser(shop: &Shop, store: &EventStore) -> Run {
+pub(crate) fn eraser(shop: &Shop, store: &EventStore) -> Run {
     let stop = CancellationToken::new();
     let database = Database::new(shop.place.clone());
     let eraser = Eraser {
         store: store.clone(),
         process: database.namespace("process").unwrap(),
         register: database.namespace("erasures").unwrap(),
+        identity: crate::recording::identity(shop),
         holder: format!("test-{}", ids::new().simple()),
     };
     Run { task: tokio::spawn(eraser.run(stop.clone())), stop }

@@ -1,0 +1,70 @@
+//! Accounts, their sessions, and the keys that sign access tokens: facts for the audit trail.
+//!
+//! What may sign in is decided in the tables of the namespace `identity`, which hold the hashes and sealed values. These
+//! aggregates record what was decided there, in the same order, and refuse nothing: nothing is decided from them. No
+//! field is a personal value, a secret, a hash, an address of a network or a text of a browser.
+
+pub mod account;
+pub mod session;
+pub mod signing_key;
+
+use crate::Classified;
+
+/// Facts are never refused: they were decided before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Never {}
+
+impl std::fmt::Display for Never {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
+impl std::error::Error for Never {}
+
+impl AsRef<str> for Never {
+    fn as_ref(&self) -> &str {
+        match *self {}
+    }
+}
+
+impl Classified for Never {}
+
+/// Facts state nothing of themselves but that they happened: no data subject's values, no amount, no name, no refusal.
+macro_rules! plain_facts {
+    ($subject:ident) => {
+        impl Sensitive for Event {
+            fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+                Vec::new()
+            }
+        }
+
+        impl EventInfo for Event {
+            fn subject(&self, stream: Uuid) -> Option<Uuid> {
+                $subject(self, stream)
+            }
+
+            fn amount(&self) -> Option<Money> {
+                None
+            }
+
+            fn amount_path(_: EventKind) -> Option<&'static str> {
+                None
+            }
+
+            fn name_paths(_: EventKind) -> &'static [&'static str] {
+                &[]
+            }
+
+            fn is_refusal(_: EventKind) -> bool {
+                false
+            }
+
+            fn expects(_: EventKind) -> Option<Expectation<EventKind>> {
+                None
+            }
+        }
+    };
+}
+
+pub(crate) use plain_facts;

@@ -1,0 +1,208 @@
+//! An account: a user that can sign in. Its id is the user's, the data subject.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::plain_facts;
+use crate::{Decider, EventInfo, Expectation, Facts, Money, PersonalValue, Sensitive};
+
+pub use super::Never as Error;
+
+/// Adds a fact.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Records what was decided.
+    Record(Event),
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident),+ $(,)? })+) => {$(
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::EnumIter, strum::EnumString,
+        )]
+        #[serde(rename_all = "kebab-case")]
+        #[strum(serialize_all = "kebab-case")]
+        pub enum $name { $($(#[$of])* $variant),+ }
+    )+};
+}
+
+codes! {
+    /// How an account came to be.
+    OpenedBy {
+        /// Its owner registered.
+        Registration,
+        /// Its owner was invited.
+        Invitation,
+        /// A provider of identities vouched for it.
+        Provider,
+        /// The operator opened it at the command line.
+        Operator,
+    }
+
+    /// Why a password is another one.
+    PasswordReason {
+        /// It is the first.
+        Set,
+        /// It was forgotten.
+        Reset,
+        /// Its owner changed it.
+        Changed,
+    }
+
+    /// What failed at a sign-in.
+    Step {
+        Password,
+        SecondFactor,
+    }
+
+    /// Who decided which roles an account has.
+    RoleSource {
+        Staff,
+        Provider,
+        Restored,
+    }
+
+    /// Why all sessions of an account ended.
+    EndedBy {
+        SignedOutEverywhere,
+        PasswordChanged,
+        EmailChanged,
+        Disabled,
+    }
+}
+
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Serialize,
+    Deserialize,
+    strum::AsRefStr,
+    strum::VariantNames,
+    strum::EnumDiscriminants,
+)]
+#[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
+pub enum Event {
+    AccountOpened {
+        roles: Vec<String>,
+        by: OpenedBy,
+    },
+    /// The mailbox of the address that the user has at this version is the owner's.
+    EmailVerified {
+        user_version: i64,
+    },
+    PasswordChanged {
+        reason: PasswordReason,
+    },
+    /// So many since that moment.
+    SignInsFailed {
+        count: i64,
+        since: chrono::DateTime<chrono::Utc>,
+        step: Step,
+    },
+    /// The roles from now on.
+    RolesChanged {
+        roles: Vec<String>,
+        source: RoleSource,
+    },
+    AccountDisabled {
+        /// A code.
+        reason: String,
+    },
+    AccountEnabled {
+        /// A code.
+        reason: String,
+    },
+    AllSessionsEnded {
+        reason: EndedBy,
+    },
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as the trait has it")]
+fn owner(_: &Event, stream: Uuid) -> Option<Uuid> {
+    Some(stream)
+}
+
+plain_facts!(owner);
+
+/// What the facts of an account come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub roles: Vec<String>,
+    /// The user's version with the address that was verified last.
+    pub verified: Option<i64>,
+    pub disabled: bool,
+    /// How many passwords it has had.
+    pub passwords: u32,
+    /// How many failed sign-ins were reported.
+    pub failed_sign_ins: i64,
+    /// How often all of its sessions ended.
+    pub all_ended: u32,
+}
+
+impl Decider for Account {
+    const STATE_VERSION: u32 = 1;
+
+    fn decide(&self, Command::Record(event): Command, _: &Facts) -> Result<Vec<Event>, Error> {
+        Ok(vec![event])
+    }
+}
+
+impl Account {
+    pub(crate) fn evolve(&mut self, event: Event) {
+        match event {
+            Event::AccountOpened { roles, .. } | Event::RolesChanged { roles, .. } => self.roles = roles,
+            Event::EmailVerified { user_version } => self.verified = Some(user_version),
+            Event::PasswordChanged { .. } => self.passwords = self.passwords.saturating_add(1),
+            Event::SignInsFailed { count, .. } => {
+                self.failed_sign_ins = self.failed_sign_ins.saturating_add(count);
+            }
+            Event::AccountDisabled { .. } => self.disabled = true,
+            Event::AccountEnabled { .. } => self.disabled = false,
+            Event::AllSessionsEnded { .. } => self.all_ended = self.all_ended.saturating_add(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqrs_es::test::TestFramework;
+
+    use super::*;
+    use crate::golden::Sample;
+
+    impl Sample for Event {
+        fn sample(kind: EventKind) -> Self {
+            match kind {
+                EventKind::AccountOpened => {
+                    Self::AccountOpened { roles: vec!["support".to_owned()], by: OpenedBy::Operator }
+                }
+                EventKind::EmailVerified => Self::EmailVerified { user_version: 1 },
+                EventKind::PasswordChanged => Self::PasswordChanged { reason: PasswordReason::Set },
+                EventKind::SignInsFailed => Self::SignInsFailed {
+                    count: 10,
+                    since: "2026-01-02T03:04:05.006Z".parse().unwrap(),
+                    step: Step::Password,
+                },
+                EventKind::RolesChanged => {
+                    Self::RolesChanged { roles: vec!["auditor".to_owned()], source: RoleSource::Staff }
+                }
+                EventKind::AccountDisabled => Self::AccountDisabled { reason: "left".to_owned() },
+                EventKind::AccountEnabled => Self::AccountEnabled { reason: "mistake".to_owned() },
+                EventKind::AllSessionsEnded => Self::AllSessionsEnded { reason: EndedBy::PasswordChanged },
+            }
+        }
+    }
+
+    #[test]
+    fn a_fact_is_recorded_as_it_was_decided_in_any_state() {
+        let again = Event::PasswordChanged { reason: PasswordReason::Changed };
+        for given in [vec![], vec![Event::AccountDisabled { reason: "left".to_owned() }]] {
+            TestFramework::<Account>::with(Facts { now: crate::clock::now() })
+                .given(given)
+                .when(Command::Record(again.clone()))
+                .then_expect_events(vec![again.clone()]);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Accounts as the operator sees them: opened, listed, and erased.
+
+use chrono::{DateTime, Utc};
+use sea_orm::ConnectionTrait as _;
+use serde::Serialize;
+use soonshop_domain::identity::account::{Event, OpenedBy, PasswordReason};
+use uuid::Uuid;
+
+use crate::store::{moment, uuid};
+use crate::{Cause, Error, Identity, Password, Roles};
+
+/// An account, as a list shows it. Whose it is, the user's record says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    pub id: Uuid,
+    pub roles: Vec<String>,
+    pub opened_at: DateTime<Utc>,
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// How many sessions may be used.
+    pub sessions: i64,
+}
+
+/// An account to open: its mailbox is known to be its owner's.
+#[derive(Debug, Clone)]
+pub struct Opening<'a> {
+    /// The user's id.
+    pub id: Uuid,
+    pub address: &'a str,
+    pub roles: Roles,
+    pub password: Password,
+    /// The user's version with the address.
+    pub user_version: i64,
+}
+
+impl Identity {
+    /// Opens an account. [`Error::Exists`]: the user or the address has one.
+    pub async fn open(&self, opening: Opening<'_>, cause: &Cause) -> Result<(), Error> {
+        let address = self.address(opening.address).await?;
+        let password = self.hasher.hash(opening.password, "").await?;
+        let id = opening.id.to_string();
+        let now = self.db.now();
+        let tx = self.begin().await?;
+        let sql = format!(
+            "INSERT INTO @accounts (id, address, roles, staff_since, password, password_generation, opened_at) \
+             VALUES ($1, $2, $3, {}, $4, 1, {now}) ON CONFLICT DO NOTHING",
+            if opening.roles.is_staff() { now } else { "NULL" }
+        );
+        let values = [id.into(), address.into(), opening.roles.stored()?.into(), password.into()];
+        if tx.execute(self.db.statement(&sql, values)).await?.rows_affected() == 0 {
+            return Err(Error::Exists);
+        }
+        let mut account = self.lock(&tx, opening.id).await?.ok_or(Error::NotFound)?;
+        let at = self.now(&tx).await?;
+        let opened = Event::AccountOpened { roles: opening.roles.all(), by: OpenedBy::Operator };
+        for event in [
+            opened,
+            Event::EmailVerified { user_version: opening.user_version },
+            Event::PasswordChanged { reason: PasswordReason::Set },
+        ] {
+            self.record_of_account(&tx, &mut account, at, ("account.open", cause), event).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Every account, in the order in which they were opened.
+    pub async fn accounts(&self) -> Result<Vec<Listed>, Error> {
+        let now = self.db.now();
+        let sql = format!(
+            "SELECT a.id, a.roles, a.opened_at, a.disabled_at, (SELECT count(*) FROM @sessions s WHERE s.account = a.id \
+             AND s.epoch = a.epoch AND s.ended_at IS NULL AND s.expires_at > {now} AND a.disabled_at IS NULL) \
+             FROM @accounts a ORDER BY a.opened_at, a.id"
+        );
+        let rows = self.db.connection.query_all(self.db.statement(&sql, [])).await?;
+        let listed = rows.iter().map(|row| {
+            Ok(Listed {
+                id: uuid(&row.try_get_by_index::<String>(0)?)?,
+                roles: Roles::read(&row.try_get_by_index::<String>(1)?)?.all(),
+                opened_at: moment(row.try_get_by_index(2)?)?,
+                disabled_at: row.try_get_by_index::<Option<i64>>(3)?.map(moment).transpose()?,
+                sessions: row.try_get_by_index(4)?,
+            })
+        });
+        listed.collect()
+    }
+
+    /// Whether this is the id of an account that works for the shop, or once did: it is no customer's.
+    pub async fn was_ever_staff(&self, id: Uuid) -> Result<bool, Error> {
+        let sql = "SELECT 1 FROM @accounts WHERE id = $1 AND staff_since IS NOT NULL";
+        let row = self.db.connection.query_one(self.db.statement(sql, [id.to_string().into()])).await?;
+        Ok(row.is_some())
+    }
+
+    /// Deletes all that there is of an account: its owner is being erased. False: there is none.
+    pub async fn erase(&self, id: Uuid) -> Result<bool, Error> {
+        let tx = self.begin().await?;
+        let there = self.lock(&tx, id).await?.is_some();
+        for sql in [
+            "DELETE FROM @sessions WHERE account = $1",
+            "DELETE FROM @accounts WHERE id = $1",
+            "DELETE FROM @attempts WHERE what = 'account:' || $1",
+        ] {
+            tx.execute(self.db.statement(sql, [id.to_string().into()])).await?;
+        }
+        tx.commit().await?;
+        Ok(there)
+    }
+}

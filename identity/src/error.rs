@@ -1,0 +1,50 @@
+//! Why something was not done.
+
+use crate::passwords::BadPassword;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The same for an address without an account, a wrong password, and an account that may not sign in.
+    #[error("the e-mail address or the password is wrong")]
+    SignIn,
+    /// The token or the session is not valid, or not any more.
+    #[error("the token is not valid")]
+    Token,
+    /// The password that confirms a change is wrong.
+    #[error("the password is wrong")]
+    WrongPassword,
+    #[error(transparent)]
+    Password(#[from] BadPassword),
+    /// Too many passwords are being checked.
+    #[error("too many passwords are being checked just now")]
+    Busy,
+    /// The account began too many sessions within an hour.
+    #[error("this account signed in too often within an hour")]
+    TooManySessions,
+    /// There is no key that may sign, or it was read too long ago.
+    #[error("no key may sign tokens just now")]
+    NoSigningKey,
+    #[error("there is no such account")]
+    NotFound,
+    #[error("this user or this address has an account already")]
+    Exists,
+    /// The database or the keys.
+    #[error(transparent)]
+    Store(#[from] soonshop_event_log::Error),
+    /// What is stored cannot be read, or the system gives no random numbers.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Error {
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        Self::Internal(error.to_string())
+    }
+}

@@ -1,0 +1,36 @@
+//! Accounts of people: passwords, sessions, refresh tokens, access tokens, and the keys that sign them.
+//!
+//! What may sign in is decided here, in the tables of the namespace `identity`, which hold hashes and sealed values only.
+//! What an auditor wants to know of it are facts, which go into the log through an [outbox]. Nothing here knows
+//! HTTP. Start reading at [`Identity`], then [`sign_in`] and [`sessions`]; the decisions are in
+//! `docs/adr/0017-accounts-sessions-and-tokens.md`.
+
+pub mod access_token;
+pub mod accounts;
+mod breached;
+pub mod cause;
+pub mod changes;
+mod error;
+mod facts;
+mod keyring;
+pub mod outbox;
+pub mod passwords;
+mod refresh_token;
+mod refreshing;
+mod roles;
+pub mod sessions;
+pub mod sign_in;
+pub mod signing;
+mod store;
+mod upkeep;
+
+pub use access_token::Claims;
+pub use accounts::{Listed, Opening};
+pub use cause::Cause;
+pub use changes::NewPassword;
+pub use error::Error;
+pub use passwords::{BadPassword, Cost, Password, generate};
+pub use roles::{CUSTOMER, Roles};
+pub use sessions::{Begun, Door, ListedSession, Living, Means};
+pub use sign_in::SignIn;
+pub use store::Identity;

@@ -1,0 +1,104 @@
+//! Signing in with an e-mail address and a password. Every failure looks the same: a hash is verified, it is counted, and
+//! the answer comes at the next full 300 ms.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use soonshop_domain::identity::account::{Event, Step};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::passwords::Verified;
+use crate::sessions::{Beginning, Begun, Door, Seen};
+use crate::store::{ACCOUNT, Account, milliseconds, moment};
+use crate::{Cause, Error, Identity, Password};
+
+/// A failure is answered at the next multiple of this.
+const STEP: Duration = Duration::from_millis(300);
+/// After how many failures within an hour there is a fact about it.
+const REPORTED_AT: i64 = 10;
+/// How many such facts there are within an hour, over all accounts.
+const REPORTS_IN_AN_HOUR: i64 = 1_000;
+const HOUR: i64 = 60 * 60 * 1000;
+
+/// Somebody who wants to sign in.
+#[derive(Debug, Clone)]
+pub struct SignIn<'a> {
+    /// As it was typed.
+    pub address: &'a str,
+    pub password: Password,
+    /// The network that it comes from, which waits in the queue as one.
+    pub network: &'a str,
+    /// What the device says of itself.
+    pub device: Option<&'a str>,
+    pub door: Door,
+}
+
+/// Waits until the next multiple of [`STEP`] after the beginning.
+pub(crate) async fn pad(began: Instant) {
+    let steps = milliseconds(began.elapsed()).div_euclid(milliseconds(STEP)) + 1;
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    tokio::time::sleep_until(began + STEP * steps).await;
+}
+
+impl Identity {
+    /// Begins a session. [`Error::SignIn`] says the same of an unknown address, a wrong password, and an account that may
+    /// not sign in; it takes as long for each.
+    pub async fn sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<Begun, Error> {
+        let began = Instant::now();
+        let outcome = self.try_sign_in(asked, cause).await;
+        if matches!(outcome, Err(Error::SignIn)) {
+            pad(began).await;
+        }
+        outcome
+    }
+
+    async fn try_sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<Begun, Error> {
+        let address = self.address(asked.address).await?;
+        let sql = format!("SELECT {ACCOUNT} FROM @accounts WHERE address = $1");
+        let row = self.db.connection.query_one(self.db.statement(&sql, [address.as_str().into()])).await?;
+        let account = row.as_ref().map(Account::read).transpose()?;
+        let stored = account.as_ref().filter(|account| !account.disabled);
+        let stored = stored.and_then(|account| account.password.clone());
+        let verified = self.hasher.verify(asked.password, stored.clone(), asked.network).await?;
+        let (Some(account), Verified::Right { better }) = (&account, verified) else {
+            self.count_failure(&format!("typed:{address}"), account.map(|account| account.id)).await?;
+            return Err(Error::SignIn);
+        };
+        let seen = Seen { account: account.id, epoch: account.epoch, generation: account.generation };
+        let upgrade = better.zip(stored);
+        self.begin_session(Beginning { seen, door: asked.door, device: asked.device, upgrade, cause }).await
+    }
+
+    /// Counts a failure of what was typed, and of the account, if there is one.
+    pub(crate) async fn count_failure(&self, typed: &str, account: Option<Uuid>) -> Result<(), Error> {
+        self.count(&self.db.connection, typed).await?;
+        let Some(id) = account else { return Ok(()) };
+        let tx = self.begin().await?;
+        let Some(mut account) = self.lock(&tx, id).await? else { return Ok(()) };
+        let (count, since) = self.count(&tx, &format!("account:{id}")).await?;
+        if count == REPORTED_AT {
+            let (reports, _) = self.count(&tx, "reports").await?;
+            if reports <= REPORTS_IN_AN_HOUR {
+                let now = self.now(&tx).await?;
+                let event = Event::SignInsFailed { count, since: moment(since)?, step: Step::Password };
+                let by = ("account.count-failures", &Cause::system());
+                self.record_of_account(&tx, &mut account, now, by, event).await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Counts once more, and says how often within this hour, and since when.
+    async fn count(&self, on: &impl sea_orm::ConnectionTrait, what: &str) -> Result<(i64, i64), Error> {
+        let now = self.db.now();
+        let sql = format!(
+            "INSERT INTO @attempts (what, hour, count, since) VALUES ($1, {now} / {HOUR}, 1, {now}) \
+             ON CONFLICT (what, hour) DO UPDATE SET count = attempts.count + 1 RETURNING count, since"
+        );
+        let row = on.query_one(self.db.statement(&sql, [what.into()])).await?;
+        let row = row.ok_or_else(|| Error::internal("an attempt was not counted"))?;
+        Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))
+    }
+}

@@ -1,0 +1,38 @@
+//! What is done now and then, by one process at a time: keys are rotated, and rows deleted that say nothing any more.
+
+use sea_orm::ConnectionTrait as _;
+
+use crate::{Error, Identity};
+
+const HOUR: i64 = 60 * 60 * 1000;
+const DAY: i64 = 24 * HOUR;
+
+/// How long a session is kept after its end, and a key after it signed last.
+const SESSIONS_KEPT: i64 = 30 * DAY;
+const KEYS_KEPT: i64 = DAY;
+/// For how many hours attempts are kept.
+const ATTEMPTS_KEPT: i64 = 24;
+
+impl Identity {
+    /// Rotates signing keys, and deletes what is old enough.
+    pub async fn tend(&self) -> Result<(), Error> {
+        self.tend_keys().await?;
+        let now = self.db.now();
+        for (sql, kept) in [
+            (
+                format!("DELETE FROM @sessions WHERE coalesce(ended_at, expires_at) < {now} - $1"),
+                SESSIONS_KEPT,
+            ),
+            (
+                format!(
+                    "DELETE FROM @signing_keys WHERE retired_at IS NOT NULL AND signs_until < {now} - $1"
+                ),
+                KEYS_KEPT,
+            ),
+            (format!("DELETE FROM @attempts WHERE hour < {now} / {HOUR} - $1"), ATTEMPTS_KEPT),
+        ] {
+            self.db.connection.execute(self.db.statement(&sql, [kept.into()])).await?;
+        }
+        Ok(())
+    }
+}

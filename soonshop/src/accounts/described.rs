@@ -1,0 +1,175 @@
+//! The endpoints of accounts in the description of the API.
+
+use serde_json::json;
+use soonshop_domain::context::IDENTITY;
+use soonshop_service_kit::endpoint::{refusals, shared_components};
+use soonshop_service_kit::problem::Kind;
+use soonshop_service_kit::rates::described::with_headers;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{
+    Content, Info, KnownFormat, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required,
+    ResponseBuilder, Schema, SchemaFormat, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::http::{Login, PasswordChange, Refresh, Session, Sessions, Tokens};
+
+/// A row of the table.
+struct Row {
+    method: HttpMethod,
+    path: &'static str,
+    name: &'static str,
+    summary: &'static str,
+    /// The name of the schema of its body.
+    takes: Option<String>,
+    /// The name of the schema of its answer; `None`: 204.
+    answers: Option<String>,
+    /// It needs the access token of a session.
+    session: bool,
+    refuses: &'static [Kind],
+}
+
+fn table() -> Vec<Row> {
+    let row = |method, path, name, summary| Row {
+        method,
+        path,
+        name,
+        summary,
+        takes: None,
+        answers: None,
+        session: true,
+        refuses: &[Kind::Forbidden],
+    };
+    let of = |name: std::borrow::Cow<'static, str>| Some(name.into_owned());
+    use HttpMethod::{Delete, Get, Post};
+    const WITH_BODY: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid];
+    vec![
+        Row {
+            takes: of(Login::name()),
+            answers: of(Tokens::name()),
+            session: false,
+            refuses: WITH_BODY,
+            ..row(Post, "/auth/login", "identity.login", "Sign in with an e-mail address and a password")
+        },
+        Row {
+            takes: of(Refresh::name()),
+            answers: of(Tokens::name()),
+            session: false,
+            refuses: WITH_BODY,
+            ..row(Post, "/auth/refresh", "identity.refresh", "Get the next tokens of a session")
+        },
+        row(Post, "/auth/logout", "identity.logout", "End this session"),
+        row(
+            Post,
+            "/auth/logout-everywhere",
+            "identity.logout-everywhere",
+            "End all sessions of this account",
+        ),
+        Row {
+            answers: of(Sessions::name()),
+            ..row(Get, "/auth/sessions", "identity.sessions", "The sessions of this account")
+        },
+        Row {
+            refuses: &[Kind::Forbidden, Kind::NotFound],
+            ..row(Delete, "/auth/sessions/{id}", "identity.end-session", "End one of them")
+        },
+        Row {
+            takes: of(PasswordChange::name()),
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/password",
+                "identity.password",
+                "Change the password, which ends all other sessions",
+            )
+        },
+        Row {
+            answers: Some(KEYS.to_owned()),
+            session: false,
+            refuses: &[],
+            ..row(
+                Get,
+                "/.well-known/jwks.json",
+                "identity.keys",
+                "The public keys of access tokens, as a JWK set",
+            )
+        },
+    ]
+}
+
+/// The name of the schema of public keys.
+const KEYS: &str = "PublicKeys";
+
+fn keys() -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(Type::Object);
+    let key = ["kty", "crv", "alg", "use", "kid", "x"].into_iter().fold(object, |key, name| {
+        key.property(name, ObjectBuilder::new().schema_type(Type::String)).required(name)
+    });
+    let keys = utoipa::openapi::schema::ArrayBuilder::new().items(key);
+    let example = json!({ "keys": [] });
+    RefOr::T(Schema::Object(
+        ObjectBuilder::new().property("keys", keys).required("keys").examples([example]).build(),
+    ))
+}
+
+fn schemas() -> Vec<(String, RefOr<Schema>)> {
+    vec![
+        (Login::name().into_owned(), Login::schema()),
+        (Refresh::name().into_owned(), Refresh::schema()),
+        (PasswordChange::name().into_owned(), PasswordChange::schema()),
+        (Tokens::name().into_owned(), Tokens::schema()),
+        (Session::name().into_owned(), Session::schema()),
+        (Sessions::name().into_owned(), Sessions::schema()),
+        (KEYS.to_owned(), keys()),
+    ]
+}
+
+/// OpenAPI 3.1 of these endpoints.
+pub(crate) fn openapi() -> OpenApi {
+    let mut paths = Paths::new();
+    for row in table() {
+        let content = |name: String| Content::new(Some(Ref::from_schema_name(name)));
+        let answer = with_headers(ResponseBuilder::new());
+        let mut operation =
+            OperationBuilder::new().operation_id(Some(row.name)).tag(IDENTITY).summary(Some(row.summary));
+        operation = match row.answers {
+            Some(name) => {
+                let answer = answer.description("The answer.").content("application/json", content(name));
+                operation.response("200", answer.build())
+            }
+            None => operation.response("204", answer.description("It was done.").build()),
+        };
+        for (status, response) in refusals(row.refuses.iter().copied().chain([Kind::TooMany])) {
+            operation = operation.response(status, response);
+        }
+        if row.path.contains("{id}") {
+            let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+            let id = ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build();
+            let id = ParameterBuilder::new()
+                .name("id")
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .schema(Some(id));
+            operation = operation.parameter(id.build());
+        }
+        if let Some(name) = row.takes {
+            let body = RequestBodyBuilder::new()
+                .content("application/json", content(name))
+                .required(Some(Required::True));
+            operation = operation.request_body(Some(body.build()));
+        }
+        let requirement = if row.session {
+            SecurityRequirement::new("key", Vec::<String>::new())
+        } else {
+            SecurityRequirement::default()
+        };
+        paths.add_path_operation(row.path, vec![row.method], operation.security(requirement).build());
+    }
+    OpenApiBuilder::new()
+        .info(Info::new("SoonShop accounts", env!("CARGO_PKG_VERSION")))
+        .paths(paths)
+        .components(Some(shared_components(schemas())))
+        .build()
+}

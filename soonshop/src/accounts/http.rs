@@ -1,0 +1,277 @@
+//! The endpoints under `/auth`, and the public keys of access tokens.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, USER_AGENT};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use soonshop_domain::identity::session::EndedBy;
+use soonshop_identity::{Begun, Cause, Door, Living, Means, NewPassword, Password, SignIn};
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{Access, Caller};
+use soonshop_service_kit::json_text::JsonText;
+use soonshop_service_kit::rates::{Class, Who, count, counted_as};
+use soonshop_service_kit::work::address_of;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::people::{Accounts, cause};
+use super::problem::{ended, problem};
+
+/// How long others may keep the public keys: a new one is published for longer before it signs.
+const KEYS_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// The largest text that is taken for an address or a token.
+const LONGEST: usize = 2_048;
+
+struct Doors {
+    accounts: Accounts,
+    access: Access,
+}
+
+/// The endpoints.
+pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
+    let doors = Arc::new(Doors { accounts, access });
+    let auth = Router::new()
+        .route("/auth/login", post(login))
+        .route("/auth/refresh", post(refresh))
+        .route("/auth/logout", post(logout))
+        .route("/auth/logout-everywhere", post(logout_everywhere))
+        .route("/auth/sessions", get(sessions))
+        .route("/auth/sessions/{id}", delete(end_session))
+        .route("/auth/password", post(password))
+        .layer(from_fn(never_stored));
+    let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&doors));
+    auth.with_state(doors).merge(counted_as(keys, Class::Reads))
+}
+
+/// Nobody keeps an answer of these: there may be tokens in it.
+async fn never_stored(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What somebody signs in with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SignIn)]
+pub(super) struct Login {
+    #[schema(example = "ada@example.org")]
+    email: String,
+    password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Refresh)]
+pub(super) struct Refresh {
+    /// As it came with the last sign-in or refresh. It is used once.
+    refresh_token: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PasswordChange)]
+pub(super) struct PasswordChange {
+    old_password: String,
+    /// 8 to 128 characters of any kind.
+    #[schema(min_length = 8, max_length = 128)]
+    new_password: String,
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
+pub(super) struct Tokens {
+    /// For `Authorization: Bearer`.
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// For how many seconds the access token is valid.
+    #[schema(example = 600)]
+    expires_in: i64,
+    /// For `POST /auth/refresh`, once.
+    refresh_token: String,
+}
+
+/// A session that may be used.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(super) struct Session {
+    id: Uuid,
+    client: String,
+    /// What the device said of itself when it signed in.
+    #[schema(required)]
+    device: Option<String>,
+    began_at: DateTime<Utc>,
+    /// The last sign-in or refresh.
+    used_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    /// It is the one that asks.
+    current: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sessions)]
+pub(super) struct Sessions {
+    items: Vec<Session>,
+}
+
+/// Reads a body of that shape. Its texts stay as they were sent: a password is not for anybody to improve. What is wrong
+/// with it is said without a word of it.
+async fn read<T: DeserializeOwned>(
+    request: Request,
+    fields: &str,
+) -> Result<(HeaderMap, Arc<str>, T), Problem> {
+    let (parts, body) = request.into_parts();
+    let network = address_of(&parts.extensions);
+    let text = JsonText::read(&parts.headers, body).await?;
+    let malformed = serde_json::from_str::<serde::de::IgnoredAny>(text.value()).is_err();
+    if malformed {
+        return Err(Problem::malformed("malformed-json", "the body is no JSON"));
+    }
+    let value = serde_json::from_str(text.value());
+    let value = value.map_err(|_| {
+        Problem::invalid(
+            "invalid-body",
+            format!("the body has these fields, each once, and no others: {fields}"),
+        )
+    })?;
+    Ok((parts.headers, network, value))
+}
+
+fn tokens(begun: Begun) -> Result<Response, Problem> {
+    match begun.means {
+        Means::Tokens { access, refresh } => Ok(Json(Tokens {
+            access_token: access,
+            token_type: "Bearer",
+            expires_in: begun.expires_in,
+            refresh_token: refresh,
+        })
+        .into_response()),
+        Means::Cookie(_) => Err(Problem::internal("a session of a program began with a cookie")),
+    }
+}
+
+fn device(headers: &HeaderMap) -> Option<&str> {
+    headers.get(USER_AGENT).and_then(|value| value.to_str().ok())
+}
+
+async fn login(State(doors): State<Arc<Doors>>, request: Request) -> Result<Response, Problem> {
+    count(Class::SignIns, Who::Guest).await?;
+    let (headers, network, body) = read::<Login>(request, "email, password").await?;
+    if body.email.len() > LONGEST {
+        return Err(Problem::invalid("invalid-body", "the address is too long").with_pointer("/email"));
+    }
+    let asked = SignIn {
+        address: &body.email,
+        password: Password::typed(&body.password),
+        network: &network,
+        device: device(&headers),
+        door: Door::Tokens,
+    };
+    tokens(doors.accounts.identity.sign_in(asked, &cause()).await.map_err(problem)?)
+}
+
+async fn refresh(State(doors): State<Arc<Doors>>, request: Request) -> Result<Response, Problem> {
+    count(Class::SignIns, Who::Guest).await?;
+    let (_, _, body) = read::<Refresh>(request, "refresh_token").await?;
+    let refreshed = doors.accounts.identity.refresh(&body.refresh_token, &cause()).await;
+    if refreshed.is_err() {
+        // It may have ended the session.
+        doors.accounts.forget();
+    }
+    tokens(refreshed.map_err(problem)?)
+}
+
+/// Who is signed in with an access token, and their session.
+async fn signed_in(doors: &Doors, headers: &HeaderMap, class: Class) -> Result<(Living, Cause), Problem> {
+    let caller: Caller = doors.access.caller(headers).await?;
+    caller.count(class).await?;
+    let session = caller.session.ok_or_else(ended)?;
+    let living = doors.accounts.identity.living(session).await.map_err(problem)?.ok_or_else(ended)?;
+    let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
+    Ok((living, cause))
+}
+
+async fn logout(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+    let (living, cause) = signed_in(&doors, &headers, Class::Writes).await?;
+    let identity = &doors.accounts.identity;
+    let ended = identity.end_session(living.account, living.session, EndedBy::SignedOut, &cause).await;
+    doors.accounts.forget();
+    ended.map(|_| StatusCode::NO_CONTENT).map_err(problem)
+}
+
+async fn logout_everywhere(
+    State(doors): State<Arc<Doors>>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (living, cause) = signed_in(&doors, &headers, Class::Writes).await?;
+    let ended = doors.accounts.identity.end_all_sessions(living.account, &cause).await;
+    doors.accounts.forget();
+    ended.map(|()| StatusCode::NO_CONTENT).map_err(problem)
+}
+
+async fn sessions(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Result<Json<Sessions>, Problem> {
+    let (living, _) = signed_in(&doors, &headers, Class::Reads).await?;
+    let all = doors.accounts.identity.sessions(living.account).await.map_err(problem)?;
+    let items = all.into_iter().map(|one| Session {
+        current: one.id == living.session,
+        id: one.id,
+        client: one.client,
+        device: one.device,
+        began_at: one.began_at,
+        used_at: one.used_at,
+        expires_at: one.expires_at,
+    });
+    Ok(Json(Sessions { items: items.collect() }))
+}
+
+async fn end_session(
+    State(doors): State<Arc<Doors>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let (living, cause) = signed_in(&doors, &headers, Class::Writes).await?;
+    let id = Uuid::try_parse(&id).map_err(|_| {
+        Problem::malformed("invalid-id", "the id in the path is not a UUID").with("parameter", "id")
+    })?;
+    let ended = doors.accounts.identity.end_session(living.account, id, EndedBy::Revoked, &cause).await;
+    doors.accounts.forget();
+    if ended.map_err(problem)? {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Problem::not_found(
+        "session-not-found",
+        "you have no session of this id: GET /auth/sessions lists them",
+    ))
+}
+
+async fn password(State(doors): State<Arc<Doors>>, request: Request) -> Result<StatusCode, Problem> {
+    let (living, cause) = signed_in(&doors, request.headers(), Class::Writes).await?;
+    count(Class::SignIns, Who::Guest).await?;
+    let (_, network, body) = read::<PasswordChange>(request, "old_password, new_password").await?;
+    let change = NewPassword {
+        living: &living,
+        old: Password::typed(&body.old_password),
+        new: Password::new(&body.new_password).map_err(problem)?,
+        network: &network,
+    };
+    let changed = doors.accounts.identity.change_password(change, &cause).await;
+    doors.accounts.forget();
+    changed.map(|()| StatusCode::NO_CONTENT).map_err(problem)
+}
+
+async fn jwks(State(doors): State<Arc<Doors>>) -> Result<Response, Problem> {
+    let keys = doors.accounts.identity.jwks().await.map_err(problem)?;
+    let body = Json(serde_json::json!({ "keys": keys }));
+    Ok(([(CACHE_CONTROL, KEYS_KEPT)], body).into_response())
+}
