@@ -87,6 +87,7 @@ fn query(call: &Call) -> RecordQuery {
         to: params.number("to"),
         before: params.number("before"),
         sign_ins: text("sign_ins").is_some(),
+        without_views: false,
     }
 }
 

@@ -12,6 +12,7 @@ use soonshop_event_log::Error;
 use soonshop_event_log::seal::Seals;
 use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::{NameColumn, Projector};
+use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::name::{BETWEEN, Names};
@@ -21,6 +22,12 @@ use crate::reader::{ChangesFrom, Reader};
 
 /// The beginning of every API key.
 const KEY: &str = "ssk_";
+
+/// The beginnings of tokens: of refreshing, of links, of guests, and the header of a signed one.
+const TOKENS: [&str; 4] = ["ssr_", "ssl_", "ssg_", "eyJ"];
+
+/// A text that is not longer is no token.
+const SHOWN: usize = 20;
 
 /// The longest name, in characters.
 const LONGEST: usize = 200;
@@ -76,16 +83,50 @@ impl Finds {
     }
 }
 
-/// A text without the secret of an API key in it, which is never searched: `ssk_5c73ca50` of `ssk_5c73ca50_…`. Every
-/// other text stays as it is.
+/// A text without the secret of a key or a token in it, which is never searched: `ssk_5c73ca50` of `ssk_5c73ca50_…`,
+/// also in quotes or behind `Bearer`, and nothing of a token. Every other text stays as it is.
 pub fn without_secret(typed: &str) -> &str {
-    let end = typed.strip_prefix(KEY).and_then(|rest| rest.find('_'));
-    end.map_or(typed, |end| &typed[..KEY.len() + end])
+    let inner = typed.trim_matches(|sign: char| sign.is_whitespace() || "\"'`".contains(sign));
+    let bearer = inner.split_at_checked("Bearer ".len());
+    let inner = match bearer {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer ") => token.trim(),
+        _ => inner,
+    };
+    if let Some(end) = inner.strip_prefix(KEY).and_then(|rest| rest.find('_')) {
+        return &inner[..KEY.len() + end];
+    }
+    let is_token = TOKENS.iter().any(|prefix| inner.starts_with(prefix)) && inner.len() > SHOWN;
+    if is_token { "" } else { typed }
+}
+
+/// The one name in what a page or a line prints: `#5` is the position 5, `order-<id>` and `staff:<id>` are the id, a
+/// `traceparent` is its trace, and wide digits and letters are plain ones.
+fn as_name(typed: &str) -> String {
+    let plain: String = typed.nfkc().collect();
+    let plain = plain.trim();
+    if let Some(position) = plain.strip_prefix('#')
+        && !position.is_empty()
+        && position.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return position.to_owned();
+    }
+    let parts: Vec<&str> = plain.split('-').collect();
+    if let [version, trace, span, flags] = parts[..]
+        && [version.len(), trace.len(), span.len(), flags.len()] == [2, 32, 16, 2]
+    {
+        return trace.to_owned();
+    }
+    let id = plain.len().checked_sub(36).and_then(|at| plain.split_at_checked(at));
+    match id {
+        Some((before, id)) if before.ends_with(['-', ':', '/']) && Uuid::try_parse(id).is_ok() => id.to_owned(),
+        _ => plain.to_owned(),
+    }
 }
 
 /// Everything that this text names; business names come first.
 pub async fn find(reader: &Reader, typed: &str) -> Result<Finds, QueryError> {
-    let typed = without_secret(typed.trim());
+    let typed = as_name(without_secret(typed.trim()));
+    let typed = typed.as_str();
     let mut finds = Finds::default();
     if typed.is_empty() || typed.contains('\0') || typed.chars().count() > LONGEST {
         return Ok(finds);
@@ -191,7 +232,8 @@ async fn in_file(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(), 
 
 /// The stock with this name: its SKU and its location.
 async fn by_place(reader: &Reader, typed: &str) -> Result<Vec<String>, QueryError> {
-    let Some((sku, location)) = typed.split_once(BETWEEN) else { return Ok(Vec::new()) };
+    let Some((sku, location)) = typed.split_once(BETWEEN.trim()) else { return Ok(Vec::new()) };
+    let (sku, location) = (sku.trim(), location.trim());
     let source = Source::of(&reader.registry, "stock", None).await?;
     let sql =
         format!("SELECT id FROM @stock WHERE sku IN ($1, $2, $3) AND location = $4 ORDER BY id LIMIT {MOST}");
@@ -328,6 +370,25 @@ async fn by_hash(reader: &Reader, hash: &[u8], finds: &mut Finds) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_found_as_pages_and_lines_print_it() {
+        let id = "0199c05a-7cde-7000-8000-00000badcafe";
+        for (typed, name) in [
+            ("#5", "5"),
+            ("５", "5"),
+            (" R-2026/0001 ", "R-2026/0001"),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736"),
+            (&format!("order-{id}"), id),
+            (&format!("订单-{id}"), id),
+            (&format!("staff:{id}"), id),
+            (id, id),
+            ("# 5", "# 5"),
+            ("MUG-01 · main", "MUG-01 · main"),
+        ] {
+            assert_eq!(as_name(typed), name, "{typed}");
+        }
+    }
 
     #[test]
     fn a_hash_has_64_digits() {

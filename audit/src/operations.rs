@@ -194,9 +194,10 @@ pub async fn find(
     Ok((head, OperationsPage { items, next }))
 }
 
-/// The latest entries that are no sign-ins.
+/// The latest entries: no sign-ins, and nothing about saved views, which anybody may save in any number.
 pub async fn latest(reader: &Reader, actor: &Actor, most: usize) -> Result<Vec<OperationEntry>, QueryError> {
-    Ok(find(reader, actor, &RecordQuery::default(), most).await?.1.items)
+    let query = RecordQuery { without_views: true, ..RecordQuery::default() };
+    Ok(find(reader, actor, &query, most).await?.1.items)
 }
 
 /// One entry, and the last position of the record.

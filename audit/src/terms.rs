@@ -1,6 +1,7 @@
 //! The terms of a search as people type them: `actor:staff:42 type:Stock* -agg:order "a text"`. A term that cannot be
 //! read is refused with its number.
 
+use chrono::{Months, NaiveDate};
 use chrono_tz::Tz;
 use serde_json::json;
 use soonshop_domain::{ActorKind, Channel, QueryError, TYPES, clock};
@@ -131,6 +132,18 @@ fn ago(raw: &str) -> Option<i64> {
     Some(clock::now().checked_sub_signed(ago)?.timestamp_micros())
 }
 
+/// When the time that is named ends, in microseconds since 1970: the first moment after a day or a month; `None` for a
+/// moment, which has no end.
+fn ends(raw: &str, zone: Tz) -> Option<i64> {
+    let first = |month: &str| month.parse::<NaiveDate>().ok();
+    let next = match raw.len() {
+        7 => first(&format!("{raw}-01"))?.checked_add_months(Months::new(1))?,
+        10 => first(raw)?.succ_opt()?,
+        _ => return None,
+    };
+    begins(&next.format("%Y-%m-%d").to_string(), zone)
+}
+
 /// When a day, a month or a moment begins, in microseconds since 1970.
 fn begins(raw: &str, zone: Tz) -> Option<i64> {
     let month = raw.len() == "2011-01".len() && raw.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
@@ -145,12 +158,18 @@ fn times(column: &str, raw: &str, zone: Tz) -> Option<Condition> {
     if let Some(ago) = raw.strip_prefix("last:") {
         return self::ago(ago).map(since);
     }
-    let (from, to) = raw.split_once("..").unwrap_or((raw, ""));
-    let from = begins(from, zone)?;
-    if to.is_empty() {
-        return Some(since(from));
-    }
-    let to = begins(to, zone)?;
+    let (from, to) = match raw.split_once("..") {
+        Some((from, "")) => return begins(from, zone).map(since),
+        Some((from, to)) => (begins(from, zone)?, begins(to, zone)?),
+        None => {
+            let from = begins(raw, zone)?;
+            // A day or a month alone is all of it; a moment has no length.
+            match ends(raw, zone) {
+                Some(to) => (from, to),
+                None => return Some(since(from)),
+            }
+        }
+    };
     Some(Condition::of(format!("({column} >= ? AND {column} < ?)"), vec![from.into(), to.into()]))
 }
 
@@ -325,7 +344,12 @@ mod tests {
             for name in ["created", "occurred"] {
                 let months = of(&format!("{name}:2011-01..2011-03"), zone);
                 assert_eq!(months.values, of(&format!("{name}:2011-01-01..2011-03-01"), zone).values);
-                assert_eq!(of(&format!("{name}:2011-01"), zone).values, months.values[..1]);
+                assert_eq!(of(&format!("{name}:2011-01.."), zone).values, months.values[..1]);
+                let alone = of(&format!("{name}:2010-12"), zone);
+                assert_eq!(alone.values, of(&format!("{name}:2010-12..2011-01"), zone).values);
+                let day = of(&format!("{name}:2010-12-31"), zone);
+                assert_eq!(day.values, of(&format!("{name}:2010-12-31..2011-01-01"), zone).values);
+                assert_eq!(of(&format!("{name}:2011-01-01T00:00:00Z"), zone).values.len(), 1);
             }
         }
         assert!(of("occurred:2011-01", Tz::UTC).sql.starts_with("occurred_at"));

@@ -3,6 +3,8 @@
 //!
 //! Generations belong to a group role, and the roles that write them are its members.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, TransactionTrait as _};
 
 use crate::{Error, Namespace};
@@ -197,6 +199,83 @@ async fn give_generations(tx: &impl ConnectionTrait) -> Result<(), sea_orm::DbEr
     ))
     .await
     .map(drop)
+}
+
+/// A table, a right, and the columns that the right is limited to; no column: the whole table. `*`: all tables.
+fn needed(
+    namespace: Namespace,
+    parts: &[&str],
+) -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
+    let of_parts: Vec<_> = rights(namespace).iter().filter(|(part, ..)| parts.contains(part)).collect();
+    of_parts.into_iter().flat_map(|(_, rights, tables)| {
+        let rights: Vec<(&str, Vec<&str>)> = match rights.split_once(" (") {
+            Some((right, columns)) => vec![(right, columns.trim_end_matches(')').split(", ").collect())],
+            None => rights.split(", ").map(|right| (right, Vec::new())).collect(),
+        };
+        let of_table = move |table| {
+            let rights = rights.clone().into_iter();
+            rights.map(move |(right, columns)| (table, right, columns)).collect::<Vec<_>>()
+        };
+        tables.split(", ").flat_map(of_table)
+    })
+}
+
+/// The first table of the namespace that is not there, or that this login has not the rights on that these parts need,
+/// and the reason. In SQLite, which has no rights, only that a table is not there.
+pub async fn missing(
+    namespace: Namespace,
+    connection: &DatabaseConnection,
+    parts: &[&str],
+) -> Result<Option<(String, String)>, sea_orm::DbErr> {
+    let backend = connection.get_database_backend();
+    let name = namespace.name();
+    if backend != DatabaseBackend::Postgres {
+        let tables: BTreeSet<&str> = needed(namespace, parts).map(|(table, ..)| table).collect();
+        for table in tables.into_iter().filter(|table| *table != "*") {
+            let sql = format!("SELECT count(*) > 0 FROM sqlite_master WHERE type IN ('table', 'view') AND name = '{table}'");
+            if !one(connection, &sql).await? {
+                return Ok(Some((format!("{name}.{table}"), "no such table".to_owned())));
+            }
+        }
+        return Ok(None);
+    }
+    let mut rows = Vec::new();
+    for (table, right, columns) in needed(namespace, parts) {
+        if table == "*" {
+            rows.push(format!(
+                "SELECT c.oid::regclass::text, '{right}', c.oid, has_table_privilege(c.oid, '{right}') FROM pg_class c \
+                 WHERE c.relnamespace = '{name}'::regnamespace AND c.relkind IN ('r', 'v')"
+            ));
+            continue;
+        }
+        let place = format!("to_regclass('{name}.{table}')");
+        let has = match columns[..] {
+            [] => format!("has_table_privilege({place}, '{right}')"),
+            _ => columns
+                .iter()
+                .map(|column| format!("has_column_privilege({place}, '{column}', '{right}')"))
+                .collect::<Vec<_>>()
+                .join(" AND "),
+        };
+        rows.push(format!("SELECT '{name}.{table}', '{right}', {place}::oid, {has}"));
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT place, needed, there IS NOT NULL FROM ({}) AS all_needed (place, needed, there, has) \
+         WHERE NOT coalesce(has, false) LIMIT 1",
+        rows.join(" UNION ALL ")
+    );
+    let row = connection.query_one(sea_orm::Statement::from_string(backend, sql)).await?;
+    let Some(row) = row else { return Ok(None) };
+    let (place, right): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let reason = if row.try_get_by_index(2)? {
+        format!("permission denied: this login may not {right}")
+    } else {
+        "relation does not exist".to_owned()
+    };
+    Ok(Some((place, reason)))
 }
 
 /// Why the role of `replay-tool` could write the log; `None` if it cannot, or if there are no roles.

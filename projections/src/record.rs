@@ -24,6 +24,8 @@ pub struct RecordQuery {
     pub before: Option<i64>,
     /// With sign-ins, also where the action is not asked for by name.
     pub sign_ins: bool,
+    /// Without the actions that only change saved views.
+    pub without_views: bool,
 }
 
 /// The conditions of a statement, and their values.
@@ -54,6 +56,9 @@ impl RecordQuery {
             all.sql.push(format!("action <> '{SIGN_IN}'"));
         }
         all.sql.push(format!("action <> '{EVENT_NOTE}'"));
+        if self.without_views {
+            all.sql.push("action NOT IN ('save-view', 'rename-view', 'delete-view')".to_owned());
+        }
         if let Some(action) = &self.action {
             all.add("action = ?", action.as_str());
         }
@@ -130,6 +135,7 @@ mod tests {
             to: Some(2_000),
             before: Some(9),
             sign_ins: false,
+            without_views: false,
         };
         let Conditions { sql, values } = all.conditions(DatabaseBackend::Postgres);
         let sql = sql.join(" AND ");

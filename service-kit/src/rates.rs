@@ -17,7 +17,9 @@ pub mod limits;
 pub mod scheme;
 
 pub use address::{CallersAddress, Proxies, Proxy};
-pub(crate) use address::{X_FORWARDED_FOR, counted_name, network};
+#[cfg(test)]
+pub(crate) use address::X_FORWARDED_FOR;
+pub(crate) use address::{counted_name, is_passed_on, network};
 pub use class::{Class, DEFAULTS, Setting};
 pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};
 pub(crate) use scheme::X_FORWARDED_PROTO;

@@ -21,6 +21,7 @@ use futures::future::BoxFuture;
 use soonshop_event_log::{Checkpoint, Leases, shown};
 use soonshop_event_store::LastFailure;
 use soonshop_identity::outbox;
+use soonshop_migrations::rights;
 use soonshop_projections::generation::ROWS;
 use soonshop_projections::{Projector, Registry};
 use soonshop_service_kit::health::{Fault, Health};
@@ -212,6 +213,7 @@ async fn event_store(asked: &Asked) -> Result<(), Fault> {
         for (namespace, table) in [("log", "events"), ("log", "commands"), ("process", "checkpoints")] {
             writable(&shop.store_database, namespace, table).await?;
         }
+        databases::head_is_free(&shop.store_database).await?;
     }
     Ok(())
 }
@@ -281,6 +283,10 @@ async fn schema(asked: &Asked) -> Result<(), Fault> {
             let (object, reason) = (Some(namespace.name().to_owned()), crate::cause::chain(&error));
             return Err(Fault { object, reason, remedy });
         }
+        let missing = rights::missing(namespace, &db.connection, &parts(asked.role)).await;
+        if let Some((object, reason)) = missing.map_err(|error| crate::cause::chain(&error))? {
+            return Err(Fault { object: Some(object), ..reason.into() });
+        }
         let missing = soonshop_migrations::indexes::missing(namespace, &db.connection).await;
         let missing = missing.map_err(|error| crate::cause::chain(&error))?;
         if let Some(index) = missing.first() {
@@ -288,6 +294,16 @@ async fn schema(asked: &Asked) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// The parts of the shop that a process of this role does, by the names of their roles in PostgreSQL.
+fn parts(role: Role) -> Vec<&'static str> {
+    let all = [
+        (role.writes(), rights::COMMAND),
+        (role.has(Role::Projector), rights::PROJECTOR),
+        (role.has(Role::QueryApi), rights::QUERY),
+    ];
+    all.into_iter().filter(|(has, _)| *has).map(|(_, part)| part).collect()
 }
 
 /// Whether every job that one process has to do is done by one.

@@ -31,12 +31,12 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         findings.push(Finding { what: what.to_owned(), ok, said, cure });
     };
     let keys = shop.key_store().map(|_| "readable".to_owned()).map_err(|error| format!("{error:#}"));
-    note("master key", keys, "`soonshop migrate` makes one; or name yours with --master-key-file");
+    note("master key", keys, "put it back from its backup, or name it with --master-key-file; for a new shop `soonshop migrate` makes one");
     let keys = shop.seal_keys().map(|keys| format!("signs as {}", keys.current().public().fingerprint()));
     note(
         "seal key",
         keys.map_err(|error| format!("{error:#}")),
-        "`soonshop migrate` makes one; or name yours with --seal-key-file",
+        "put it back from its backup, or name it with --seal-key-file; for a new shop `soonshop migrate` makes one",
     );
     note("lines of stock", lines_of_stock(shop).await, "what is said of it is what to do");
     let guarded = match shop.store_database.namespace("log") {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::rand::SecureRandom as _;
+use sea_orm::ConnectionTrait as _;
 use soonshop_domain::Purpose;
 use soonshop_event_log::seal::SealKeys;
 use soonshop_event_log::{Database, MasterKeys, private_files};
@@ -83,6 +84,7 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     for (namespace, database) in homes(shop) {
         soonshop_migrations::migrate(namespace, &database.namespace(namespace.name())?.connection).await?;
     }
+    needs_no_key_back(shop).await?;
     MasterKeys::create(&shop.config.master_key_file)?;
     SealKeys::create(&shop.config.seal_key_file)?;
     create_token(&shop.config.operator_token_file)?;
@@ -123,6 +125,28 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
         registry.ensure(&*projector).await?;
     }
     Ok(said)
+}
+
+/// Refuses to make a key in the place of one that the shop has used: a new one would open nothing, and the next seals
+/// would be signed by a key that nobody knows.
+async fn needs_no_key_back(shop: &Shop) -> anyhow::Result<()> {
+    let (master, seal) = (&shop.config.master_key_file, &shop.config.seal_key_file);
+    let key_store = ("SELECT max(master) FROM @hmac_keys", shop.keys_database.namespace("keys")?);
+    let seals = ("SELECT CAST(max(number) AS TEXT) FROM @seals", shop.store_database.namespace("seals")?);
+    for (file, (sql, db), used) in
+        [(master, key_store, "the keys of the shop are locked by it"), (seal, seals, "the log is sealed with it")]
+    {
+        if file.try_exists().with_context(|| file.display().to_string())? {
+            continue;
+        }
+        let row = db.connection.query_one(db.statement(sql, [])).await?;
+        let found: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+        if let Some(found) = found {
+            let file = file.display();
+            bail!("{file} is missing, and {used} ({found}): put it back from its backup; no new one is made in its place");
+        }
+    }
+    Ok(())
 }
 
 /// Makes those read models anew that another release made, so that this one cannot read them; their names. Readers wait

@@ -152,7 +152,7 @@ pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
         let behind: Vec<_> = all
             .iter()
             .filter(|one| ![sealer::NAME, sealer::OF_RECORD].contains(&&*one.name))
-            .filter(|one| one.position.unwrap_or(-1) < head || one.unfinished > 0)
+            .filter(|one| one.position.unwrap_or(0) < head || one.unfinished > 0)
             .collect();
         if behind.is_empty() && before == Some(head) {
             return Ok(());

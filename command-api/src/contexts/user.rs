@@ -111,7 +111,7 @@ async fn erase_person(call: Call, id: Uuid, Erasure { purposes }: Erasure) -> Re
         User::Active { .. } if account => {
             call.execute_with::<Person, User>(id, erasure, Command::Delete).await
         }
-        User::Unknown if !is_known(&call.store, id).await? => {
+        User::Unknown if !is_known(&call, id).await? => {
             Err(Problem::not_found("person-not-found", "nothing personal is kept under this id"))
         }
         _ => call.execute::<Person>(id, erasure).await,
@@ -147,10 +147,7 @@ async fn erase_staff(
     call.execute::<Person>(id, person::Command::RequestErasure { purposes }).await
 }
 
-/// Whether a key was ever made for this person, or their erasure was requested before.
-async fn is_known(store: &EventStore, id: Uuid) -> Result<bool, Problem> {
-    let kids = personal::kids(id).collect();
-    let keys = store.keys().store().keys(&kids).await.map_err(unreadable)?;
-    Ok(keys.values().any(|key| *key != Key::Missing)
-        || store.load::<Person>(id).await.map_err(refused)?.1 > 0)
+/// Whether something was ever stored about this person, or their erasure was requested before.
+async fn is_known(call: &Call, id: Uuid) -> Result<bool, Problem> {
+    Ok(call.is_known(id).await? || call.store.version::<Person>(id).await.map_err(refused)? > 0)
 }

@@ -14,8 +14,8 @@ use soonshop_domain::text::Sku;
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, inventory, user};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Caller, Permission};
-use soonshop_service_kit::headers::{IF_MATCH, IfMatch};
+use soonshop_service_kit::access::{Access, Caller, Of, Permission};
+use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch};
 use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
 use uuid::Uuid;
@@ -39,6 +39,7 @@ pub(crate) struct Call {
     caller: Caller,
     parts: Parts,
     if_match: Option<IfMatch>,
+    if_none_match: Option<IfNoneMatch>,
     key: Option<Key>,
     command_id: Uuid,
     fingerprint: Vec<u8>,
@@ -74,6 +75,7 @@ impl Call {
         } else {
             IfMatch::optional(headers)?
         };
+        let if_none_match = IfNoneMatch::optional(headers)?;
         let key = idempotency_key(headers, caller.role, row.key)?;
         let import_key =
             text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
@@ -132,6 +134,7 @@ impl Call {
             caller,
             parts,
             if_match,
+            if_none_match,
             key,
             command_id,
             fingerprint: Vec::new(),
@@ -242,6 +245,13 @@ impl Call {
         let keys = self.store.keys();
         self.fingerprint = keys.fingerprint(&meaning).await.map_err(unreadable)?;
         let Some(key) = &self.key else { return Ok(()) };
+        let mut own_forms = Vec::new();
+        if let Some(import_key) = &self.import_key {
+            // At first the key of an import was no part of the meaning.
+            own_forms.push(std::mem::take(&mut self.fingerprint));
+            meaning.push(import_key.as_bytes());
+            self.fingerprint = keys.fingerprint(&meaning).await.map_err(unreadable)?;
+        }
         // Before 0.2 the id was made of the path as it was sent, and the fingerprint of the bytes.
         let sent = self.parts.headers.get(IF_MATCH).map_or(&b""[..], |value| value.as_bytes());
         let mut paths = vec![self.parts.uri.path().to_owned(), path::of(self.row.path, target)];
@@ -260,7 +270,7 @@ impl Call {
         }
         let (own, others): (Vec<_>, Vec<_>) =
             forms.into_iter().partition(|form| form.command_id == self.command_id);
-        self.earlier = own.into_iter().map(|form| form.fingerprint).collect();
+        self.earlier = own.into_iter().map(|form| form.fingerprint).chain(own_forms).collect();
         // A command that is recorded in an earlier form has that form's id from here on, so that whatever is made of
         // the id (a new stream, above all) is what it was then.
         if let Some(form) = self.store.recorded_form::<user::Error>(&others).await.map_err(refused)? {
@@ -332,7 +342,7 @@ impl Call {
         id: Uuid,
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        self.expect_any::<A>(id).await?;
+        self.check_preconditions::<A>(id).await?;
         self.matching(id, |context| Box::pin(self.store.execute::<A>(id, command.clone(), context))).await
     }
 
@@ -345,7 +355,7 @@ impl Call {
         refusal: fn(B::Error) -> A::Error,
     ) -> Result<Executed, ExecuteError<A::Error>> {
         let id = first.0;
-        self.expect_any::<A>(id).await?;
+        self.check_preconditions::<A>(id).await?;
         let joined = |context| {
             let (first, second) = (first.clone(), second.clone());
             Box::pin(self.store.execute_joined::<A, B>(first, second, context, refusal))
@@ -369,10 +379,19 @@ impl Call {
         }
     }
 
-    /// `If-Match: *` expects that there is something.
-    async fn expect_any<A: Decider>(&self, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
-        if self.if_match == Some(IfMatch::Any) && self.store.version::<A>(id).await? == 0 {
-            return Err(ExecuteError::Stale { expected: 1, actual: 0 });
+    /// `If-Match: *` expects that there is something; `If-None-Match` that there is nothing, or no version that it names
+    /// (RFC 9110, section 13.1.2).
+    async fn check_preconditions<A: Decider>(&self, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
+        // What is new cannot be there.
+        let none_of = self.if_none_match.as_ref().filter(|_| self.row.of != Of::New);
+        let any = self.if_match == Some(IfMatch::Any);
+        if !any && none_of.is_none() {
+            return Ok(());
+        }
+        let actual = self.store.version::<A>(id).await?;
+        let unwanted = actual > 0 && none_of.is_some_and(|unwanted| unwanted.has(actual));
+        if unwanted || (any && actual == 0) {
+            return Err(ExecuteError::Stale { expected: NO_VERSION, actual });
         }
         Ok(())
     }
@@ -388,7 +407,10 @@ impl Call {
             let (first, second) = ((id, command.clone()), (id, other.clone()));
             Box::pin(self.store.execute_both::<A, B>(first, second, context))
         };
-        let done = self.matching(id, both).await;
+        let done = match self.check_preconditions::<A>(id).await {
+            Ok(()) => self.matching(id, both).await,
+            Err(error) => Err(error),
+        };
         answer::<A>(id, command, done)
     }
 

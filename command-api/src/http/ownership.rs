@@ -70,7 +70,7 @@ impl Call {
         }
         let first =
             self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
-        let begun = first.first().map(|first| serde_json::from_str::<Begun>(&first.metadata));
+        let begun = first.first().map(|first| serde_json::from_str::<FirstEventMetadata>(&first.metadata));
         let begun = begun.transpose().map_err(Problem::internal)?;
         let mine = begun.is_some_and(|begun| {
             begun.actor_kind == Some(ActorKind::Customer) && begun.actor_id.as_deref() == Some(own)
@@ -106,6 +106,13 @@ impl Call {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// Whether something was ever stored about a person of this id.
+    pub(crate) async fn is_known(&self, id: Uuid) -> Result<bool, Problem> {
+        let kids = personal::kids(id).collect();
+        let keys = self.store.keys().store().keys(&kids).await.map_err(unreadable)?;
+        Ok(keys.values().any(|key| *key != Key::Missing))
     }
 
     /// Whether a buyer without an account may have this id: it is no user's, and of nobody who works here. Only these

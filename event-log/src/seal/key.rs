@@ -172,7 +172,7 @@ impl SealKeys {
     pub fn read(file: &Path) -> Result<Self, Error> {
         private_files::narrow(file);
         let text = std::fs::read_to_string(file).map_err(|error| {
-            Error::SealKey(format!("{}: {error}; `soonshop migrate` makes one", file.display()))
+            Error::SealKey(format!("{}: {error}; for a new shop `soonshop migrate` makes one, a shop that has seals needs its own back, from a backup", file.display()))
         })?;
         Self::parse(&text)
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, FORWARDED};
+use axum::http::header::AUTHORIZATION;
 use chrono::TimeDelta;
 use moka::future::Cache;
 use soonshop_domain::{Actor, ActorKind, clock, ids};
@@ -16,7 +16,7 @@ use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token
 use super::people::{People, SignedIn};
 use super::role::{Permission, Role};
 use crate::problem::{Kind, Problem};
-use crate::rates::{Class, Who, X_FORWARDED_FOR, count};
+use crate::rates::{Class, Who, count, is_passed_on};
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Access {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else {
             // A proxy that is not named passes on the requests of others.
-            let passed_on = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+            let passed_on = is_passed_on(headers);
             let guest = self.guest();
             return Ok(Caller { reached_by_others: guest.reached_by_others || passed_on, ..guest });
         };
@@ -331,6 +331,7 @@ mod tests {
     use super::*;
     use crate::access::Permission;
     use crate::access::keys::COMPARED;
+    use crate::rates::X_FORWARDED_FOR;
     use crate::shelf::Shelf;
 
     fn access() -> (Arc<Shelf>, Access) {
@@ -447,6 +448,10 @@ mod tests {
     async fn a_guest_is_one_of_many_where_others_reach_the_shop_and_where_a_proxy_says_so() {
         let (_, access) = access();
         let passed_on = HeaderMap::from_iter([(X_FORWARDED_FOR, HeaderValue::from_static("198.51.100.9"))]);
+        for name in ["via", "forwarded", "x-real-ip", "x-forwarded-proto", "cf-connecting-ip"] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static("1.1 proxy"))]);
+            assert!(access.caller(&headers).await.unwrap().is_one_of_many(), "{name}");
+        }
         let many = async |access: &Access, headers: &HeaderMap| {
             access.caller(headers).await.unwrap().is_one_of_many()
         };

@@ -1,19 +1,18 @@
 //! Who is told what the shop is made of: the addresses of its servers, the paths of its files, and why a check fails.
 
 use axum::http::HeaderMap;
-use axum::http::header::FORWARDED;
 
 use super::caller::Access;
 use super::role::Permission;
 use crate::Problem;
-use crate::rates::X_FORWARDED_FOR;
+use crate::rates::is_passed_on;
 
 impl Access {
     /// Whether who sent these headers may know why a check fails: everybody where no other machine reaches the shop;
     /// elsewhere those who may see its operations ([`Permission::Audit`]).
     pub async fn sees_inside(&self, headers: &HeaderMap) -> bool {
         // A proxy that is not named passes on the requests of others.
-        let passed_on = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+        let passed_on = is_passed_on(headers);
         if !self.is_reached_by_others() && !passed_on {
             return true;
         }
@@ -38,6 +37,7 @@ mod tests {
     use axum::http::header::AUTHORIZATION;
 
     use super::*;
+    use crate::rates::X_FORWARDED_FOR;
     use crate::access::Role;
     use crate::shelf::Shelf;
 

@@ -21,7 +21,7 @@ use crate::Problem;
 use crate::access::session::from_here;
 use crate::access::{Access, Caller, Permission, Visitor};
 use crate::grammar::{self, MediaType};
-use crate::headers::{self, EVENT_POSITION, EventPosition, IfNoneMatch, position_header};
+use crate::headers::{self, EVENT_POSITION, EventPosition, IfMatch, IfNoneMatch, position_header};
 use crate::work::{Turn, Work, address_of};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -134,6 +134,7 @@ pub struct Call<S> {
     pub turn: Option<Turn>,
     /// The versions that the client has.
     has: Option<IfNoneMatch>,
+    expects: Option<IfMatch>,
 }
 
 impl<S> Call<S> {
@@ -175,6 +176,7 @@ impl<S> Call<S> {
             wanted: wanted(&parts.headers)?,
             turn: None,
             has: IfNoneMatch::optional(&parts.headers)?,
+            expects: IfMatch::optional(&parts.headers)?,
             headers_in: parts.headers,
             visit,
             visitor,
@@ -217,7 +219,12 @@ impl<S> Call<S> {
 
     /// One entity, or `304` if the client has this version already. An erasable entity never answers `304`: an erasure
     /// leaves the version as it is, and no client may go on using its copy.
+    /// `412` if it is not the version that the client expects (RFC 9110, section 13.2.2).
     pub fn entity(&self, position: i64, version: i64, erasable: bool, body: Bytes) -> Response {
+        if self.expects.as_ref().is_some_and(|expected| !expected.names(version)) {
+            let detail = format!("it has version {version}, which If-Match does not name");
+            return Problem::precondition("stale-version", detail).with("version", version).into_response();
+        }
         let mut headers = self.headers(position);
         let tag = format!("\"{version}\"");
         if erasable {

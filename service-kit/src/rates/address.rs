@@ -13,6 +13,24 @@ use crate::grammar;
 /// The callers that a proxy passes on, the last one last.
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The headers by which a proxy says that it passes a request on. `Via` is the one that every proxy must send (RFC 9110,
+/// section 7.6.3); the others are common.
+const OF_PROXIES: [&str; 8] = [
+    "via",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+
+/// Whether somebody says that the request is passed on for another.
+pub(crate) fn is_passed_on(headers: &HeaderMap) -> bool {
+    OF_PROXIES.iter().any(|name| headers.contains_key(*name))
+}
+
 /// The most addresses of a header that are read: more proxies than anybody has in a row.
 pub(super) const MOST: usize = 32;
 
@@ -107,10 +125,9 @@ impl Proxies {
         self.0.iter().any(|proxy| proxy.has(address))
     }
 
-    /// Whether the peer reports an address although it is not trusted to.
+    /// Whether the peer passes requests on although it is not trusted to.
     pub fn ignores(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
-        let reports = headers.contains_key(FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
-        reports && !self.trusts(peer.to_canonical())
+        is_passed_on(headers) && !self.trusts(peer.to_canonical())
     }
 
     /// The address of the caller behind `peer`.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, TransactionTrait as _};
 use soonshop_event_log::database::sqlite_file;
 use soonshop_event_log::{Database, DatabaseLocation, Db, is_no_table};
 use soonshop_service_kit::health::Fault;
@@ -49,6 +49,21 @@ pub(super) async fn readable(db: &Db, table: &str) -> Result<(), Fault> {
 pub(super) async fn writable(database: &Database, namespace: &str, table: &str) -> Result<(), Fault> {
     let db = database.namespace(namespace).map_err(|error| error.to_string())?;
     db.try_write(table).await.map_err(|error| of_table(&db, table, &error))
+}
+
+/// Takes the lock that every append takes, and gives it back. A program that keeps it stops all orders.
+pub(super) async fn head_is_free(database: &Database) -> Result<(), Fault> {
+    let db = database.namespace("log").map_err(|error| error.to_string())?;
+    if db.backend() != DatabaseBackend::Postgres {
+        return Ok(());
+    }
+    let locked = async {
+        let tx = db.connection.begin().await?;
+        tx.execute_unprepared("SET LOCAL lock_timeout = '1500ms'").await?;
+        tx.execute_unprepared(&db.sql("SELECT 1 FROM @head FOR UPDATE")).await?;
+        tx.rollback().await
+    };
+    locked.await.map_err(|error: sea_orm::DbErr| of_table(&db, "head", &error))
 }
 
 fn of_table(db: &Db, table: &str, error: &dyn std::error::Error) -> Fault {

@@ -24,6 +24,7 @@ const REASONS: &[(&str, &str)] = &[
     ("disk i/o error", "disk-error"),
     ("input/output error", "disk-error"),
     ("database is locked", "locked"),
+    ("lock timeout", "locked"),
     ("is not there: it was moved or removed", "file-missing"),
     ("no such table", "migrate"),
     ("database: role \"", "login"),

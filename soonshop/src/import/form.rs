@@ -2,12 +2,13 @@
 //! and month. Each is given by an option, or proved by the whole file before a single row is used. A file that could be
 //! read in two ways is refused with a sentence that names the option.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use anyhow::{Context as _, bail};
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveTime, Utc};
-use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// The separator of the columns of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -159,7 +160,53 @@ fn detected(data: &[u8]) -> anyhow::Result<&'static Encoding> {
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(data, true);
-    Ok(detector.guess(None, Utf8Detection::Deny))
+    let guess = detector.guess(None, Utf8Detection::Deny);
+    let utf_8 = |line: &[u8]| !line.is_ascii() && std::str::from_utf8(line).is_ok();
+    if guess.is_single_byte()
+        && let Some(line) = data.split(|byte| *byte == b'\n').position(utf_8)
+    {
+        let line = line + 1;
+        bail!(
+            "it is UTF-8 in line {line}, and something else in others: name its encoding with --encoding, or mend them"
+        );
+    }
+    if guess.is_single_byte() && is_western(data) {
+        return Ok(WINDOWS_1252);
+    }
+    if guess == WINDOWS_1252 || !is_enough(data) {
+        bail!("its encoding cannot be found out with certainty: name it with --encoding, such as windows-1252 or gbk");
+    }
+    Ok(guess)
+}
+
+/// Whether these bytes, which are not UTF-8, make sense in windows-1252: letters of western Europe, not many in a row,
+/// and signs that do not stand between letters.
+fn is_western(data: &[u8]) -> bool {
+    let (text, broken) = WINDOWS_1252.decode_without_bom_handling(data);
+    let letter = |sign: char| matches!(sign, 'À'..='ÿ' | 'Œ' | 'œ') && !matches!(sign, '×' | '÷');
+    let sign = |sign: char| "£€¥¢§©®™°±²³µ·¼½¾«»¿¡ªº×÷‘’“”–—…\u{a0}".contains(sign);
+    let mut before = [' '; 2];
+    let mut signs = text.chars().peekable();
+    while let Some(one) = signs.next() {
+        let between = before[1].is_alphabetic() && signs.peek().is_some_and(|next| next.is_alphabetic());
+        let sensible = match one {
+            _ if one.is_ascii() => true,
+            _ if letter(one) => !before.into_iter().all(letter),
+            '’' | '·' => true,
+            _ => sign(one) && !between,
+        };
+        if !sensible {
+            return false;
+        }
+        before = [before[1], one];
+    }
+    !broken
+}
+
+/// Whether there are enough different bytes outside ASCII for a guess.
+fn is_enough(data: &[u8]) -> bool {
+    let outside = data.iter().filter(|byte| !byte.is_ascii());
+    outside.clone().count() >= 24 && outside.collect::<HashSet<_>>().len() >= 10
 }
 
 /// The form that the numbers and dates of a file prove, gathered row by row.
@@ -191,12 +238,12 @@ impl Evidence {
 
     /// Takes a moment into account.
     pub(super) fn moment(&mut self, line: u64, text: &str) {
-        let Some((first, second, dotted)) = day_and_month(text) else { return };
+        // Nobody writes the month first with points.
+        let Some((first, second, false)) = day_and_month(text) else { return };
         let seen = match (first > 12, second > 12) {
             (true, false) => &mut self.day_first,
             (false, true) => &mut self.month_first,
-            // Nobody writes the month first with points.
-            (false, false) if first != second && !dotted => &mut self.either_order,
+            (false, false) if first != second => &mut self.either_order,
             _ => return,
         };
         seen.get_or_insert(line);
@@ -276,8 +323,8 @@ fn day(text: &str, order: Option<DateOrder>) -> Option<NaiveDate> {
             2 => year.parse::<i32>().ok().map(|year| if year < 70 { 2000 + year } else { 1900 + year })?,
             _ => return None,
         };
-        let default = dotted.then_some(DateOrder::DayFirst);
-        let (day, month) = match order.or(default) {
+        let order = if dotted { Some(DateOrder::DayFirst) } else { order };
+        let (day, month) = match order {
             Some(DateOrder::DayFirst) => (first, second),
             Some(DateOrder::MonthFirst) => (second, first),
             None if first == second => (first, second),
@@ -399,7 +446,8 @@ mod tests {
         assert_eq!(order(&["01/12/2010 08:26", "13/12/2010 08:26"]), Ok(Some(DateOrder::DayFirst)));
         assert_eq!(order(&["01/12/2010 08:26", "12/13/2010 08:26"]), Ok(Some(DateOrder::MonthFirst)));
         assert_eq!(order(&["12/12/2010 08:26"]), Ok(None));
-        assert_eq!(order(&["01.12.2010 08:26"]), Ok(None));
+        assert_eq!(order(&["01.12.2010 08:26", "13.12.2010 08:26"]), Ok(None));
+        assert_eq!(order(&["01.12.2010 08:26", "12/31/2010 08:26"]), Ok(Some(DateOrder::MonthFirst)));
         assert!(order(&["01/12/2010 08:26"]).unwrap_err().contains("--date-order"));
         assert!(order(&["13/12/2010", "12/13/2010"]).unwrap_err().contains("line 2 writes the day first"));
     }
@@ -420,6 +468,7 @@ mod tests {
             ("12/1/2010 8:26", month_first, "2010-12-01T08:26:00Z"),
             ("12/1/10 8:26 PM", month_first, "2010-12-01T20:26:00Z"),
             ("01.12.2010 08:26:05", None, "2010-12-01T08:26:05Z"),
+            ("01.12.2010 08:26:05", month_first, "2010-12-01T08:26:05Z"),
             ("12/12/2010 08:26", None, "2010-12-12T08:26:00Z"),
         ] {
             assert_eq!(moment(text, order), Ok(expected.parse().unwrap()), "{text}");
@@ -456,6 +505,21 @@ mod tests {
         ] {
             let (read, found) = decode(&data, None).unwrap();
             assert_eq!((read.as_str(), found), (text, name));
+        }
+        for signs in [&b"MUG \xa35"[..], b"CUP \xd8 5\xb0", b"Gr\xfcn, cr\xe9\xe9", b"d\x92\xe9t\xe9 \x80 5"] {
+            assert_eq!(decode(signs, None).unwrap().1, "windows-1252", "{signs:?}");
+        }
+        // GBK, code pages 437 and 850, Macintosh, Hebrew, two lines of two encodings: all too short to tell.
+        for unsure in [
+            &b"\xb2\xe8\xb1\xad"[..],
+            b"Gr\x81n",
+            b"Cr\x8ame br\x96l\x82e",
+            b"Gr\x9fn",
+            b"\xeb\xe5\xf1",
+            b"CAF\xe9\nth\xc3\xa9 vert",
+        ] {
+            let refused = decode(unsure, None).unwrap_err().to_string();
+            assert!(refused.contains("--encoding"), "{unsure:?}: {refused}");
         }
         let chinese = "商品名称\n红色咖啡杯，三分之一升\n蓝色茶壶\n";
         let (gbk, ..) = encoding_rs::GBK.encode(chinese);

@@ -37,6 +37,7 @@ pub(super) fn judge(book: &Book, stored: &EarlierImports, parts: bool, report: &
         leaving: BTreeMap::new(),
         not_added: HashSet::new(),
         unnamed: stored.unnamed(),
+        numbers: book.documents().map(|(document, _)| document).filter(|number| number.contains('/')).collect(),
     };
     let mut known = HashSet::new();
     let mut adjusted = Vec::new();
@@ -67,6 +68,8 @@ struct Judge<'a> {
     not_added: HashSet<u32>,
     /// Stored adjustments whose invoice nothing tells, and that no row was found for yet.
     unnamed: Vec<StoredAdjustment>,
+    /// The numbers of the files' documents that look like those of supplements.
+    numbers: HashSet<&'a str>,
 }
 
 /// The adjustments of one document in the files.
@@ -131,7 +134,11 @@ impl Judge<'_> {
         let adds = same_header && (surplus.is_empty() || self.parts);
         if adds {
             if !missing.is_empty() {
-                let piece = pieces.last().map_or(1, |last| last.piece) + 1;
+                let mut piece = pieces.last().map_or(1, |last| last.piece) + 1;
+                // A document may have the number that a supplement would have.
+                while self.has_number(kind, &number(document, piece)) {
+                    piece += 1;
+                }
                 self.add(kind, document, piece, &missing);
             }
             return;
@@ -163,10 +170,12 @@ impl Judge<'_> {
         let Some(stored) = pieces.first() else { return true };
         let same_customer = match (self.book.customer(first), stored.customer) {
             (None, Customer::Guest(id)) => id == GuestId(guest(document)),
-            // A number that nothing is known of was registered over HTTP by an earlier release: its user is not known.
-            (Some(number), Customer::User(id)) => {
-                self.stored.user_of(number).is_none_or(|user| UserId(user) == id)
-            }
+            // A number that nothing is known of may have been registered over HTTP by an earlier release: then the number
+            // of that user is not known either.
+            (Some(number), Customer::User(id)) => match self.stored.user_of(number) {
+                Some(user) => UserId(user) == id,
+                None => !self.stored.is_numbered(id.0),
+            },
             _ => false,
         };
         let same_country = self.book.country(first) == stored.country;
@@ -207,6 +216,11 @@ impl Judge<'_> {
         same
     }
 
+    /// Whether a document of the files, or one that is stored, has this number.
+    fn has_number(&self, kind: Kind, number: &str) -> bool {
+        self.numbers.contains(number) || self.stored.has_number(kind, number)
+    }
+
     /// Plans an order or a credit note, unless its rules refuse it.
     fn add(&mut self, kind: Kind, document: &str, piece: u32, lines: &[&Entry]) {
         let Some(first) = lines.first() else { return };
@@ -224,6 +238,8 @@ impl Judge<'_> {
             Some(format!("its number would have more than {LONGEST_NUMBER} characters"))
         } else if self.stored.is_taken(kind, &number) {
             Some("another one, that no import brought, has this number".to_owned())
+        } else if piece == 1 && self.stored.has_number(kind, &number) {
+            Some("a supplement to another one has this number".to_owned())
         } else {
             None
         };
@@ -400,7 +416,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::import::natural::receipt_key;
+    use crate::import::natural::{key, receipt_key, sale_key};
     use crate::import::rows::Row;
     use crate::import::stored::StoredLine;
 
@@ -602,6 +618,46 @@ mod tests {
         assert!(stored.pieces(Kind::Order, "1").is_empty());
         let (plan, _) = judged(&stored, [row("1", "mug", 2, 100, 1)]);
         assert_eq!((plan.orders[0].piece, plan.orders[0].number()), (1, "1".to_owned()));
+    }
+
+    #[test]
+    fn a_supplement_takes_no_number_that_a_document_has() {
+        let wanted = HashSet::from(["1".to_owned(), "1/2".to_owned()]);
+        let mut stored = EarlierImports::default();
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
+        let rows = || [row("1", "mug", 2, 100, 1), row("1", "tea", 3, 100, 1)];
+        // The other document is in the same file, or stored.
+        let (plan, report) = judged(&stored, rows().into_iter().chain([row("1/2", "cup", 1, 100, 1)]));
+        let mut numbers: Vec<_> = plan.orders.iter().map(Sale::number).collect();
+        numbers.sort_unstable();
+        assert_eq!((numbers, report.exit_code()), (vec!["1/2".to_owned(), "1/3".to_owned()], 0));
+        let other = sold("1/2", &[("CUP", 1, 100)]);
+        stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &wanted);
+        let (plan, report) = judged(&stored, rows());
+        assert_eq!((plan.orders[0].number(), report.exit_code()), ("1/3".to_owned(), 0));
+        // A document comes after a supplement that has its number.
+        let mut stored = EarlierImports::default();
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
+        let ours = correlation(Kind::Order, sale_key(Kind::Order, "1", 2));
+        stored.sale(Kind::Order, "1/2".into(), sold("1", &[("TEA", 3, 100)]), true, Some(ours), &wanted);
+        let (plan, report) = judged(&stored, [row("1/2", "cup", 1, 100, 1)]);
+        assert_eq!((plan.orders.len(), plan.receipts.len(), report.refused.len()), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_customer_who_was_never_seen_is_another_than_one_who_is_known() {
+        let wanted = HashSet::from(["1".to_owned()]);
+        let mut stored = EarlierImports::default();
+        let id = key(Kind::Customer, "17");
+        stored.user(Some(correlation(Kind::Customer, id)), id);
+        let mut sale = sold("1", &[("MUG", 2, 100)]);
+        sale.customer = Customer::User(UserId(id));
+        stored.sale(Kind::Order, "1".into(), sale, true, None, &wanted);
+        for (number, differing) in [("17", 0), ("18", 1)] {
+            let customer = Some(number.to_owned());
+            let (_, report) = judged(&stored, [Row { customer, ..row("1", "mug", 2, 100, 1) }]);
+            assert_eq!(report.differing, differing, "{number}");
+        }
     }
 
     #[test]

@@ -31,6 +31,11 @@ const COLUMNS: [&str; 8] = [
     "Country",
 ];
 
+/// The invoice of a record that cannot be read, where that can be told, and the reason.
+type Unreadable = (Option<String>, String);
+
+const GOES_ON: &str = "text goes on after the quote that ends a field";
+
 /// A line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
@@ -120,6 +125,8 @@ impl Sheet {
 
     fn parse(raw: &[u8], options: &FormOptions) -> anyhow::Result<Self> {
         let (text, encoding) = form::decode(raw, options.encoding.as_deref())?;
+        // Lines that end as on old Macintoshes.
+        let text = if text.contains('\n') { text } else { text.replace('\r', "\n") };
         let data = text.into_bytes();
         let (separator, columns, width) = header(&data, options.separator)?;
         let mut hash = String::new();
@@ -137,29 +144,35 @@ impl Sheet {
     /// The form that its numbers and dates prove.
     fn evidence(&self) -> Evidence {
         let mut evidence = Evidence::default();
-        let mut reader = reader(&self.data, self.separator);
-        let mut record = ByteRecord::new();
-        let mut header = true;
-        while let Ok(true) = reader.read_byte_record(&mut record) {
-            if std::mem::take(&mut header) || record.len() != self.width {
-                continue;
-            }
-            let line = record.position().map_or(0, csv::Position::line);
+        self.records(|line, record| {
+            let Ok(record) = record else { return };
             let field = |column: usize| {
                 let bytes = record.get(self.columns[column]).unwrap_or_default();
                 std::str::from_utf8(bytes).unwrap_or_default().trim_ascii()
             };
-            if !field(0).starts_with('A') {
+            if record.len() == self.width && !field(0).starts_with('A') {
                 evidence.amount(line, field(5), |plain| pence(plain).is_some());
                 evidence.amount(line, field(3), |plain| whole_number(plain).is_some());
                 evidence.moment(line, field(4));
             }
-        }
+        });
         evidence
     }
 
     /// Every row after the header, in order.
     pub(super) fn rows(&self, mut take: impl FnMut(RowOutcome)) {
+        self.records(|line, record| {
+            let row = record.and_then(|record| match self.row(line, record) {
+                Ok(found) => Ok(found),
+                Err(reason) => Err((self.invoice(record), reason)),
+            });
+            take(row.unwrap_or_else(|(invoice, reason)| RowOutcome::Broken { line, invoice, reason }));
+        });
+    }
+
+    /// The records after the header, each with its line, or the invoice and the reason of one that cannot be read. Where
+    /// an open quote made one record of several lines, each of these lines is a record.
+    fn records(&self, mut take: impl FnMut(u64, Result<&ByteRecord, Unreadable>)) {
         let mut reader = reader(&self.data, self.separator);
         let (mut record, mut header) = (ByteRecord::new(), true);
         loop {
@@ -169,22 +182,44 @@ impl Sheet {
                 // A row of nothing but separators, as spreadsheets leave them at the end.
                 Ok(true) if record.len() > 1 && record.iter().all(|field| field.trim_ascii().is_empty()) => {}
                 Ok(true) => {
-                    let end = reader.position().byte();
-                    match self.row(line + self.ends_of_line(start), &record) {
-                        Ok(found) => take(found),
-                        Err(reason) => {
-                            let broken = (self.invoice(&record), reason);
-                            self.again(start, end, line, broken, &mut take);
-                        }
-                    }
+                    let line = line + self.ends_of_line(start);
+                    let text = &self.data[self.place(start)..self.place(reader.position().byte())];
+                    self.record(line, trim_lines(text), &record, &mut take);
                 }
                 Ok(false) => return,
                 // Rows of bytes, of any width, from memory: reading them cannot fail.
-                Err(error) => {
-                    return take(RowOutcome::Broken { line, invoice: None, reason: error.to_string() });
-                }
+                Err(error) => return take(line, Err((None, error.to_string()))),
             }
         }
+    }
+
+    /// The record that was read of this text, or its lines where it cannot be one record.
+    fn record(
+        &self,
+        line: u64,
+        text: &[u8],
+        record: &ByteRecord,
+        take: &mut impl FnMut(u64, Result<&ByteRecord, Unreadable>),
+    ) {
+        let goes_on = goes_on_after_a_quote(text, self.separator.byte());
+        let broken = goes_on || record.len() != self.width;
+        let lines = || text.split(|byte| *byte == b'\n').map(trim_lines);
+        if text.contains(&b'\n') && (broken || lines().any(|text| self.alone(text).len() == self.width)) {
+            for (line, text) in (line..).zip(lines()).filter(|(_, text)| !text.is_empty()) {
+                self.record(line, text, &self.alone(text), take);
+            }
+        } else if goes_on {
+            take(line, Err((self.invoice(record), GOES_ON.to_owned())));
+        } else {
+            take(line, Ok(record));
+        }
+    }
+
+    /// The record of a text that is read by itself.
+    fn alone(&self, text: &[u8]) -> ByteRecord {
+        let mut record = ByteRecord::new();
+        let read = reader(text, self.separator).read_byte_record(&mut record);
+        read.map(|_| record).unwrap_or_default()
     }
 
     fn place(&self, byte: u64) -> usize {
@@ -203,37 +238,6 @@ impl Sheet {
     fn invoice(&self, record: &ByteRecord) -> Option<String> {
         let text = std::str::from_utf8(record.get(self.columns[0])?).ok()?;
         text::line(text, 64).ok()
-    }
-
-    /// A row that is broken: if it has several lines, each of them may be a row.
-    fn again(
-        &self,
-        start: u64,
-        end: u64,
-        before: u64,
-        (invoice, reason): (Option<String>, String),
-        take: &mut impl FnMut(RowOutcome),
-    ) {
-        let lines = self.data[self.place(start)..self.place(end)].split(|byte| *byte == b'\n');
-        let mut lines: Vec<_> = lines.map(<[u8]>::trim_ascii_end).collect();
-        while lines.last().is_some_and(|line| line.is_empty()) {
-            lines.pop();
-        }
-        // Lines before the row itself: the end of the line before, and empty lines.
-        let leading = lines.iter().take_while(|line| line.is_empty()).count();
-        lines.drain(..leading);
-        let first = before + u64::try_from(leading).unwrap_or(0);
-        if lines.len() < 2 {
-            return take(RowOutcome::Broken { line: first, invoice, reason });
-        }
-        let mut record = ByteRecord::new();
-        for (line, text) in (first..).zip(lines) {
-            let read = reader(text, self.separator).read_byte_record(&mut record);
-            match read.map_err(|error| error.to_string()).and_then(|_| self.row(line, &record)) {
-                Ok(found) => take(found),
-                Err(reason) => take(RowOutcome::Broken { line, invoice: self.invoice(&record), reason }),
-            }
-        }
     }
 
     fn row(&self, line_number: u64, record: &ByteRecord) -> Result<RowOutcome, String> {
@@ -320,13 +324,47 @@ fn header(data: &[u8], given: Option<Separator>) -> anyhow::Result<(Separator, [
     bail!("the column {column} is missing: the first line has to name {}", COLUMNS.join(", "))
 }
 
+/// A text without the ends of lines around it.
+fn trim_lines(text: &[u8]) -> &[u8] {
+    let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let start = text.iter().take_while(|byte| ends(byte)).count();
+    let end = text[start..].iter().rev().take_while(|byte| ends(byte)).count();
+    &text[start..text.len() - end]
+}
+
+/// Whether a field in quotes has text behind its last quote. The reader would join the two, and lose the quotes.
+fn goes_on_after_a_quote(record: &[u8], separator: u8) -> bool {
+    let mut rest = record;
+    loop {
+        if let Some(quoted) = rest.strip_prefix(b"\"") {
+            let mut place = 0;
+            // Two quotes are one in the text.
+            while let Some(found) = quoted[place..].iter().position(|byte| *byte == b'"') {
+                place += found + 1;
+                if quoted.get(place) != Some(&b'"') {
+                    break;
+                }
+                place += 1;
+            }
+            rest = &quoted[place..];
+            if rest.first().is_some_and(|byte| *byte != separator) {
+                return true;
+            }
+        }
+        match rest.iter().position(|byte| *byte == separator) {
+            Some(end) => rest = &rest[end + 1..],
+            None => return false,
+        }
+    }
+}
+
 fn reader(data: &[u8], separator: Separator) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator.byte()).from_reader(data)
 }
 
 /// As a name: one line. Nothing of it is cut off: what is too long is refused.
 fn described(raw: &str) -> Result<Option<String>, text::TextError> {
-    let plain: String = raw.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = raw.replace(['\n', '\r', '\t'], " ");
     match text::line(&plain, 200) {
         Ok(text) => Ok(Some(text)),
         Err(text::TextError::Empty) => Ok(None),
@@ -562,6 +600,62 @@ mod tests {
             "{rows:?}"
         );
         assert!(matches!(rows[1], RowOutcome::Broken { line: 4, .. }), "{rows:?}");
+    }
+
+    /// The line and the invoice of each row, or the line and the reason.
+    fn read(rows: &str) -> Vec<(u64, Result<String, String>)> {
+        let outcome = |one| match one {
+            RowOutcome::Row(row) => (row.line, Ok(row.invoice)),
+            RowOutcome::Broken { line, reason, .. } => (line, Err(reason)),
+            RowOutcome::Ignored => panic!("an invoice is ignored"),
+        };
+        found(rows.as_bytes()).into_iter().map(outcome).collect()
+    }
+
+    #[test]
+    fn two_stray_quotes_swallow_no_rows_between_them() {
+        let (good, stray) = (",A,mug,1,2010-12-01 08:26:00,1,,UK", ",A,\"6 inch,1,2010-12-01 08:26:00,1,,UK");
+        for end in ["\n", "\r\n", "\r"] {
+            let rows = [&*format!("1{good}"), &format!("2{stray}"), &format!("3{good}"), &format!("4{stray}")];
+            let rows = [&rows[..], &[&format!("5{good}")]].concat().join(end);
+            // A file has lines of one kind.
+            let text = [HEADER.trim_end(), &rows].join(end);
+            let mut all = Vec::new();
+            Sheet::parse(text.as_bytes(), &FormOptions::default()).unwrap().rows(|found| all.push(found));
+            let taken: Vec<_> = all
+                .iter()
+                .map(|one| match one {
+                    RowOutcome::Row(row) => (row.line, true),
+                    RowOutcome::Broken { line, .. } => (*line, false),
+                    RowOutcome::Ignored => panic!("an invoice is ignored"),
+                })
+                .collect();
+            assert_eq!(taken, [(2, true), (3, false), (4, true), (5, false), (6, true)], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn text_behind_a_closing_quote_breaks_its_row() {
+        let row = |text: &str| format!("1,A,{text},1,2010-12-01 08:26:00,1,,UK\n");
+        assert_eq!(read(&row("\"6\" cup")), [(2, Err(GOES_ON.to_owned()))]);
+        for good in ["\"6\"\" cup\"", "\"\"", "6\" cup", "\"a, b\"", "\"\"\"x\"\"\""] {
+            assert_eq!(read(&row(good)), [(2, Ok("1".to_owned()))], "{good}");
+        }
+    }
+
+    #[test]
+    fn rows_that_an_open_quote_swallows_prove_the_form_like_all_others() {
+        let rows = "1,A,\"open,1,2010-12-01 08:26:00,5,,UK\n2,A,mug,1,2010-12-01 08:26:00,\"2,55\",,UK\n";
+        let sheet = Sheet::parse([HEADER, rows].concat().as_bytes(), &FormOptions::default()).unwrap();
+        assert_eq!(sheet.form.decimal_sign, form::DecimalSign::Comma);
+    }
+
+    #[test]
+    fn control_characters_break_a_row_and_are_not_left_out() {
+        let row = |text: &str| format!("1,A,{text},1,2010-12-01 08:26:00,1,,UK\n");
+        assert!(matches!(read(&row("mu\u{7}g"))[..], [(2, Err(_))]));
+        assert!(matches!(read(&row("mu\u{1b}[31m"))[..], [(2, Err(_))]));
+        assert!(matches!(read(&row("a\tmug"))[..], [(2, Ok(_))]));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub(super) struct EarlierImports {
     sales: HashMap<(Kind, String), Vec<StoredSale>>,
     /// Numbers that are wanted, of documents that no import brought.
     taken: HashSet<(Kind, String)>,
+    /// Numbers with a slash, as supplements have them, whoever brought the document.
+    with_slash: HashSet<(Kind, String)>,
     /// By correlation id.
     pub(super) adjustments: HashMap<Uuid, StoredAdjustment>,
     /// Those that an earlier release imported over HTTP: nothing tells of which invoice they are.
@@ -166,6 +168,9 @@ impl EarlierImports {
         correlated: Option<Uuid>,
         wanted: &HashSet<String>,
     ) {
+        if of.contains('/') {
+            self.with_slash.insert((kind, of.clone()));
+        }
         if !imported {
             if wanted.contains(&of) {
                 self.taken.insert((kind, of));
@@ -235,6 +240,16 @@ impl EarlierImports {
     /// Whether the number belongs to a document that no import brought.
     pub(super) fn is_taken(&self, kind: Kind, number: &str) -> bool {
         self.taken.contains(&(kind, number.to_owned()))
+    }
+
+    /// Whether a stored document has this number, which has a slash.
+    pub(super) fn has_number(&self, kind: Kind, number: &str) -> bool {
+        self.with_slash.contains(&(kind, number.to_owned()))
+    }
+
+    /// Whether the user is known to be registered for another customer's number.
+    pub(super) fn is_numbered(&self, user: Uuid) -> bool {
+        is_derived(&user) || self.users.iter().any(|(correlation, id)| *id == user && is_derived(correlation))
     }
 
     /// The units of it that imports have received.

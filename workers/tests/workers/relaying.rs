@@ -289,7 +289,7 @@ async fn events_are_sent_while_a_confirmation_is_awaited(shop: Shop) {
     let mut writer = Writer::new(&shop);
     let (tell, confirmed) = oneshot::channel();
     let confirmed = Mutex::new(Some(confirmed));
-    let bus = Fickle::new(move |n, _| match n {
+    let bus = UnreliablePublisher::new(move |n, _| match n {
         0 => Answer::Later(confirmed.lock().unwrap().take().unwrap()),
         _ => Answer::Confirmed,
     });

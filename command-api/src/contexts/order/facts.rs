@@ -94,6 +94,10 @@ pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Res
             }
         },
         Some(Customer::Guest(guest)) => {
+            if call.caller().is_one_of_many() && call.is_known(guest.0).await? {
+                let detail = "somebody has this id already, and one guest is not told from another here: take a new one";
+                return Err(Problem::forbidden("not-yours", detail).with_pointer("/customer/guest"));
+            }
             if call.is_free_for_a_guest(guest.0).await? {
                 return Ok(Customer::Guest(guest));
             }
