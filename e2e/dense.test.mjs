@@ -20,6 +20,14 @@ const LISTS = (made) => ({
   order: [`/audit/a/order/${made.orders.whole}?v=1`, 'ol.trail > li:not([aria-current])'],
   long: [`/audit/a/product/${made.long}?v=250`, 'ol.trail > li:not([aria-current])'],
   operations: ['/audit', 'ol.trail > li'],
+  models: ['/audit', 'tbody > tr'],
+  record: ['/audit/operations', 'ol.trail > li'],
+  fields: [`/audit/a/order/${made.orders.whole}?v=2`, 'tbody > tr'],
+  first: [`/audit/a/order/${made.orders.whole}?v=1`, 'tbody > tr'],
+  causes: [`/audit/c/${made.correlation}?view=table`, 'tbody > tr'],
+  processes: ['/audit/processes?state=all', 'tbody > tr'],
+  projection: ['/audit/projections/users', 'tbody > tr'],
+  run: [`/audit/runs/${made.run}`, 'tbody > tr'],
   parked: ['/audit/parked', 'tbody > tr'],
 });
 

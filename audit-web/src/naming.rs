@@ -121,7 +121,7 @@ pub(crate) fn value(view: &View<'_>, value: &Value, names: &Names) -> Markup {
                 } @else {
                     (link(view, kind, Some(name), id))
                 }
-                " " code.id.soft translate="no" { (id) }
+                " " code.id.soft translate="no" title=(id) { (id) }
             },
             _ => (parts::value(view, value)),
         }

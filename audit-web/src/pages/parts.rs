@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_domain::catalog;
 use soonshop_service_kit::health::Outcome;
+use uuid::Uuid;
 
 use super::frame::View;
 use crate::messages;
@@ -30,7 +31,10 @@ pub(crate) fn value(view: &View<'_>, value: &Value) -> Markup {
                 @if let Some(number) = value.get("value") { " " (number) }
             }
         },
-        None => html! { span translate="no" { (messages::value(value)) } },
+        None => match value.as_str().filter(|text| Uuid::try_parse(text).is_ok()) {
+            Some(id) => html! { code.id translate="no" title=(id) { (id) } },
+            None => html! { span translate="no" { (messages::value(value)) } },
+        },
     }
 }
 

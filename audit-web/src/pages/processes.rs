@@ -75,7 +75,7 @@ pub(crate) fn state(view: &View<'_>, one: &Status) -> Markup {
 
 fn managers(view: &View<'_>, all: &[Status]) -> Markup {
     html! {
-        table {
+        table.list {
             thead {
                 tr {
                     th scope="col" { (view.word("process")) } th scope="col" { (view.word("state")) } th scope="col" { (view.word("seen")) }
@@ -92,7 +92,7 @@ fn managers(view: &View<'_>, all: &[Status]) -> Markup {
                         td data-name=(view.word("lag")) { (behind(view, one.progress.lag_events, one.progress.lag_seconds)) }
                         td data-name=(view.word("to-send")) { (one.unsent) }
                         td data-name=(view.word("have-to-wait")) { (one.waiting) }
-                        td data-name=(view.word("kept-by")) { @if let Some(holder) = &one.progress.holder { code translate="no" { (holder) } } @else { "–" } }
+                        td data-name=(view.word("kept-by")) { @if let Some(holder) = &one.progress.holder { code.holder translate="no" { (holder) } } @else { "–" } }
                     }
                 }
             }

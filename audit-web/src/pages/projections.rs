@@ -1,6 +1,7 @@
 //! Read models: the state of each generation, the commands for it, and the list of its runs.
 
 use maud::{Markup, html};
+use soonshop_audit::name::Names;
 use soonshop_audit::status::{GenerationHealth, Health};
 use soonshop_audit::trend::Trend;
 use soonshop_projections::runs::{Run, Runs};
@@ -11,8 +12,8 @@ use soonshop_service_kit::rates::Class;
 use super::frame::{View, described, page, shown, shown_as, with};
 use super::parts::{behind, command, what_to_do};
 use super::titles;
-use crate::find;
 use crate::state::{Action, Call, Endpoint, failed};
+use crate::{find, naming};
 
 /// Runs that are listed for one read model.
 const LISTED: u32 = 20;
@@ -235,7 +236,7 @@ pub(crate) fn runs(view: &View<'_>, runs: &[Run]) -> Markup {
                         td { a href=(view.to(&format!("/audit/runs/{}", run.run), &[])) { "#" (run.run) } " " code translate="no" { (run.verb) " " (run.projection) } }
                         td data-name=(view.word("state")) { (run_state(view, run)) }
                         td data-name=(view.word("seen")) { (run.progress.position) " / " (run.progress.to_position) }
-                        td data-name=(view.word("by")) { (run.actor) " " code translate="no" { (run.host) "/" (run.pid) } }
+                        td data-name=(view.word("by")) { (naming::actor_in(view, Some(&run.actor), &Names::new())) " " code translate="no" { (run.host) "/" (run.pid) } }
                         td data-name=(view.word("begun")) { (view.micros(run.started_at * 1_000)) }
                     }
                 }

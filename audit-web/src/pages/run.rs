@@ -15,7 +15,7 @@ use super::parts::command;
 use super::projections::run_state;
 use super::{labels, titles};
 use crate::messages;
-use crate::naming::called;
+use crate::naming::{self, called};
 use crate::state::{Action, Call, Endpoint, failed};
 
 /// Rows that differ that are shown at once; the others are folded.
@@ -72,7 +72,7 @@ fn body(view: &View<'_>, run: &Run, names: &Names) -> Markup {
             p.facts {
                 span { a href=(view.to(&format!("/audit/projections/{}", run.projection), &[])) { span translate="no" { (run.projection) } } @if let Some(number) = run.generation { " v" (number) } }
                 span { strong { (run_state(view, run)) } }
-                span { (run.actor) " " code translate="no" { (run.host) "/" (run.pid) } }
+                span { (naming::actor_in(view, Some(&run.actor), names)) " " code translate="no" { (run.host) "/" (run.pid) } }
                 span { (view.word("begun")) " " (view.micros(run.started_at * 1_000)) }
                 @if let Some(ended) = run.ended_at { span { (view.word("took")) " " (duration(view.language, (ended - run.started_at) * 1_000)) } }
             }

@@ -483,7 +483,7 @@ fn changed(view: &View<'_>, changes: &[Change], names: &Names) -> Markup {
         field.map(|field| labels::value(view, path, field.value(), names))
     };
     html! {
-        table {
+        table.compared {
             thead { tr { th scope="col" { (view.word("field")) } th scope="col" { (view.word("before")) } th scope="col" { (view.word("after")) } } }
             tbody {
                 @for change in changes {

@@ -5,16 +5,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, Command, User};
-use soonshop_domain::{Purpose, personal};
-use soonshop_event_log::Key;
-use soonshop_event_store::EventStore;
+use soonshop_domain::Purpose;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::ApiKey;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::action::{begins, executes, prepares, removes};
-use crate::http::answer::{refused, unreadable};
+use crate::http::answer::refused;
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
