@@ -19,7 +19,7 @@ const EMAIL: &str = "grace@example.org";
 
 /// A shop that is served, with a client.
 struct Served {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     shop: Shop,
     running: Running,
     client: reqwest::Client,
@@ -66,7 +66,7 @@ impl Served {
         let running = start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
         let none = reqwest::redirect::Policy::none();
         let client = reqwest::Client::builder().timeout(Duration::from_mins(5)).redirect(none).no_proxy();
-        (Self { _folder: folder, shop, running, client: client.build().unwrap() }, accounts)
+        (Self { folder: folder, shop, running, client: client.build().unwrap() }, accounts)
     }
 
     fn url(&self, path: &str) -> String {
@@ -97,7 +97,7 @@ impl Served {
             role => Verb::Roles { id, role: role.to_owned() },
         };
         // Another process, which shares nothing with the one that serves.
-        run(&shop_in(self._folder.path()), &verb).await.unwrap();
+        run(&shop_in(self.folder.path()), &verb).await.unwrap();
     }
 }
 
