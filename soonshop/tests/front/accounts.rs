@@ -201,6 +201,21 @@ async fn a_customer_touches_what_is_theirs_and_what_they_do_names_their_session(
     let erase = shop.client.post(shop.url(&format!("/people/{}/erasures", grace.id))).bearer_auth(operator);
     let erase = erase.json(&json!({ "purposes": ["account"] })).send().await.unwrap();
     assert_eq!(refused(erase).await, (422, "not-a-data-subject".to_owned()));
+    let operator = shop.shop.operator_token().unwrap();
+    let delete = shop.client.delete(shop.url(&format!("/users/{}", grace.id))).bearer_auth(&operator);
+    let delete = delete.header("if-match", "\"1\"").send().await.unwrap();
+    assert_eq!(refused(delete).await, (422, "not-a-data-subject".to_owned()));
+    let as_staff = async |id: Uuid| {
+        let request = shop.client.post(shop.url(&format!("/keys/{id}/erasures"))).bearer_auth(&operator);
+        let id = id.simple().to_string();
+        request.json(&json!({ "confirm": id[24..] })).send().await.unwrap()
+    };
+    assert_eq!(refused(as_staff(ada.id).await).await, (404, "key-not-found".to_owned()), "a customer");
+    assert_eq!(refused(as_staff(grace.id).await).await, (409, "key-in-use".to_owned()));
+    shop.account("disable", grace.id).await;
+    assert_eq!(as_staff(grace.id).await.status(), 200);
+    // The eraser deletes it with their keys.
+    while shop.shop.identity().unwrap().accounts().await.unwrap().len() > 1 {}
     shop.running.stop().await.unwrap();
 }
 

@@ -66,7 +66,8 @@ pub(super) async fn erase(call: Call, id: Uuid, Erasure { purposes }: Erasure) -
 #[serde(deny_unknown_fields)]
 #[schema(as = StaffErasure)]
 pub(super) struct StaffErasure {
-    /// The part of the key that is shown, such as `0badcafe`: it confirms that this key is meant.
+    /// The part of the key that is shown, such as `0badcafe`, or the last eight characters of an account's id: it confirms
+    /// that this one is meant.
     #[schema(example = "0badcafe")]
     confirm: String,
 }
@@ -83,11 +84,16 @@ pub(super) async fn erase_staff(
     StaffErasure { confirm }: StaffErasure,
 ) -> Result<Response, Problem> {
     if confirm.trim().trim_start_matches("ssk_") != ApiKey::prefix_of(id) {
-        let detail = "the part of the key that is shown confirms the erasure: `soonshop key list` has it";
+        let detail = "the part of the key that is shown confirms the erasure, as `soonshop key list` has it; of an account \
+                      the last eight characters of its id";
         return Err(Problem::invalid("invalid-body", detail).with_pointer("/confirm"));
     }
-    let purposes = vec![Purpose::Account];
-    call.execute::<Person>(id, person::Command::RequestErasure { purposes }).await
+    let forget = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
+    // An account has a user, who is deleted with it; the holder of a key has none.
+    match call.store.load::<User>(id).await.map_err(refused)?.0 {
+        User::Active { .. } => call.execute_with::<Person, User>(id, forget, user::Command::Delete).await,
+        User::Unknown | User::Deleted => call.execute::<Person>(id, forget).await,
+    }
 }
 
 /// Whether a key was ever made for this person, or their erasure was requested before.
