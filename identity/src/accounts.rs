@@ -84,11 +84,14 @@ impl Identity {
         listed.collect()
     }
 
-    /// Whether this is the id of an account that works for the shop, or once did: it is no customer's.
-    pub async fn was_ever_staff(&self, id: Uuid) -> Result<bool, Error> {
-        let sql = "SELECT 1 FROM @accounts WHERE id = $1 AND staff_since IS NOT NULL";
+    /// Whether the account works for the shop just now, if it ever did: it is no customer's.
+    pub async fn works_here(&self, id: Uuid) -> Result<Option<bool>, Error> {
+        let sql = "SELECT roles, disabled_at FROM @accounts WHERE id = $1 AND staff_since IS NOT NULL";
         let row = self.db.connection.query_one(self.db.statement(sql, [id.to_string().into()])).await?;
-        Ok(row.is_some())
+        let Some(row) = row else { return Ok(None) };
+        let roles = Roles::read(&row.try_get_by_index::<String>(0)?)?;
+        let disabled = row.try_get_by_index::<Option<i64>>(1)?.is_some();
+        Ok(Some(roles.is_staff() && !disabled))
     }
 
     /// Deletes all that there is of an account: its owner is being erased. False: there is none.

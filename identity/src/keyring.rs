@@ -23,12 +23,15 @@ const KNOWN: Duration = Duration::from_secs(10);
 
 type Keys = BTreeMap<(String, i32), hmac::Key>;
 
+/// What was read, and when.
+type LastRead = Option<(Instant, Arc<Keys>)>;
+
 /// The keys, read when they are needed first.
 #[derive(Clone)]
 pub(crate) struct Keyring {
     db: Db,
     masters: MasterKeys,
-    read: Arc<RwLock<Option<(Instant, Arc<Keys>)>>>,
+    read: Arc<RwLock<LastRead>>,
 }
 
 /// The name that a key is wrapped under.

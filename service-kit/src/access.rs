@@ -20,6 +20,6 @@ pub use caller::{Access, Caller, REMEMBERED};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use of::Of;
-pub use people::{People, SignedIn, Typed};
+pub use people::{Employment, People, SignedIn, Typed};
 pub use role::{Permission, Role};
 pub use session::Visitor;

@@ -69,6 +69,7 @@ fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
 
 /// Deletes the user and requests the erasure of their account data, in one append.
 async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
+    call.person(id).await?;
     let erasure = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
     call.execute_with::<User, Person>(id, Command::Delete, erasure).await
 }
@@ -121,7 +122,8 @@ async fn erase_person(call: Call, id: Uuid, Erasure { purposes }: Erasure) -> Re
 #[serde(deny_unknown_fields)]
 #[schema(as = StaffErasure)]
 struct StaffErasure {
-    /// The part of the key that is shown, such as `0badcafe`: it confirms that this key is meant.
+    /// The part of the key that is shown, such as `0badcafe`, or the last eight characters of an account's id: it confirms
+    /// that this one is meant.
     #[schema(example = "0badcafe")]
     confirm: String,
 }
@@ -138,11 +140,16 @@ async fn erase_staff(
     StaffErasure { confirm }: StaffErasure,
 ) -> Result<Response, Problem> {
     if confirm.trim().trim_start_matches("ssk_") != ApiKey::prefix_of(id) {
-        let detail = "the part of the key that is shown confirms the erasure: `soonshop key list` has it";
+        let detail = "the part of the key that is shown confirms the erasure, as `soonshop key list` has it; of an account \
+                      the last eight characters of its id";
         return Err(Problem::invalid("invalid-body", detail).with_pointer("/confirm"));
     }
-    let purposes = vec![Purpose::Account];
-    call.execute::<Person>(id, person::Command::RequestErasure { purposes }).await
+    let erasure = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
+    // An account has a user, who is deleted with it; the holder of a key has none.
+    match call.store.load::<User>(id).await.map_err(refused)?.0 {
+        User::Active { .. } => call.execute_with::<Person, User>(id, erasure, Command::Delete).await,
+        User::Unknown | User::Deleted => call.execute::<Person>(id, erasure).await,
+    }
 }
 
 /// Whether something was ever stored about this person, or their erasure was requested before.

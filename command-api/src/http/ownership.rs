@@ -7,7 +7,7 @@ use soonshop_domain::user::User;
 use soonshop_domain::{ActorKind, Purpose, clock, ids, personal};
 use soonshop_event_log::Key;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Role};
+use soonshop_service_kit::access::{Employment, Of, Role};
 use uuid::Uuid;
 
 use super::answer::{refused, unreadable};
@@ -84,10 +84,11 @@ impl Call {
         ))
     }
 
-    async fn person(&self, id: Uuid) -> Result<(), Problem> {
+    /// Refuses who works for the shop, or once did: they are erased by a command of its own.
+    pub(crate) async fn person(&self, id: Uuid) -> Result<(), Problem> {
         if self.access().works_here(id).await? {
-            let detail = "this is the id of an API key, or the operator's, and not of a user or a guest: what the holder \
-                          of a key wrote is erased by POST /keys/{id}/erasures";
+            let detail = "this is the id of an API key, of an account of staff, or the operator's, and not of a customer or \
+                          a guest: who works for the shop is erased by POST /keys/{id}/erasures";
             return Err(Problem::invalid("not-a-data-subject", detail).with("parameter", "id"));
         }
         Ok(())
@@ -99,7 +100,17 @@ impl Call {
             return Err(Problem::invalid("not-a-data-subject", detail).with("parameter", "id"));
         }
         match self.access().holder_of(id).await? {
-            None => Err(Problem::not_found("key-not-found", "there is no API key of this id")),
+            None => match self.access().employment(id).await? {
+                Employment::Never => {
+                    let detail = "there is no API key and no account of staff of this id";
+                    Err(Problem::not_found("key-not-found", detail))
+                }
+                Employment::Now => {
+                    let detail = "the account works for the shop: disable it first, or take its role";
+                    Err(Problem::conflict("key-in-use", detail))
+                }
+                Employment::Once => Ok(()),
+            },
             Some(key) if key.is_valid(clock::now()) => {
                 let detail = "the key is still valid, and its holder needs its notes: revoke it first";
                 Err(Problem::conflict("key-in-use", detail))

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
-use super::people::{People, SignedIn};
+use super::people::{Employment, People, SignedIn};
 use super::role::{Permission, Role};
 use crate::problem::{Kind, Problem};
 use crate::rates::{Class, Who, count, is_passed_on};
@@ -291,9 +291,14 @@ impl Access {
         if id == ids::OPERATOR || self.holder_of(id).await?.is_some() {
             return Ok(true);
         }
+        Ok(self.employment(id).await? != Employment::Never)
+    }
+
+    /// Whether the account of that id works for the shop.
+    pub async fn employment(&self, id: Uuid) -> Result<Employment, Problem> {
         match &self.people {
-            Some(people) => people.works_here(id).await,
-            None => Ok(false),
+            Some(people) => people.employment(id).await,
+            None => Ok(Employment::Never),
         }
     }
 

@@ -13,9 +13,10 @@ pub enum Of {
     New,
     /// Something that the caller has: for a guest what a guest began, for a key every customer's.
     Own,
-    /// A user or a guest of the shop, whoever asks. Never the holder of a key.
+    /// A user or a guest of the shop, whoever asks. Never the holder of a key, or an account of staff.
     Person,
-    /// The holder of an API key that is no longer valid. Never the operator.
+    /// The holder of an API key that is no longer valid, or an account of staff that may not sign in any more. Never the
+    /// operator.
     Staff,
     /// The shop itself: products, stock, read models, process managers.
     TheShop,
@@ -35,10 +36,10 @@ impl Of {
             Self::New => "It begins something new.",
             Self::Own => "A guest may touch what a guest began; a key what any customer has.",
             Self::Person => {
-                "It is about a user or a guest, and never about the holder of a key or the operator."
+                "It is about a user or a guest, and never about an account of staff, the holder of a key or the operator."
             }
             Self::Staff => {
-                "It is about the holder of an API key that was revoked or has expired, and never about the operator."
+                "It is about the holder of an API key that was revoked or has expired, or an account of staff that may not sign in any more, and never about the operator."
             }
             Self::TheShop => "It is about the shop's own things, which are no person's.",
             Self::Anyone => "It may be about anyone's things.",

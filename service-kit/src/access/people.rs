@@ -46,6 +46,17 @@ pub struct Typed<'a> {
     pub device: Option<&'a str>,
 }
 
+/// Whether an account works for the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Employment {
+    /// It never did, or there is none.
+    Never,
+    /// It did, and may not sign in as staff any more.
+    Once,
+    /// It does.
+    Now,
+}
+
 /// Where people's sessions are. Each answer is of now, or at most two seconds old for a customer.
 #[async_trait]
 pub trait People: Send + Sync {
@@ -61,6 +72,6 @@ pub trait People: Send + Sync {
     /// Ends the session of that cookie, if there is one.
     async fn sign_out(&self, secret: &[u8; 32]) -> Result<(), Problem>;
 
-    /// Whether the account of that id works for the shop, or once did.
-    async fn works_here(&self, id: Uuid) -> Result<bool, Problem>;
+    /// Whether the account of that id works for the shop.
+    async fn employment(&self, id: Uuid) -> Result<Employment, Problem>;
 }

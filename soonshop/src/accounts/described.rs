@@ -31,7 +31,11 @@ struct Row {
     refuses: &'static [Kind],
 }
 
+/// What an endpoint that takes a body refuses with, beside what all do.
+const WITH_BODY: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid];
+
 fn table() -> Vec<Row> {
+    use HttpMethod::{Delete, Get, Post};
     let row = |method, path, name, summary| Row {
         method,
         path,
@@ -43,8 +47,6 @@ fn table() -> Vec<Row> {
         refuses: &[Kind::Forbidden],
     };
     let of = |name: std::borrow::Cow<'static, str>| Some(name.into_owned());
-    use HttpMethod::{Delete, Get, Post};
-    const WITH_BODY: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid];
     vec![
         Row {
             takes: of(Login::name()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use soonshop_identity::{Cause, Door, Identity, Living, Means, Password, SignIn};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{People, Role, SignedIn, Typed};
+use soonshop_service_kit::access::{Employment, People, Role, SignedIn, Typed};
 use soonshop_service_kit::serve::RequestContext;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -105,7 +105,8 @@ impl People for Accounts {
         Ok(())
     }
 
-    async fn works_here(&self, id: Uuid) -> Result<bool, Problem> {
-        self.identity.was_ever_staff(id).await.map_err(problem)
+    async fn employment(&self, id: Uuid) -> Result<Employment, Problem> {
+        let found = self.identity.works_here(id).await.map_err(problem)?;
+        Ok(found.map_or(Employment::Never, |now| if now { Employment::Now } else { Employment::Once }))
     }
 }

@@ -19,7 +19,7 @@ const EMAIL: &str = "grace@example.org";
 
 /// A shop that is served, with a client.
 struct Served {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     shop: Shop,
     running: Running,
     client: reqwest::Client,
@@ -66,7 +66,7 @@ impl Served {
         let running = start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
         let none = reqwest::redirect::Policy::none();
         let client = reqwest::Client::builder().timeout(Duration::from_mins(5)).redirect(none).no_proxy();
-        (Self { _folder: folder, shop, running, client: client.build().unwrap() }, accounts)
+        (Self { folder: folder, shop, running, client: client.build().unwrap() }, accounts)
     }
 
     fn url(&self, path: &str) -> String {
@@ -97,7 +97,7 @@ impl Served {
             role => Verb::Roles { id, role: role.to_owned() },
         };
         // Another process, which shares nothing with the one that serves.
-        run(&shop_in(self._folder.path()), &verb).await.unwrap();
+        run(&shop_in(self.folder.path()), &verb).await.unwrap();
     }
 }
 
@@ -201,6 +201,21 @@ async fn a_customer_touches_what_is_theirs_and_what_they_do_names_their_session(
     let erase = shop.client.post(shop.url(&format!("/people/{}/erasures", grace.id))).bearer_auth(operator);
     let erase = erase.json(&json!({ "purposes": ["account"] })).send().await.unwrap();
     assert_eq!(refused(erase).await, (422, "not-a-data-subject".to_owned()));
+    let operator = shop.shop.operator_token().unwrap();
+    let delete = shop.client.delete(shop.url(&format!("/users/{}", grace.id))).bearer_auth(&operator);
+    let delete = delete.header("if-match", "\"1\"").send().await.unwrap();
+    assert_eq!(refused(delete).await, (422, "not-a-data-subject".to_owned()));
+    let as_staff = async |id: Uuid| {
+        let request = shop.client.post(shop.url(&format!("/keys/{id}/erasures"))).bearer_auth(&operator);
+        let id = id.simple().to_string();
+        request.json(&json!({ "confirm": id[24..] })).send().await.unwrap()
+    };
+    assert_eq!(refused(as_staff(ada.id).await).await, (404, "key-not-found".to_owned()), "a customer");
+    assert_eq!(refused(as_staff(grace.id).await).await, (409, "key-in-use".to_owned()));
+    shop.account("disable", grace.id).await;
+    assert_eq!(as_staff(grace.id).await.status(), 200);
+    // The eraser deletes it with their keys.
+    while shop.shop.identity().unwrap().accounts().await.unwrap().len() > 1 {}
     shop.running.stop().await.unwrap();
 }
 

@@ -89,7 +89,8 @@ async fn a_taken_role_and_a_disabled_account_are_seen_at_the_next_look(shop: Sho
     identity.set_roles(id, &Roles::given(["customer"]), &cause).await.unwrap();
     let living = identity.living(session).await.unwrap().unwrap();
     assert_eq!((living.roles, living.staff), (vec!["customer".to_owned()], false));
-    assert!(identity.was_ever_staff(id).await.unwrap(), "who was staff is erased as staff");
+    assert_eq!(identity.works_here(id).await.unwrap(), Some(false), "who was staff is erased as staff");
+    assert_eq!(identity.works_here(soonshop_domain::ids::new()).await.unwrap(), None);
     identity.disable(id, "left", &cause).await.unwrap();
     assert_eq!(identity.living(session).await.unwrap(), None);
     identity.enable(id, "mistake", &cause).await.unwrap();
