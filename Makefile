@@ -12,7 +12,7 @@ TOOLCHAIN := $(shell tools/toolchain.sh)
 ifneq ($(TOOLCHAIN),)
 export RUSTUP_TOOLCHAIN ?= $(TOOLCHAIN)
 endif
-# What `make dev` is made of: nothing that needs a server.
+# The features of `make dev`: none that needs a server.
 LEAN = --package soonshop --package soonshop-bus --package soonshop-cache --package soonshop-search --no-default-features
 # Where `make health-check` asks.
 URL ?= http://127.0.0.1:8000
@@ -21,7 +21,7 @@ SECONDS ?= 60
 # With which requests `make fuzz` begins, and for how long it goes on: empty, as long as in `make test`.
 SEED ?= 1
 MINUTES ?=
-# What `make db-reset` removes.
+# The files that `make db-reset` removes.
 DATA ?= data
 
 help: ## What there is

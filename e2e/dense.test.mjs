@@ -218,7 +218,7 @@ each('j and k pass over what is folded', async ({ page }, shop) => {
   assert.ok(hidden.length > 0);
 });
 
-// What the server itself sends, before any script.
+// The server's own page, before any script.
 const titleOf = async (page, shop, path) => {
   const answer = await page.request.get(`${shop.origin}${path}`);
   const text = await answer.text();

@@ -49,7 +49,7 @@ class World {
     return [...rows].map(([row, positions]) => ({ row, positions })).sort((one, other) => one.row - other.row);
   }
 
-  // What the server renders of a row, all of it that is in the log by now.
+  // The rows that the server renders of everything in the log by now.
   item(search, row, positions) {
     const all = this.wanted(search).find((one) => one.row === row).positions;
     return { row, positions, html: all.join() };

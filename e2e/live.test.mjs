@@ -275,7 +275,7 @@ check(9, 'rows by command are followed: effects come to their command, unfolded 
     return (await seen())[0].length > 1;
   });
   await row.locator('details.effects > summary').click();
-  // What is unfolded stays so while more comes, and so does the focus.
+  // An unfolded group stays unfolded while more rows come, and the focus stays.
   await row.locator('details.effects a.row').first().focus();
   const focused = await page.evaluate(() => document.activeElement.href);
   await place();

@@ -56,7 +56,7 @@ each('a person’s address that is typed into the box is in no address of a page
   await see(page, shop, '/audit?lang=en');
   await type(page, ANA.email);
   await page.waitForURL(`**/audit/timeline?q=subject*${shop.made.users.ana}**`);
-  // What finds nothing leaves the page as it is.
+  // A search without a result leaves the page as it is.
   const here = page.url();
   await page.locator('form.jump input[name=id]').fill('nobody@quux.example');
   await page.keyboard.press('Enter');

@@ -43,7 +43,7 @@ check(10, 'Escape leads from a detail back to the row that it was opened from', 
   await page.keyboard.press('Escape');
   await page.waitForURL(from);
   await page.waitForFunction((one) => document.activeElement?.getAttribute('href') === one, wanted);
-  // What is not a detail is not left, nor is a detail that nothing led to; and who types stays.
+  // Escape leaves only a detail that a row led to, and never a field in which somebody types.
   await page.keyboard.press('Escape');
   await see(page, shop, `/audit/a/order/${shop.made.orders.whole}?lang=en`);
   await page.keyboard.press('Escape');

@@ -57,7 +57,7 @@ check(13, 'what is refused is an accessible page', async (window, shop) => {
   for await (const name of all(window, shop, { only: 'states' })) assert.deepEqual(await violations(window.page), [], name);
 }, { role: 'auditor', on });
 
-// What a browser asks for when somebody opens an address.
+// The request of a browser that opens an address.
 const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8' };
 
 check(13, 'a browser gets a page for every refusal, and a program a problem', async (_, shop) => {

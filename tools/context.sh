@@ -41,7 +41,7 @@ taken=' abstract as async await become box break const continue crate do dyn els
 taken=" ${taken//$'\n'/ } "
 [[ $taken != *" $name "* ]] || refuse "$name has another meaning in Rust, in SQL or in the shop"
 
-# What is written: the template, and where it goes.
+# The files to write: each template, and its place.
 files=(
   "domain.rs domain/src/$name.rs"
   "command.rs command-api/src/contexts/$name.rs"

@@ -17,8 +17,8 @@ work=$(mktemp -d)
 begun=$work/begun
 touch "$begun"
 clean() {
-  # What was compiled of the copy: another folder's crates have files of their own, which nobody needs any more.
-  # What else was compiled meanwhile is compiled again.
+  # Files of the copy that were compiled: another folder's crates have files of their own, which are not needed any more.
+  # Others that were compiled meanwhile are compiled again.
   local folder
   for folder in deps .fingerprint build; do
     [[ -d $CARGO_TARGET_DIR/debug/$folder ]] || continue
@@ -79,7 +79,7 @@ guards
 "$CARGO" test --workspace --test http -- every_refusal_has_a_page the_description_is_whole
 "$CARGO" test --workspace --test integration -- architecture:: database_md::
 
-# What has to be named when a line is left out.
+# The names that a message must have when a line is left out.
 declare -A named=(
   [domain/src/context.rs]='domain/src/context.rs'
   [domain/src/lib.rs]="cannot find \`$name\` in \`crate\`"

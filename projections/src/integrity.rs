@@ -124,7 +124,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// What an entry proves, found or acknowledged.
+/// The evidence of an entry: the ranges that it proves, those in which it found something, and those it acknowledges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Evidence {
     /// The positions that are as they were sealed.

@@ -28,7 +28,7 @@ pub mod swap;
 pub mod verify;
 pub mod view;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use soonshop_cache::Cache;
@@ -80,6 +80,15 @@ pub struct Config {
     pub search: String,
     #[arg(long, env = "SOONSHOP_MASTER_KEY_FILE", default_value = "data/master.key", global = true)]
     pub master_key_file: PathBuf,
+}
+
+/// Refuses a file with keys that is missing, or cannot be looked at.
+fn must_be_there(file: &Path) -> Result<(), Failure> {
+    let missing = |error: std::io::Error| {
+        let (file, detail) = (file.display().to_string(), error.to_string());
+        Failure::Usage(Sentence::NoKeyFile { file, detail })
+    };
+    std::fs::metadata(file).map(drop).map_err(missing)
 }
 
 /// Everything that a command works with.
@@ -161,6 +170,7 @@ impl Tool {
         if let Some(why) = rights::replay_writes(log).await.map_err(Failure::unexpected)? {
             return Err(Failure::Refused(Sentence::MayWrite { why }));
         }
+        must_be_there(&config.master_key_file)?;
         let masters = MasterKeys::read(&config.master_key_file)
             .map_err(|error| Failure::Usage(Sentence::BadMasterKey { detail: error.to_string() }))?;
         let log = EventLog::new(store.namespace("log")?, KeyStore::new(keys.namespace("keys")?, masters));

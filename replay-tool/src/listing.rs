@@ -18,7 +18,7 @@ use soonshop_projections::operations::Operation;
 
 use crate::output::Line;
 use crate::record::write_down;
-use crate::{Ended, Failure, Language, Outcome, Sentence, Tool};
+use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, must_be_there};
 
 /// The role that everything is masked for: there is no sign-in here.
 const ROLE: &str = "support";
@@ -163,6 +163,7 @@ pub async fn export(tool: &Tool, options: &Export) -> Outcome {
 
 /// The keys, and the one that signs: the key of the shop's last seal, which people who check the file know.
 async fn signer(tool: &Tool, file: &Path) -> Result<(SealKeys, PublicKey), Failure> {
+    must_be_there(file)?;
     let keys = SealKeys::read(file)
         .map_err(|error| Failure::Usage(Sentence::CannotSign { detail: error.to_string() }))?;
     let last = Seals::new(tool.store.namespace("seals")?).last().await?;

@@ -1,4 +1,4 @@
-//! What is wrong with a command line, as sentences of this tool: the parser's own are in English only.
+//! The faults of a command line, as sentences of this tool: the parser's own are in English only.
 
 use std::num::ParseIntError;
 
@@ -10,7 +10,7 @@ fn part(error: &clap::Error, kind: ContextKind) -> String {
     error.get(kind).map(ToString::to_string).unwrap_or_default()
 }
 
-/// What is wrong. None: nothing is, help or the version was asked for.
+/// The fault. None: help or the version was asked for.
 pub(crate) fn fault(error: &clap::Error) -> Option<Sentence> {
     let (arg, value) = (part(error, ContextKind::InvalidArg), part(error, ContextKind::InvalidValue));
     Some(match error.kind() {

@@ -1,7 +1,7 @@
 //! The sentences of the tool: the key of each in the catalogues of `soonshop-texts`, and the types of its variables.
 //! Code that prints one and forgets a variable does not compile.
 //!
-//! What scripts read (`--json`) is English in every language; so are log lines. Texts that come from other crates, such
+//! Output for scripts (`--json`) is English in every language; so are log lines. Texts that come from other crates, such
 //! as a database's, are shown as they are behind a sentence from here, except for errors of the operating system.
 
 use std::fmt;
@@ -189,6 +189,7 @@ sentences! {
     StoreUnavailable { detail: String } => "tool-store-unavailable";
     BadAddress { detail: String } => "tool-bad-address";
     BadMasterKey { detail: String } => "tool-bad-master-key";
+    NoKeyFile { file: String, detail: String } => "tool-no-key-file";
     SchemaUnfit { detail: String } => "tool-schema-unfit";
     AheadOfLog { detail: String } => "tool-ahead-of-log";
     NotAnswered { detail: String } => "tool-not-answered";

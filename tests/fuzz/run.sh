@@ -80,7 +80,7 @@ declare -A token=([guest]='')
 for role in support admin; do
   token[$role]=$("$binary" key create --role "$role" --name fuzz --expires-days 1 2>/dev/null | grep -o '^ssk_[^ ]*')
 done
-# What the holder of a key wrote can be erased once the key is revoked.
+# The notes of the holder of a key can be erased once the key is revoked.
 gone=$("$binary" key create --role auditor --name gone --expires-days 1 2>/dev/null | grep -o '^ssk_[^_ ]*')
 "$binary" key revoke "${gone#ssk_}" >/dev/null
 "$binary" key list --json >keys.json
@@ -109,7 +109,7 @@ for role in guest support admin; do
     failed+=("as $role")
 done
 
-# What no answer says: whether everything follows the log, and no event is parked, after all that was sent.
+# No answer shows this: everything follows the log, and no event is parked, after all requests.
 if grep -a 'panicked' shop.log >&2; then failed+=('the shop panicked'); fi
 healthy=
 for _ in $(seq 300); do

@@ -301,8 +301,8 @@ async fn in_chinese(set: Set) {
         (&["rebuild", "orders", "--chunk"], 2),
         (&["rebuild", "orders", "products"], 2),
         (&["rebuild", "orders", "--fresh", "--fresh"], 2),
-        (&["rebuild", "orders", "--frsh"], 2),
-        (&["rebuidl", "orders"], 2),
+        (&["rebuild", "orders", "--freshly"], 2),
+        (&["rebuilds", "orders"], 2),
         (&["acknowledge", "--from", "0", "--reason", "none"], 2),
         (&["view", "x", "--listen", "here"], 2),
         (&[], 2),
@@ -344,6 +344,13 @@ async fn helped(place: &Place) -> Vec<String> {
             assert!(said.chars().all(|sign| sign.is_ascii() || sign == '…'), "{verb:?}: {said}");
         }
     }
+    // A key file that is missing.
+    let mut command = Command::new(built("replay-tool"));
+    command.args(["list", "--lang", "zh-CN", "--store", &place.config.store]);
+    command.args(["--master-key-file", "/nowhere/master.key"]).stdin(Stdio::null());
+    let ran = ran_with(command).await;
+    assert_eq!(code(&ran), 2);
+    wrong.extend(not_chinese(&["--master-key-file"], &ran));
     let manual = ran_with(plain(place, &["man", "--lang", "zh-CN"])).await;
     let manual = String::from_utf8(manual.stdout).unwrap();
     for heading in ["名称", "概要", "说明", "选项", "命令", "补充", "版本"] {

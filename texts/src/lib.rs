@@ -113,4 +113,39 @@ impl Language {
     pub fn variables(self, key: &str) -> Option<&'static [String]> {
         self.catalogue().variables(key)
     }
+
+    /// A text in which every error of the operating system has its name in this language; one without a name stays as
+    /// it is.
+    pub fn with_system_errors(self, text: String) -> String {
+        system_error::named(text, |key| self.find(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_named_in_both_languages_wherever_it_is() {
+        let missing = std::fs::read("/nowhere/at/all").unwrap_err();
+        let text = format!("the report r.json: {missing}; try again");
+        let named = |language: Language| language.with_system_errors(text.clone());
+        assert_eq!(named(Language::English), "the report r.json: No such file or folder; try again");
+        assert_eq!(named(Language::Chinese), "the report r.json: 没有此文件或文件夹; try again");
+        let (denied, full) = (Error::from_raw_os_error(13), Error::from_raw_os_error(28));
+        let both = Language::Chinese.with_system_errors(format!("{denied}, {full}"));
+        assert_eq!(both, "没有权限, 磁盘已满");
+    }
+
+    #[test]
+    fn an_error_without_a_name_keeps_the_words_of_the_system() {
+        let unnamed = Error::from_raw_os_error(37).to_string();
+        for text in [unnamed.as_str(), "no error at all", "half of one (os error ", "(os error x)"] {
+            for language in Language::ALL {
+                assert_eq!(language.with_system_errors(text.to_owned()), text);
+            }
+        }
+    }
 }

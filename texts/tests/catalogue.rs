@@ -296,12 +296,10 @@ fn every_key_is_used_and_every_used_key_exists() {
         .into_iter()
         .filter(|key| match key.split_once('-') {
             _ if put_together(key) => false,
-            // Compared with `SYSTEM_ERRORS` instead.
-            Some(("system", _)) => false,
             // Compared with the command line instead, in `replay-tool/src/help.rs`.
-            Some(("tool", name)) if name == "help" || name.starts_with("help-") => false,
-            // Compared with the catalog instead.
-            Some(("event" | "aggregate" | "actor" | "context" | "field", _)) => false,
+            Some(("tool", name)) if name.split(['-', '.']).next() == Some("help") => false,
+            // Compared with the catalog instead, and with `SYSTEM_ERRORS`.
+            Some(("event" | "aggregate" | "actor" | "context" | "field" | "system", _)) => false,
             Some(("page", name)) => !pages.contains(name),
             Some(("problem", name)) => {
                 !all.contains(name) && !all.contains(format!("refused-{name}").as_str())

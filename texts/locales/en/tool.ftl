@@ -24,6 +24,7 @@ tool-unexpected = { $detail }
 tool-store-unavailable = { $detail }
 tool-bad-address = { $detail }
 tool-bad-master-key = { $detail }
+tool-no-key-file = { $file }: { $detail }; `soonshop migrate` makes the file with the key
 tool-schema-unfit = { $detail }
 tool-ahead-of-log = { $detail }
 tool-not-answered = { $detail }

@@ -21,6 +21,7 @@ tool-unexpected = 意外错误：{ $detail }
 tool-store-unavailable = 存储暂不可用：{ $detail }
 tool-bad-address = 地址无效：{ $detail }
 tool-bad-master-key = 主密钥文件不可用：{ $detail }
+tool-no-key-file = 文件 { $file }：{ $detail }；可用 `soonshop migrate` 生成密钥文件
 tool-schema-unfit = 数据库结构与本版本不符：{ $detail }
 tool-ahead-of-log = 所处理的历史与日志不符（ahead-of-log）：{ $detail }
 tool-not-answered = 无法答复：{ $detail }
