@@ -75,6 +75,7 @@ each('rows take more room where that is chosen, without scripts, and on every la
   const compact = await tall();
   await page.locator('details.menu summary').first().click();
   await page.locator('.sheet a', { hasText: 'Comfortable rows' }).click();
+  await page.waitForURL(/density=comfortable/);
   assert.ok((await tall()) > compact + 8, 'they are not roomier');
   await see(page, shop, '/audit/timeline?q=-type:ProductPriceChanged');
   assert.ok((await tall()) > compact + 8, 'the choice was not kept');
@@ -83,6 +84,7 @@ each('rows take more room where that is chosen, without scripts, and on every la
   await page.setViewportSize({ width: 1280, height: 900 });
   await page.locator('details.menu summary').first().click();
   await page.locator('.sheet a', { hasText: 'Compact rows' }).click();
+  await page.waitForURL(/density=compact/);
   assert.equal(await tall(), compact);
 }, { javaScriptEnabled: false });
 

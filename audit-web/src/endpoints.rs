@@ -106,12 +106,12 @@ async fn delete_view(call: Call) -> Answer {
 }
 
 async fn health(call: Call) -> Answer {
-    let inside = call.shared.access.sees_inside(&call.headers_in).await;
-    let (_, health) = find::shop_health(&call, inside).await?;
+    let details = call.shared.access.sees_details(&call.headers_in).await;
+    let (_, health) = find::shop_health(&call, details).await?;
     let healthy = health.followers.healthy;
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let uncached = [(CACHE_CONTROL, "no-store")];
-    if inside {
+    if details {
         return Ok((status, uncached, axum::Json(health)).into_response());
     }
     let verdict = Verdict { healthy, checks: verdicts(&health.checks) };

@@ -136,8 +136,8 @@ pub(crate) struct Verdict {
 }
 
 /// The health of the shop, and the head of the log. Where the followers cannot be looked up, the problem has the checks;
-/// `inside`: with their objects and reasons.
-pub(crate) async fn shop_health(call: &Call, inside: bool) -> Result<(i64, ShopHealth), Problem> {
+/// `details`: with their objects and reasons.
+pub(crate) async fn shop_health(call: &Call, details: bool) -> Result<(i64, ShopHealth), Problem> {
     let (checks, found) = tokio::join!(call.shared.health.examine(), health(call));
     match found {
         Ok((head, mut followers)) => {
@@ -146,7 +146,7 @@ pub(crate) async fn shop_health(call: &Call, inside: bool) -> Result<(i64, ShopH
         }
         Err(error) => {
             let checks =
-                if inside { serde_json::to_value(&checks) } else { serde_json::to_value(verdicts(&checks)) };
+                if details { serde_json::to_value(&checks) } else { serde_json::to_value(verdicts(&checks)) };
             let checks = checks.map_err(Problem::internal)?;
             let mut problem = Problem::from(error);
             if problem.status() != StatusCode::SERVICE_UNAVAILABLE {

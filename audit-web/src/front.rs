@@ -1,8 +1,8 @@
 //! The page at `/`, on every process: what this is, whether it works, what it serves, and links to everything else; as
 //! JSON for programs.
 //!
-//! It is public, like the answers under `/health`, and needs no script. Why a check fails is said to those who see inside
-//! ([`Access::sees_inside`]).
+//! It is public, like the answers under `/health`, and needs no script. Why a check fails is said to those who see details
+//! ([`Access::sees_details`]).
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let visitor = front.access.visitor(&parts.headers).await.ok();
     let mut visit = Visit::of(&parts, visitor.as_ref());
     let page = wants_page(&parts.headers);
-    let inside = front.access.sees_inside(&parts.headers).await;
+    let details = front.access.sees_details(&parts.headers).await;
     let read = if page { Params::read_page } else { Params::read_in };
     let mut response = match (read(&visit.query, &COMMON, None), page) {
         (Ok(params), true) => {
@@ -82,9 +82,9 @@ async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
             let health = front.health.readiness().await;
             let alarm = alarm(&front.health).await;
             let view = View::front(&visit, front.trail, alarm, params.passed_over());
-            answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health, inside))
+            answered(&view, StatusCode::OK, "front", None, &body(&view, &front, &health, details))
         }
-        (Ok(_), false) => as_json(&front, &front.health.readiness().await, inside),
+        (Ok(_), false) => as_json(&front, &front.health.readiness().await, details),
         (Err(problem), true) => {
             let view = View::front(&visit, front.trail, alarm(&front.health).await, &[]);
             answered(&view, problem.status(), "refused", None, &refusal(&view, &problem))
@@ -102,8 +102,8 @@ pub(crate) async fn alarm(health: &Health) -> Option<String> {
 }
 
 /// The answer for programs.
-fn as_json(front: &Front, health: &Readiness, inside: bool) -> Response {
-    let checks = if inside { json!(health.checks) } else { json!(verdicts(&health.checks)) };
+fn as_json(front: &Front, health: &Readiness, details: bool) -> Response {
+    let checks = if details { json!(health.checks) } else { json!(verdicts(&health.checks)) };
     let contexts = front.contexts.iter().filter_map(|name| context::named(name));
     let documents =
         front.documents.iter().map(|one| (one.name.to_owned(), Value::from(path(one, Language::English))));
@@ -136,11 +136,11 @@ fn path(document: &Document, language: Language) -> String {
     format!("{DOCUMENTATION}/{}{suffix}", document.name)
 }
 
-fn body(view: &View<'_>, front: &Front, health: &Readiness, inside: bool) -> Markup {
+fn body(view: &View<'_>, front: &Front, health: &Readiness, details: bool) -> Markup {
     html! {
         h1 { (SHOP) }
         p { (view.word("front-what")) }
-        (state(view, health, inside))
+        (state(view, health, details))
         div.cards {
             section.card {
                 h2 { (view.word("front-api")) }
@@ -188,7 +188,7 @@ fn body(view: &View<'_>, front: &Front, health: &Readiness, inside: bool) -> Mar
 }
 
 /// Whether the process can do its work, and what is wrong if not.
-fn state(view: &View<'_>, health: &Readiness, inside: bool) -> Markup {
+fn state(view: &View<'_>, health: &Readiness, details: bool) -> Markup {
     html! {
         @if health.ready {
             p.banner.well { span aria-hidden="true" { "✓ " } strong { (view.word("front-well")) } }
@@ -197,10 +197,10 @@ fn state(view: &View<'_>, health: &Readiness, inside: bool) -> Markup {
                 p { span aria-hidden="true" { "⚠ " } strong { (view.word("front-ill")) } }
                 ul {
                     @for one in health.checks.iter().filter(|one| !one.ok) {
-                        li { @if inside { (failed_check(view, one)) } @else { (check_name(view, &one.name)) } }
+                        li { @if details { (failed_check(view, one)) } @else { (check_name(view, &one.name)) } }
                     }
                 }
-                @if !inside { p { (view.word("front-inside")) } }
+                @if !details { p { (view.word("front-details")) } }
             }
         }
     }

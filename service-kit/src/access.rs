@@ -5,9 +5,9 @@
 //! in every process at the latest.
 
 pub mod caller;
+mod details;
 #[cfg(test)]
 mod guessing;
-mod inside;
 pub mod key;
 pub mod keys;
 pub mod of;

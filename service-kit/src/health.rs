@@ -4,7 +4,7 @@
 //! result of the checks that the process cannot work without. [`Health::examine`] runs all checks. They run at once,
 //! none for longer than [`LIMIT`], and an answer is used again for [`FRESH`].
 //!
-//! What fails and why names servers and files: [`Access::sees_inside`] says who is told. Others get the verdict.
+//! What fails and why names servers and files: [`Access::sees_details`] says who is told. Others get the verdict.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -222,7 +222,7 @@ async fn ready(State(state): State<Arc<(Health, Access)>>, headers: HeaderMap) -
     let (health, access) = &*state;
     let Readiness { ready, checks } = health.readiness().await;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    if access.sees_inside(&headers).await {
+    if access.sees_details(&headers).await {
         uncached(status, Readiness { ready, checks })
     } else {
         uncached(status, ReadyVerdict { ready, checks: verdicts(&checks) })

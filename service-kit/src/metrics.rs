@@ -2,8 +2,8 @@
 //! it looks up in its databases at each scrape.
 //!
 //! When a database is away the counters stay, and a metric says that the look-up failed. No label holds an id, an
-//! address or a path: a route is its template. Where others reach the shop, those who do not see inside
-//! ([`Access::sees_inside`]) get the verdicts alone: how much is sold is told to nobody by its counters.
+//! address or a path: a route is its template. Where others reach the shop, those who do not see details
+//! ([`Access::sees_details`]) get the verdicts alone: how much is sold is told to nobody by its counters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -217,7 +217,7 @@ impl Metrics {
 
 async fn scrape(State(state): State<Arc<(Metrics, Access)>>, headers: HeaderMap) -> Response {
     let (metrics, access) = &*state;
-    match metrics.text(access.sees_inside(&headers).await).await {
+    match metrics.text(access.sees_details(&headers).await).await {
         Ok(text) => ([(CONTENT_TYPE, prometheus_text::CONTENT_TYPE), (CACHE_CONTROL, "no-store")], text)
             .into_response(),
         // Writing into a string cannot fail.

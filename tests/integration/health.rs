@@ -2,8 +2,8 @@
 //! page within ten seconds, with the object and the remedy, and is gone by itself once it is mended, with nothing lost.
 
 mod certificates;
+mod details;
 mod disks;
-mod inside;
 mod integrity;
 mod names;
 mod parts;

@@ -20,6 +20,7 @@ mod processes;
 mod rates;
 mod replay;
 mod replica;
+mod runs;
 mod sight;
 mod signing;
 mod staff;

@@ -1,4 +1,4 @@
-//! What is said to a client for whose connection there is no room.
+//! The refusal of a client for whose connection there is no room.
 
 use std::io::Write as _;
 use std::net::SocketAddr;

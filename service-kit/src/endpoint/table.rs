@@ -233,7 +233,7 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         let answer = (endpoint.action.run)(call).await;
         drop(waiting);
         match answer {
-            Err(problem) => Err(shared.access().told(&headers, problem).await),
+            Err(problem) => Err(shared.access().problem_for(&headers, problem).await),
             answer => answer,
         }
     };

@@ -36,4 +36,4 @@ page-front-role-query-api = This process answers queries.
 page-front-role-projector = This process builds read models, the search index and the cache.
 page-front-role-relay = This process publishes the log on the message bus.
 page-front-role-reactor = This process runs the process managers, and erases, purges and seals.
-page-front-inside = Those who sign in with a key that may see the audit trail are told why.
+page-front-details = Those who sign in with a key that may see the audit trail are told why.

@@ -36,4 +36,4 @@ page-front-role-query-api = 此进程回答查询。
 page-front-role-projector = 此进程构建读模型、搜索索引和缓存。
 page-front-role-relay = 此进程把日志发布到消息总线。
 page-front-role-reactor = 此进程运行流程管理器，并负责删除、清理和封存。
-page-front-inside = 使用可查看审计的密钥登录后，可以看到原因。
+page-front-details = 使用可查看审计的密钥登录后，可以看到原因。
