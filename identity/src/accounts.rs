@@ -6,7 +6,7 @@ use serde::Serialize;
 use soonshop_domain::identity::account::{Event, OpenedBy, PasswordReason};
 use uuid::Uuid;
 
-use crate::store::{moment, uuid};
+use crate::stored::{moment, uuid};
 use crate::{Cause, Error, Identity, Password, Roles};
 
 /// An account, as a list shows it. Whose it is, the user's record says.

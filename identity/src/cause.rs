@@ -31,7 +31,7 @@ impl Cause {
         Self { actor: Actor { kind, id: account.to_string() }, session, ..self.clone() }
     }
 
-    /// What is stored beside a fact. The channel is that of a process, as its command is one: its record is kept as long.
+    /// The metadata of a fact. The channel is that of a process, as its command is one: its record is kept as long.
     pub(crate) fn metadata(&self, command: &str) -> Metadata {
         Metadata {
             correlation_id: self.correlation,

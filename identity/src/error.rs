@@ -1,6 +1,6 @@
 //! Why something was not done.
 
-use crate::passwords::BadPassword;
+use crate::rule::BadPassword;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use soonshop_event_log::Db;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::store::{moment, uuid};
+use crate::stored::{moment, uuid};
 
 /// A fact that waits.
 #[derive(Debug, Clone)]

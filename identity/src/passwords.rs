@@ -12,28 +12,12 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::{Error, breached};
-
-/// How many characters a password has, as scalar values of Unicode after NFC.
-pub const LEAST: usize = 8;
-pub const MOST: usize = 128;
+use crate::rule::{LEAST, MOST};
+use crate::{BadPassword, Error, breached};
 
 /// How many passwords may wait for their turn, in all and of one network.
 const QUEUE: usize = 64;
 const QUEUE_OF_ONE: usize = 4;
-
-/// Why a password is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadPassword {
-    #[error("a password has at least {LEAST} characters")]
-    TooShort,
-    #[error("a password has at most {MOST} characters")]
-    TooLong,
-    #[error("a password has no control characters")]
-    Control,
-    #[error("this password is one of the most common ones, which are tried first: take another")]
-    Breached,
-}
 
 /// A password as somebody typed it, in NFC. It is in no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,7 +123,7 @@ pub(crate) struct Hasher {
     turns: Arc<Semaphore>,
     queue: Arc<Mutex<Queue>>,
     /// Verified where there is no hash, so that it takes as long.
-    nobodys: Arc<OnceLock<String>>,
+    dummy: Arc<OnceLock<String>>,
 }
 
 /// A place in the queue, given back when it is dropped.
@@ -166,7 +150,7 @@ impl Hasher {
     pub(crate) fn new(cost: Cost) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         let turns = Arc::new(Semaphore::new((processors / 2).max(1)));
-        Self { cost, turns, queue: Arc::default(), nobodys: Arc::default() }
+        Self { cost, turns, queue: Arc::default(), dummy: Arc::default() }
     }
 
     fn place(&self, network: &str) -> Result<Place, Error> {
@@ -216,12 +200,12 @@ impl Hasher {
         stored: Option<String>,
         network: &str,
     ) -> Result<Verified, Error> {
-        let (cost, nobodys) = (self.cost, Arc::clone(&self.nobodys));
+        let (cost, dummy) = (self.cost, Arc::clone(&self.dummy));
         self.work(network, move || {
-            if stored.is_none() && nobodys.get().is_none() {
-                drop(nobodys.set(cost.hash(&Password::typed(&generate()?))?));
+            if stored.is_none() && dummy.get().is_none() {
+                drop(dummy.set(cost.hash(&Password::typed(&generate()?))?));
             }
-            let text = stored.as_deref().or_else(|| nobodys.get().map(String::as_str)).unwrap_or_default();
+            let text = stored.as_deref().or_else(|| dummy.get().map(String::as_str)).unwrap_or_default();
             let hash =
                 PasswordHash::new(text).map_err(|_| Error::internal("a stored hash cannot be read"))?;
             let right = cost.argon2()?.verify_password(password.0.as_bytes(), &hash).is_ok();

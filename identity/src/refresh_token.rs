@@ -91,7 +91,7 @@ impl RefreshToken {
         bytes
     }
 
-    /// What is stored of it. Its 256 random bits cannot be guessed, so one pass of SHA-256 is enough.
+    /// The hash that is stored. Its 256 random bits cannot be guessed, so one pass of SHA-256 is enough.
     pub(crate) fn hash(&self) -> String {
         STANDARD.encode(digest(&SHA256, &self.0))
     }

@@ -7,7 +7,7 @@ use crate::access_token::{self, LIFE};
 use crate::keyring::REFRESH;
 use crate::refresh_token::RefreshToken;
 use crate::sessions::{Begun, Living, Means};
-use crate::store::{moment, uuid};
+use crate::stored::{moment, uuid};
 use crate::{Cause, Error, Identity};
 
 /// How long the token before leads to the same successor, in milliseconds: its answer may have been lost.

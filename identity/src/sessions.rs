@@ -14,7 +14,8 @@ use crate::facts::Fact;
 use crate::keyring::REFRESH;
 use crate::passwords::random;
 use crate::refresh_token::RefreshToken;
-use crate::store::{Account, moment, uuid};
+use crate::store::Account;
+use crate::stored::{moment, uuid};
 use crate::{Cause, Claims, Error, Identity, Roles};
 
 /// The client that the shop itself is: its pages, and programs that sign in with a password.
@@ -113,7 +114,7 @@ impl Sensitive for Device {
     }
 }
 
-/// What is stored of a cookie's secret.
+/// The stored hash of a cookie's secret.
 fn cookie_hash(secret: &[u8; 32]) -> String {
     STANDARD.encode(digest(&SHA256, secret))
 }

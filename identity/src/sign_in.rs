@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::passwords::Verified;
 use crate::sessions::{Beginning, Begun, Door, Seen};
-use crate::store::{ACCOUNT, Account, milliseconds, moment};
+use crate::store::{ACCOUNT, Account};
+use crate::stored::{milliseconds, moment};
 use crate::{Cause, Error, Identity, Password};
 
 /// A failure is answered at the next multiple of this.

@@ -1,11 +1,9 @@
 //! The tables of accounts, and what every change of them begins with.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, Utc};
 use ring::hmac;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, TransactionTrait as _};
 use soonshop_event_log::{Db, KeyStore};
@@ -17,7 +15,8 @@ use uuid::Uuid;
 use crate::keyring::{ADDRESS, Keyring};
 use crate::passwords::{Cost, Hasher};
 use crate::signing::Signing;
-use crate::{Cause, Error, Roles};
+use crate::stored::{milliseconds, uuid};
+use crate::{Error, Roles};
 
 /// Accounts and their sessions.
 #[derive(Clone)]
@@ -59,15 +58,6 @@ impl Account {
     }
 }
 
-pub(crate) fn uuid(text: &str) -> Result<Uuid, Error> {
-    Uuid::try_parse(text).map_err(|_| Error::internal("a stored id is no UUID"))
-}
-
-pub(crate) fn moment(milliseconds: i64) -> Result<DateTime<Utc>, Error> {
-    DateTime::from_timestamp_millis(milliseconds)
-        .ok_or_else(|| Error::internal(format!("{milliseconds} is no moment")))
-}
-
 impl Identity {
     /// `db` is the namespace `identity`, `people` has the keys of people's data. Nothing is connected yet.
     pub fn new(db: Db, people: KeyStore, cost: Cost) -> Self {
@@ -81,12 +71,6 @@ impl Identity {
             began: Instant::now(),
             started_at: Arc::default(),
         }
-    }
-
-    /// Makes the keys that must exist once. Done twice, it changes nothing.
-    pub async fn prepare(&self) -> Result<(), Error> {
-        self.keyring.prepare().await?;
-        self.make_first_key(&Cause::system()).await
     }
 
     /// Begins a change. What is committed stays, also where the server is told to be quick.
@@ -130,15 +114,11 @@ impl Identity {
         row.as_ref().map(Account::read).transpose()
     }
 
-    /// What is stored of an e-mail address: an HMAC of it in NFC, with the letters of ASCII in lower case. Other letters
+    /// The stored form of an e-mail address: an HMAC of it in NFC, with the letters of ASCII in lower case. Other letters
     /// have no case here: what looks alike is not the same mailbox.
     pub(crate) async fn address(&self, typed: &str) -> Result<String, Error> {
         let address: String = typed.trim().nfc().collect();
         let (_, key) = self.keyring.newest(ADDRESS).await?;
         Ok(STANDARD.encode(hmac::sign(&key, address.to_ascii_lowercase().as_bytes())))
     }
-}
-
-pub(crate) fn milliseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What is done now and then, by one process at a time: keys are rotated, and rows deleted that say nothing any more.
+//! Upkeep, by one process at a time: keys are rotated, and old rows deleted.
 
 use sea_orm::ConnectionTrait as _;
 

@@ -91,7 +91,11 @@ fn rights(namespace: Namespace) -> Rights {
         Namespace::Identity => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
             (QUERY, "SELECT (id, roles, staff_since, disabled_at, epoch)", "accounts"),
-            (QUERY, "SELECT (id, account, epoch, client, scope, cookie_hash, expires_at, ended_at)", "sessions"),
+            (
+                QUERY,
+                "SELECT (id, account, epoch, client, scope, cookie_hash, expires_at, ended_at)",
+                "sessions",
+            ),
             (QUERY, "SELECT (kid, public_key, made_at, signs_from, signs_until, retired_at)", "signing_keys"),
         ],
         Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],

@@ -55,7 +55,10 @@ const NEVER: &[(&str, &[&str])] = &[
         &["axum", "sqlx", "sea-orm", "lapin", "async-nats", "redis", "elasticsearch", "tantivy", "reqwest"],
     ),
     ("event-log", &["lapin", "async-nats", "axum"]),
-    ("identity", &["lapin", "async-nats", "axum", "soonshop-service-kit", "soonshop-event-store", "soonshop-bus"]),
+    (
+        "identity",
+        &["lapin", "async-nats", "axum", "soonshop-service-kit", "soonshop-event-store", "soonshop-bus"],
+    ),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("workers", &["axum", "soonshop-service-kit", "soonshop-command-api"]),
     // It must not depend on HTTP.

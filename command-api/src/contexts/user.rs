@@ -69,7 +69,7 @@ fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
 
 /// Deletes the user and requests the erasure of their account data, in one append.
 async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
-    call.person(id).await?;
+    call.no_staff(id).await?;
     let erasure = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
     call.execute_with::<User, Person>(id, Command::Delete, erasure).await
 }

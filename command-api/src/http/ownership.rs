@@ -84,8 +84,17 @@ impl Call {
         ))
     }
 
-    /// Refuses who works for the shop, or once did: they are erased by a command of its own.
-    pub(crate) async fn person(&self, id: Uuid) -> Result<(), Problem> {
+    /// Refuses the user of an account that works for the shop, or once did: it is erased by a command of its own.
+    pub(crate) async fn no_staff(&self, id: Uuid) -> Result<(), Problem> {
+        if self.access().employment(id).await? == Employment::Never {
+            return Ok(());
+        }
+        let detail = "this is the account of somebody who works for the shop, or did: they are erased by \
+                      POST /keys/{id}/erasures";
+        Err(Problem::invalid("not-a-data-subject", detail).with("parameter", "id"))
+    }
+
+    async fn person(&self, id: Uuid) -> Result<(), Problem> {
         if self.access().works_here(id).await? {
             let detail = "this is the id of an API key, of an account of staff, or the operator's, and not of a customer or \
                           a guest: who works for the shop is erased by POST /keys/{id}/erasures";

@@ -56,6 +56,18 @@ impl Caller {
         Self { role: key.role, actor, writer: Some(key.id), ..Self::guest() }
     }
 
+    /// Somebody who is signed in.
+    pub fn signed_in(person: &SignedIn) -> Self {
+        let (kind, role) = match person.role {
+            Some(role) => (ActorKind::Staff, role),
+            None => (ActorKind::Customer, Role::Guest),
+        };
+        let actor = Actor { kind, id: person.account.to_string() };
+        // Only staff write notes.
+        let writer = person.role.map(|_| person.account);
+        Self { role, actor, writer, session: Some(person.session), ..Self::guest() }
+    }
+
     /// Counts a request of that class; 429 if the caller was too fast. Sign-ins are counted where keys are checked.
     pub async fn count(&self, class: Class) -> Result<(), Problem> {
         let key = self.actor.id.as_str();
@@ -215,7 +227,7 @@ impl Access {
             return Err(bad_token());
         };
         if let (Some(people), true) = (&self.people, is_access_token(token)) {
-            return self.signed_in(people, token).await.map(|signed_in| signed_in.caller());
+            return self.person(people, token).await.map(|person| Caller::signed_in(&person));
         }
         match self.holder(token).await? {
             None => Ok(Caller::operator()),
@@ -224,7 +236,7 @@ impl Access {
     }
 
     /// Whose session an access token names.
-    async fn signed_in(&self, people: &Arc<dyn People>, token: &str) -> Result<SignedIn, Problem> {
+    async fn person(&self, people: &Arc<dyn People>, token: &str) -> Result<SignedIn, Problem> {
         let credential = hash(token.as_bytes());
         self.count_check(&credential).await?;
         let found = people.bearer(token).await?;

@@ -2,10 +2,8 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use soonshop_domain::{Actor, ActorKind};
 use uuid::Uuid;
 
-use super::caller::Caller;
 use super::role::Role;
 use crate::Problem;
 
@@ -19,20 +17,6 @@ pub struct SignedIn {
     pub role: Option<Role>,
     /// The latest end of the session.
     pub expires_at: DateTime<Utc>,
-}
-
-impl SignedIn {
-    /// Who acts.
-    pub fn caller(&self) -> Caller {
-        let (kind, role) = match self.role {
-            Some(role) => (ActorKind::Staff, role),
-            None => (ActorKind::Customer, Role::Guest),
-        };
-        let actor = Actor { kind, id: self.account.to_string() };
-        // Only staff write notes.
-        let writer = self.role.map(|_| self.account);
-        Caller { role, actor, writer, session: Some(self.session), ..Caller::guest() }
-    }
 }
 
 /// What somebody types to sign in on a page, and where from.

@@ -81,9 +81,10 @@ impl Access {
                 (true, Visitor { caller: session.caller(), expires_at: Some(session.expires_at) })
             }
             None => match self.signed_in_with(&secret).await? {
-                Some(person) => {
-                    (true, Visitor { caller: person.caller(), expires_at: Some(person.expires_at) })
-                }
+                Some(person) => (
+                    true,
+                    Visitor { caller: Caller::signed_in(&person), expires_at: Some(person.expires_at) },
+                ),
                 None => (false, known(self.guest())),
             },
         };
@@ -110,7 +111,7 @@ impl Access {
         let people = self.people.as_ref().ok_or_else(bad_token)?;
         count(Class::SignIns, Who::Guest).await?;
         let (person, secret) = people.sign_in(typed).await?;
-        person.caller().count(Class::Writes).await?;
+        Caller::signed_in(&person).count(Class::Writes).await?;
         self.sign_out(headers).await?;
         let seconds = (person.expires_at - clock::now()).num_seconds();
         Ok(cookie(&BASE64.encode(secret), seconds, headers))

@@ -66,7 +66,7 @@ impl Served {
         let running = start(shop.clone(), options, soonshop_projections::all()).await.unwrap();
         let none = reqwest::redirect::Policy::none();
         let client = reqwest::Client::builder().timeout(Duration::from_mins(5)).redirect(none).no_proxy();
-        (Self { folder: folder, shop, running, client: client.build().unwrap() }, accounts)
+        (Self { folder, shop, running, client: client.build().unwrap() }, accounts)
     }
 
     fn url(&self, path: &str) -> String {
