@@ -118,7 +118,9 @@ fn as_name(typed: &str) -> String {
     }
     let id = plain.len().checked_sub(36).and_then(|at| plain.split_at_checked(at));
     match id {
-        Some((before, id)) if before.ends_with(['-', ':', '/']) && Uuid::try_parse(id).is_ok() => id.to_owned(),
+        Some((before, id)) if before.ends_with(['-', ':', '/']) && Uuid::try_parse(id).is_ok() => {
+            id.to_owned()
+        }
         _ => plain.to_owned(),
     }
 }

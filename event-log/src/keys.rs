@@ -51,7 +51,10 @@ impl MasterKeys {
     /// Reads the file; refuses one that others can read.
     pub fn read(file: &Path) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
-            Error::MasterKey(format!("{}: {error}; for a new shop `soonshop migrate` makes one, a shop that has data needs its own back, from a backup", file.display()))
+            Error::MasterKey(format!(
+                "{}: {error}; for a new shop `soonshop migrate` makes one, a shop that has data needs its own back, from a backup",
+                file.display()
+            ))
         };
         let mut opened = private_files::open_secret(file).map_err(|why| match why {
             Unusable::Exposed(why) => Error::MasterKey(why),

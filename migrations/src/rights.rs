@@ -236,7 +236,9 @@ pub async fn missing(
     if backend != DatabaseBackend::Postgres {
         let tables: BTreeSet<&str> = needed(namespace, parts).map(|(table, ..)| table).collect();
         for table in tables.into_iter().filter(|table| *table != "*") {
-            let sql = format!("SELECT count(*) > 0 FROM sqlite_master WHERE type IN ('table', 'view') AND name = '{table}'");
+            let sql = format!(
+                "SELECT count(*) > 0 FROM sqlite_master WHERE type IN ('table', 'view') AND name = '{table}'"
+            );
             if !one(connection, &sql).await? {
                 return Ok(Some((format!("{name}.{table}"), "no such table".to_owned())));
             }

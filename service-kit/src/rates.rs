@@ -16,9 +16,9 @@ pub mod described;
 pub mod limits;
 pub mod scheme;
 
-pub use address::{CallersAddress, Proxies, Proxy};
 #[cfg(test)]
 pub(crate) use address::X_FORWARDED_FOR;
+pub use address::{CallersAddress, Proxies, Proxy};
 pub(crate) use address::{counted_name, is_passed_on, network};
 pub use class::{Class, DEFAULTS, Setting};
 pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};

@@ -31,7 +31,11 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         findings.push(Finding { what: what.to_owned(), ok, said, cure });
     };
     let keys = shop.key_store().map(|_| "readable".to_owned()).map_err(|error| format!("{error:#}"));
-    note("master key", keys, "put it back from its backup, or name it with --master-key-file; for a new shop `soonshop migrate` makes one");
+    note(
+        "master key",
+        keys,
+        "put it back from its backup, or name it with --master-key-file; for a new shop `soonshop migrate` makes one",
+    );
     let keys = shop.seal_keys().map(|keys| format!("signs as {}", keys.current().public().fingerprint()));
     note(
         "seal key",

@@ -133,9 +133,10 @@ async fn needs_no_key_back(shop: &Shop) -> anyhow::Result<()> {
     let (master, seal) = (&shop.config.master_key_file, &shop.config.seal_key_file);
     let key_store = ("SELECT max(master) FROM @hmac_keys", shop.keys_database.namespace("keys")?);
     let seals = ("SELECT CAST(max(number) AS TEXT) FROM @seals", shop.store_database.namespace("seals")?);
-    for (file, (sql, db), used) in
-        [(master, key_store, "the keys of the shop are locked by it"), (seal, seals, "the log is sealed with it")]
-    {
+    for (file, (sql, db), used) in [
+        (master, key_store, "the keys of the shop are locked by it"),
+        (seal, seals, "the log is sealed with it"),
+    ] {
         if file.try_exists().with_context(|| file.display().to_string())? {
             continue;
         }
@@ -143,7 +144,9 @@ async fn needs_no_key_back(shop: &Shop) -> anyhow::Result<()> {
         let found: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
         if let Some(found) = found {
             let file = file.display();
-            bail!("{file} is missing, and {used} ({found}): put it back from its backup; no new one is made in its place");
+            bail!(
+                "{file} is missing, and {used} ({found}): put it back from its backup; no new one is made in its place"
+            );
         }
     }
     Ok(())

@@ -3,9 +3,9 @@
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
+use soonshop_domain::Purpose;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, Command, User};
-use soonshop_domain::Purpose;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::ApiKey;
 use utoipa::ToSchema;

@@ -466,7 +466,8 @@ mod tests {
         let (_, access) = access();
         let passed_on = HeaderMap::from_iter([(X_FORWARDED_FOR, HeaderValue::from_static("198.51.100.9"))]);
         for name in ["via", "forwarded", "x-real-ip", "x-forwarded-proto", "cf-connecting-ip"] {
-            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static("1.1 proxy"))]);
+            let headers =
+                HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static("1.1 proxy"))]);
             assert!(access.caller(&headers).await.unwrap().is_one_of_many(), "{name}");
         }
         let many = async |access: &Access, headers: &HeaderMap| {

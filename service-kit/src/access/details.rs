@@ -37,8 +37,8 @@ mod tests {
     use axum::http::header::AUTHORIZATION;
 
     use super::*;
-    use crate::rates::X_FORWARDED_FOR;
     use crate::access::Role;
+    use crate::rates::X_FORWARDED_FOR;
     use crate::shelf::Shelf;
 
     #[tokio::test]

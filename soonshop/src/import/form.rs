@@ -174,7 +174,9 @@ fn detected(data: &[u8]) -> anyhow::Result<&'static Encoding> {
         return Ok(WINDOWS_1252);
     }
     if guess == WINDOWS_1252 || !is_enough(data) {
-        bail!("its encoding cannot be found out with certainty: name it with --encoding, such as windows-1252 or gbk");
+        bail!(
+            "its encoding cannot be found out with certainty: name it with --encoding, such as windows-1252 or gbk"
+        );
     }
     Ok(guess)
 }
@@ -506,7 +508,8 @@ mod tests {
             let (read, found) = decode(&data, None).unwrap();
             assert_eq!((read.as_str(), found), (text, name));
         }
-        for signs in [&b"MUG \xa35"[..], b"CUP \xd8 5\xb0", b"Gr\xfcn, cr\xe9\xe9", b"d\x92\xe9t\xe9 \x80 5"] {
+        for signs in [&b"MUG \xa35"[..], b"CUP \xd8 5\xb0", b"Gr\xfcn, cr\xe9\xe9", b"d\x92\xe9t\xe9 \x80 5"]
+        {
             assert_eq!(decode(signs, None).unwrap().1, "windows-1252", "{signs:?}");
         }
         // GBK, code pages 437 and 850, Macintosh, Hebrew, two lines of two encodings: all too short to tell.

@@ -37,7 +37,11 @@ pub(super) fn judge(book: &Book, stored: &EarlierImports, parts: bool, report: &
         leaving: BTreeMap::new(),
         not_added: HashSet::new(),
         unnamed: stored.unnamed(),
-        numbers: book.documents().map(|(document, _)| document).filter(|number| number.contains('/')).collect(),
+        numbers: book
+            .documents()
+            .map(|(document, _)| document)
+            .filter(|number| number.contains('/'))
+            .collect(),
     };
     let mut known = HashSet::new();
     let mut adjusted = Vec::new();

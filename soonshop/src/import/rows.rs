@@ -616,7 +616,8 @@ mod tests {
     fn two_stray_quotes_swallow_no_rows_between_them() {
         let (good, stray) = (",A,mug,1,2010-12-01 08:26:00,1,,UK", ",A,\"6 inch,1,2010-12-01 08:26:00,1,,UK");
         for end in ["\n", "\r\n", "\r"] {
-            let rows = [&*format!("1{good}"), &format!("2{stray}"), &format!("3{good}"), &format!("4{stray}")];
+            let rows =
+                [&*format!("1{good}"), &format!("2{stray}"), &format!("3{good}"), &format!("4{stray}")];
             let rows = [&rows[..], &[&format!("5{good}")]].concat().join(end);
             // A file has lines of one kind.
             let text = [HEADER.trim_end(), &rows].join(end);
