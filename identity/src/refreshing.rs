@@ -82,7 +82,7 @@ impl Identity {
         let token = RefreshToken::parse(sent).ok_or(Error::Token)?;
         let key = self.keyring.get(REFRESH, token.key()).await?;
         let key = key.filter(|key| token.is_made_with(key)).ok_or(Error::Token)?;
-        let (started_at, signer) = (self.started_at().await?, self.signing.signer().await?);
+        let (started_at, signer) = (self.started_at().await?, self.signer().await?);
         let session = token.session().to_string();
         let sql = "SELECT account FROM @sessions WHERE id = $1";
         let row = self.db.connection.query_one(self.db.statement(sql, [session.as_str().into()])).await?;

@@ -1,5 +1,7 @@
 //! Making keys that sign, one after the other, and publishing them.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::signature::KeyPair as _;
@@ -11,7 +13,7 @@ use soonshop_event_log::codec;
 use uuid::Uuid;
 
 use crate::passwords::random;
-use crate::signing::{AFTER, name, pair};
+use crate::signing::{AFTER, Signer, name, pair};
 use crate::stored::{moment, uuid};
 use crate::{Cause, Error, Identity};
 
@@ -35,8 +37,18 @@ pub struct Jwk {
 impl Identity {
     /// Makes the keys that must exist once. Done twice, it changes nothing.
     pub async fn prepare(&self) -> Result<(), Error> {
-        self.keyring.prepare().await?;
-        self.make_first_key(&Cause::system()).await
+        self.keyring.prepare().await
+    }
+
+    /// The key that signs just now. The first one is made when the first session begins.
+    pub(crate) async fn signer(&self) -> Result<Arc<Signer>, Error> {
+        match self.signing.signer().await {
+            Err(Error::NoSigningKey) => {
+                self.make_key(&Cause::system(), None).await?;
+                self.signing.signer().await
+            }
+            found => found,
+        }
     }
 
     /// The keys of today, for whoever verifies tokens: also those that sign soon, and that signed lately.
@@ -56,11 +68,6 @@ impl Identity {
             .collect())
     }
 
-    /// Makes a key that signs at once, if there is none that signs or will.
-    pub(crate) async fn make_first_key(&self, cause: &Cause) -> Result<(), Error> {
-        self.make_key(cause, None).await.map(drop)
-    }
-
     /// Makes a key: the first, or one that follows this newest one. False: another process was first.
     async fn make_key(&self, cause: &Cause, newest: Option<Uuid>) -> Result<bool, Error> {
         let (kid, mut seed) = (ids::new(), [0; 32]);
@@ -70,7 +77,10 @@ impl Identity {
         let wrapped = codec::wrap(wrapping, &name(kid), &seed).map_err(Error::internal)?;
         let ahead = if newest.is_some() { AHEAD } else { 0 };
         let tx = self.begin().await?;
-        // The first statement writes, so that on SQLite nobody comes between.
+        // One at a time. On SQLite the first statement writes, which does the same.
+        if !self.db.is_sqlite() {
+            tx.execute_unprepared(&self.db.sql("LOCK TABLE @signing_keys IN EXCLUSIVE MODE")).await?;
+        }
         if let Some(newest) = newest {
             let sql = format!(
                 "UPDATE @signing_keys SET signs_until = {} + $2 WHERE kid = $1 AND signs_until IS NULL",
@@ -122,7 +132,6 @@ impl Identity {
     /// at a time.
     pub(crate) async fn tend_keys(&self) -> Result<(), Error> {
         let cause = Cause::system();
-        self.make_first_key(&cause).await?;
         self.rotate_if(&cause, SIGNS).await?;
         let now = self.db.now();
         let sql = format!(

@@ -126,7 +126,7 @@ impl Identity {
         let Beginning { seen, door, device, upgrade, cause } = beginning;
         let device = self.sealed(seen.account, device).await;
         // Read first: they belong to other rows, and without them nothing begins.
-        let signer = self.signing.signer().await?;
+        let signer = self.signer().await?;
         let (number, key) = self.keyring.newest(REFRESH).await?;
         let tx = self.begin().await?;
         let account = self.lock(&tx, seen.account).await?.ok_or(Error::SignIn)?;
