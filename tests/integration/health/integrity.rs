@@ -86,6 +86,37 @@ async fn tampering_is_red_everywhere_and_after_a_restart_until_it_is_proved_or_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_is_made_in_the_place_of_one_that_the_shop_has_used() {
+    let shop = sold(Set::Embedded, 1).await;
+    until_sealed(&shop).await;
+    let place = shop.close().await;
+    let shop = soonshop::Shop::open(&place.config, soonshop::Role::All).unwrap();
+    for file in [&place.config.master_key_file, &place.config.seal_key_file] {
+        let kept = file.with_extension("kept");
+        std::fs::rename(file, &kept).unwrap();
+        let refused = soonshop::migrate::migrate(&shop).await.unwrap_err().to_string();
+        assert!(refused.contains("put it back from its backup") && !file.exists(), "{refused}");
+        std::fs::rename(kept, file).unwrap();
+    }
+    soonshop::migrate::migrate(&shop).await.unwrap();
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_missing_is_named_although_most_callers_do_not_need_it() {
+    let shop = sold(Set::Embedded, 1).await;
+    for (namespace, table) in [("log", "claims"), ("operations", "api_keys")] {
+        green(&shop.client, "schema").await;
+        run(&shop.shop, namespace, &format!("ALTER TABLE {table} RENAME TO away")).await;
+        let object = format!("{namespace}.{table}");
+        red(&shop.client, &Fault { check: "schema", object: &object, remedy: "migrate" }).await;
+        run(&shop.shop, namespace, &format!("ALTER TABLE away RENAME TO {table}")).await;
+    }
+    green(&shop.client, "schema").await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tail_that_was_cut_off_is_red_whatever_is_appended_later() {
     let shop = sold(Set::Embedded, 2).await;
     until_sealed(&shop).await;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
 use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop::{Role, Shop, migrate};
 
@@ -218,7 +219,7 @@ async fn faults_of_the_index_server_are_named_and_recover() {
 }
 
 /// Each fault of PostgreSQL with what makes it and what mends it.
-fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 9] {
+fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 11] {
     let object = "127.0.0.1:23780/shop";
     [
         (
@@ -233,6 +234,19 @@ fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 9] {
             "ALTER TABLE log.events OWNER TO soonshop; REVOKE ALL ON log.events FROM keeper; \
              GRANT SELECT ON log.events TO keeper",
             "ALTER TABLE log.events OWNER TO keeper",
+        ),
+        // Tables that only some commands and callers need.
+        (
+            Fault { check: "schema", object: "log.claims", remedy: "rights" },
+            "ALTER TABLE log.claims OWNER TO soonshop; REVOKE ALL ON log.claims FROM keeper; \
+             GRANT SELECT ON log.claims TO keeper",
+            "ALTER TABLE log.claims OWNER TO keeper",
+        ),
+        (
+            Fault { check: "schema", object: "operations.sessions", remedy: "rights" },
+            "ALTER TABLE operations.sessions OWNER TO soonshop; REVOKE ALL ON operations.sessions FROM keeper; \
+             GRANT SELECT ON operations.sessions TO keeper",
+            "ALTER TABLE operations.sessions OWNER TO keeper",
         ),
         (
             Fault { check: "keys", object: "permission denied", remedy: "rights" },
@@ -325,6 +339,15 @@ async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_super
         )
         .await;
     }
+    // A program that keeps the lock of the head stops every append.
+    let fault = Fault { check: "event-store", object: "log.head", remedy: "locked" };
+    let keep = async || {
+        let keeper = sea_orm::Database::connect(&shop_root).await.unwrap();
+        let hold = "DO $$ BEGIN PERFORM 1 FROM log.head FOR UPDATE; PERFORM pg_sleep(600); END $$";
+        tokio::spawn(async move { keeper.execute_unprepared(hold).await.is_ok() });
+    };
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %pg_sleep%'";
+    tried(&shop, fault, keep, async || sql(&shop_root, end).await).await;
     // A pool whose sessions were all ended is filled again.
     sql(&shop_root, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper'").await;
     nothing_is_lost(&shop, "STALE").await;
