@@ -338,12 +338,14 @@ fn goes_on_after_a_quote(record: &[u8], separator: u8) -> bool {
     loop {
         if let Some(quoted) = rest.strip_prefix(b"\"") {
             let mut place = 0;
-            // Two quotes are one in the text.
-            while let Some(found) = quoted[place..].iter().position(|byte| *byte == b'"') {
+            loop {
+                // An open quote has nothing behind it.
+                let Some(found) = quoted[place..].iter().position(|byte| *byte == b'"') else { return false };
                 place += found + 1;
                 if quoted.get(place) != Some(&b'"') {
                     break;
                 }
+                // Two quotes are one in the text.
                 place += 1;
             }
             rest = &quoted[place..];
