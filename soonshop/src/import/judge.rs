@@ -47,9 +47,11 @@ pub(super) fn judge(book: &Book, stored: &EarlierImports, parts: bool, report: &
     let mut adjusted = Vec::new();
     for (document, entries) in book.documents() {
         let (counts, lines): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_adjustment());
-        judge.sale(document, &lines);
-        if !counts.is_empty() {
-            adjusted.push((document, judge.compare_adjustments(document, &counts, &mut known)));
+        let counted = judge.was_counted(document, &lines, &counts);
+        let lacks_lines = judge.sale(document, &lines, counted);
+        if !counts.is_empty() || counted || judge.is_stored(document) {
+            let compared = judge.compare_adjustments(document, &counts, &mut known);
+            adjusted.push((document, ComparedAdjustments { lacks_lines, ..compared }));
         }
     }
     judge.missing_adjustments(adjusted, &known);
@@ -82,6 +84,12 @@ struct ComparedAdjustments<'a> {
     missing: Vec<(&'a Entry, u32)>,
     /// Those that are stored and that the files do not have.
     surplus: Vec<StoredAdjustment>,
+    /// The files lack lines of the order or credit note, or differ from it.
+    lacks_lines: bool,
+}
+
+fn kind_of(document: &str) -> Kind {
+    if document.starts_with('C') { Kind::CreditNote } else { Kind::Order }
 }
 
 fn name_of(kind: Kind, number: &str) -> String {
@@ -117,25 +125,48 @@ impl Judge<'_> {
         }
     }
 
-    /// The lines of an order or a credit note.
-    fn sale(&mut self, document: &str, lines: &[&Entry]) {
-        let kind = if document.starts_with('C') { Kind::CreditNote } else { Kind::Order };
+    /// Whether goods that have a price now were stored without one, as an adjustment of the same document: the row was
+    /// mended, and what it says now would count its goods twice.
+    fn was_counted(&self, document: &str, lines: &[&Entry], counts: &[&Entry]) -> bool {
+        let still_counted: HashSet<u32> = counts.iter().map(|entry| entry.sku).collect();
+        let is_stored = |entry: &Entry| {
+            let id = correlation(Kind::Adjustment, adjustment_key(document, self.book.sku(entry), 1));
+            self.stored.adjustments.contains_key(&id)
+        };
+        let mut mended = lines.iter().filter(|entry| !still_counted.contains(&entry.sku));
+        !self.parts && mended.any(|entry| is_stored(entry))
+    }
+
+    /// Whether lines of the document are stored.
+    fn is_stored(&self, document: &str) -> bool {
+        !self.stored.pieces(kind_of(document), document).is_empty()
+    }
+
+    /// The lines of an order or a credit note; `counted`: some of their goods were stored as adjustments. Whether the
+    /// files lack lines that are stored, or differ from them.
+    fn sale(&mut self, document: &str, lines: &[&Entry], counted: bool) -> bool {
+        let kind = kind_of(document);
         let pieces = self.stored.pieces(kind, document);
-        if pieces.is_empty() {
+        if pieces.is_empty() && !counted {
             if !lines.is_empty() {
                 self.add(kind, document, 1, lines);
             }
-            return;
+            return false;
         }
-        self.report.count(kind).there += 1;
+        if !pieces.is_empty() {
+            self.report.count(kind).there += 1;
+        }
         let compared = Compared::of(self.book, lines, pieces);
-        let same_header = lines.first().is_none_or(|first| self.same_header(kind, document, first, pieces));
-        let same_header = self.same_date(kind, document, lines, pieces, &compared) && same_header;
+        let same_header = pieces.is_empty()
+            || lines.first().is_none_or(|first| self.same_header(kind, document, first, pieces));
+        let same_header =
+            same_header && (pieces.is_empty() || self.same_date(kind, document, lines, pieces, &compared));
         let Compared { missing, surplus, .. } = compared;
         if !same_header {
             self.not_added.extend(lines.iter().map(|entry| entry.index));
         }
-        let adds = same_header && (surplus.is_empty() || self.parts);
+        let lacks_lines = !same_header || !surplus.is_empty();
+        let adds = same_header && !counted && (surplus.is_empty() || self.parts);
         if adds {
             if !missing.is_empty() {
                 let mut piece = pieces.last().map_or(1, |last| last.piece) + 1;
@@ -145,7 +176,7 @@ impl Judge<'_> {
                 }
                 self.add(kind, document, piece, &missing);
             }
-            return;
+            return false;
         }
         let mut surplus: Vec<_> = surplus.into_iter().map(Some).collect();
         for entry in missing {
@@ -167,6 +198,7 @@ impl Judge<'_> {
             let reason = format!("{other}, which the files do not have: nothing was changed");
             self.report.differs(nowhere(name_of(kind, document), reason));
         }
+        lacks_lines
     }
 
     /// Whether customer and country are those that are stored; a difference is reported.
@@ -287,7 +319,7 @@ impl Judge<'_> {
         for entry in entries {
             by_sku.entry(self.book.sku(entry)).or_default().push(entry);
         }
-        let mut found = ComparedAdjustments { missing: Vec::new(), surplus: Vec::new() };
+        let mut found = ComparedAdjustments { missing: Vec::new(), surplus: Vec::new(), lacks_lines: false };
         for (sku, entries) in by_sku {
             let (mut stored, mut free) = (Vec::new(), Vec::new());
             let (mut occurrence, mut gaps) = (0, 0);
@@ -332,14 +364,14 @@ impl Judge<'_> {
         // An adjustment of a code that the document has no more: it is found by its key.
         let others = self.stored.adjustments.iter().filter(|(id, _)| !known.contains(id));
         let skus: BTreeSet<&Sku> = others.map(|(_, adjustment)| &adjustment.sku).collect();
-        for (document, ComparedAdjustments { missing, mut surplus }) in documents {
+        for (document, ComparedAdjustments { missing, mut surplus, lacks_lines }) in documents {
             for sku in &skus {
                 let id = correlation(Kind::Adjustment, adjustment_key(document, sku, 1));
                 if let (false, Some(other)) = (known.contains(&id), self.stored.adjustments.get(&id)) {
                     surplus.push(other.clone());
                 }
             }
-            if surplus.is_empty() || self.parts {
+            if (surplus.is_empty() && !lacks_lines) || self.parts {
                 for (entry, occurrence) in missing {
                     self.adjust(document, entry, occurrence);
                 }
@@ -622,6 +654,36 @@ mod tests {
         assert!(stored.pieces(Kind::Order, "1").is_empty());
         let (plan, _) = judged(&stored, [row("1", "mug", 2, 100, 1)]);
         assert_eq!((plan.orders[0].piece, plan.orders[0].number()), (1, "1".to_owned()));
+    }
+
+    #[test]
+    fn a_document_is_compared_as_a_whole_with_its_lines_and_its_adjustments() {
+        let wanted = HashSet::from(["1".to_owned()]);
+        let adjusted = |stored: &mut EarlierImports, code: &str| {
+            let id = correlation(Kind::Adjustment, adjustment_key("1", &sku(code), 1));
+            stored.adjusted(Some(id), StoredAdjustment { sku: sku(code), quantity: 2, at: at(1) });
+        };
+        let ordered = |stored: &mut EarlierImports| {
+            stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 500)]), true, None, &wanted);
+        };
+        // A row got a price: its goods are counted already.
+        let mut stored = EarlierImports::default();
+        adjusted(&mut stored, "MUG");
+        let (plan, report) = judged(&stored, [row("1", "mug", 2, 500, 1)]);
+        assert_eq!((plan.orders.len(), plan.receipts.len(), report.differing), (0, 0, 2));
+        let (plan, _) = judged_as(true, &stored, [row("1", "mug", 2, 500, 1)]);
+        assert_eq!(plan.orders.len(), 1, "parts are added as they are");
+        // A row lost its price.
+        let mut stored = EarlierImports::default();
+        ordered(&mut stored);
+        let (plan, report) = judged(&stored, [row("1", "mug", 2, 0, 1)]);
+        assert_eq!((plan.adjustments.len(), report.differing), (0, 2));
+        // A row without a price is gone.
+        adjusted(&mut stored, "CUP");
+        let (_, report) = judged(&stored, [row("1", "mug", 2, 500, 1)]);
+        assert_eq!((report.differing, report.exit_code()), (1, 3));
+        let (_, report) = judged(&stored, [row("1", "mug", 2, 500, 1), row("1", "cup", 2, 0, 1)]);
+        assert_eq!((report.differing, report.exit_code()), (0, 0));
     }
 
     #[test]
