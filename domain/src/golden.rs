@@ -159,7 +159,8 @@ fn the_amount_of_an_event_is_where_its_type_says() {
 }
 
 /// Fields of events and states that hold a number which is no amount.
-const COUNTS: [&str; 7] = ["number", "line", "quantity", "units", "reserved", "on_hand", "order_lines"];
+const COUNTS: [&str; 9] =
+    ["number", "line", "quantity", "units", "reserved", "on_hand", "order_lines", "count", "user_version"];
 
 /// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].
 fn other_numbers(value: &Value, path: &str, name: &str, into: &mut Vec<String>) {
@@ -203,7 +204,9 @@ fn every_amount_of_an_event_and_of_a_shown_state_has_its_currency() {
     let (mut stored, mut shown) = (Vec::new(), Vec::new());
     for (aggregate_type, version) in state_types() {
         let file = golden(&format!("states/{aggregate_type}.v{version}.json"));
-        let steps: Vec<Value> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        // Another test misses a file that is not written yet.
+        let Ok(steps) = fs::read(file) else { continue };
+        let steps: Vec<Value> = serde_json::from_slice(&steps).unwrap();
         for state in steps.into_iter().map(|mut step| step["state"].take()) {
             other_numbers(&state, aggregate_type, "", &mut stored);
             other_numbers(
