@@ -159,8 +159,21 @@ fn the_amount_of_an_event_is_where_its_type_says() {
 }
 
 /// Fields of events and states that hold a number which is no amount.
-const COUNTS: [&str; 9] =
-    ["number", "line", "quantity", "units", "reserved", "on_hand", "order_lines", "count", "user_version"];
+const COUNTS: &[&str] = &[
+    "number",
+    "line",
+    "quantity",
+    "units",
+    "reserved",
+    "on_hand",
+    "order_lines",
+    "count",
+    "user_version",
+    "verified",
+    "passwords",
+    "failed_sign_ins",
+    "all_ended",
+];
 
 /// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].
 fn other_numbers(value: &Value, path: &str, name: &str, into: &mut Vec<String>) {
