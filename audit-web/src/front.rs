@@ -166,7 +166,7 @@ fn body(view: &View<'_>, front: &Front, health: &Readiness, details: bool) -> Ma
                 h2 { (view.word("front-health")) }
                 p { a href="/health/ready" { (view.word("front-ready")) } }
                 p { a href="/health/live" { (view.word("front-live")) } }
-                @if front.trail { p { a href="/health/audit" { (view.word("front-health")) } } }
+                @if front.trail { p { a href="/health/audit" { (view.word("front-followers")) } } }
                 p { a href="/metrics" { (view.word("front-metrics")) } }
             }
         }
