@@ -213,7 +213,7 @@ fn no_help_shows_the_password_of_an_address() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_with_tls_takes_a_renewed_certificate_and_says_why_it_takes_none() {
-    let (place, shop, _) = prepared(Set::Embedded).await;
+    let (place, shop, token) = prepared(Set::Embedded).await;
     drop(shop);
     let folder = tempfile::tempdir().unwrap();
     let put = |from: &str, to: &str| {
@@ -236,7 +236,8 @@ async fn a_process_with_tls_takes_a_renewed_certificate_and_says_why_it_takes_no
         .build()
         .unwrap();
     let get = async |path: &str| {
-        let answer = client.get(format!("https://localhost:{port}{path}")).send().await.ok()?;
+        let request = client.get(format!("https://localhost:{port}{path}")).bearer_auth(&token);
+        let answer = request.send().await.ok()?;
         let secure = answer.headers().contains_key("strict-transport-security");
         Some((answer.status().as_u16(), secure, answer.text().await.ok()?))
     };
