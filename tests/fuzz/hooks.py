@@ -33,6 +33,9 @@ def parameters_of(path):
         return {"slug": chosen(["refunds-today", "a"])}
     if path.startswith("/inventory/"):
         return {"sku": chosen(KNOWN["skus"])}
+    if path.startswith("/auth/sessions/"):
+        # Those who ask have keys and no sessions.
+        return {"id": chosen(KNOWN["users"])}
     collection = {"people": "users"}.get(path.split("/")[1], path.split("/")[1])
     return {"id": chosen(KNOWN[collection])}
 
