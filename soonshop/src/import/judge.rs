@@ -153,14 +153,15 @@ impl Judge<'_> {
             }
             return false;
         }
+        let compared = Compared::of(self.book, lines, pieces);
+        let mut same_header = true;
         if !pieces.is_empty() {
             self.report.count(kind).there += 1;
+            let first = lines.first();
+            same_header = first.is_none_or(|first| self.same_header(kind, document, first, pieces));
+            // Both are compared: each difference is reported.
+            same_header = self.same_date(kind, document, lines, pieces, &compared) && same_header;
         }
-        let compared = Compared::of(self.book, lines, pieces);
-        let same_header = pieces.is_empty()
-            || lines.first().is_none_or(|first| self.same_header(kind, document, first, pieces));
-        let same_header =
-            same_header && (pieces.is_empty() || self.same_date(kind, document, lines, pieces, &compared));
         let Compared { missing, surplus, .. } = compared;
         if !same_header {
             self.not_added.extend(lines.iter().map(|entry| entry.index));
@@ -724,6 +725,10 @@ mod tests {
             let (_, report) = judged(&stored, [Row { customer, ..row("1", "mug", 2, 100, 1) }]);
             assert_eq!(report.differing, differing, "{number}");
         }
+        // Of another customer and another date both are reported.
+        let customer = Some("18".to_owned());
+        let (_, report) = judged(&stored, [Row { customer, ..row("1", "mug", 2, 100, 5) }]);
+        assert_eq!(report.differing, 2);
     }
 
     #[test]
