@@ -234,16 +234,13 @@ pub async fn missing(
     let backend = connection.get_database_backend();
     let name = namespace.name();
     if backend != DatabaseBackend::Postgres {
-        let tables: BTreeSet<&str> = needed(namespace, parts).map(|(table, ..)| table).collect();
-        for table in tables.into_iter().filter(|table| *table != "*") {
-            let sql = format!(
-                "SELECT count(*) > 0 FROM sqlite_master WHERE type IN ('table', 'view') AND name = '{table}'"
-            );
-            if !one(connection, &sql).await? {
-                return Ok(Some((format!("{name}.{table}"), "no such table".to_owned())));
-            }
-        }
-        return Ok(None);
+        let sql = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')";
+        let rows = connection.query_all(sea_orm::Statement::from_string(backend, sql)).await?;
+        let there =
+            rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<BTreeSet<String>, _>>()?;
+        let missing = needed(namespace, parts).map(|(table, ..)| table);
+        let mut missing = missing.filter(|table| *table != "*" && !there.contains(*table));
+        return Ok(missing.next().map(|table| (format!("{name}.{table}"), "no such table".to_owned())));
     }
     let mut rows = Vec::new();
     for (table, right, columns) in needed(namespace, parts) {
