@@ -30,9 +30,25 @@ impl AsRef<str> for Never {
 
 impl Classified for Never {}
 
-/// Facts state nothing of themselves but that they happened: no data subject's values, no amount, no name, no refusal.
+/// The command and the decision of an aggregate that only records facts, and what its events state of themselves: that
+/// they happened, and no data subject's values, no amount, no name, no refusal.
 macro_rules! plain_facts {
-    ($subject:ident) => {
+    ($subject:ident, $state:ident) => {
+        /// Adds a fact.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Command {
+            /// Records what was decided.
+            Record(Event),
+        }
+
+        impl Decider for $state {
+            const STATE_VERSION: u32 = 1;
+
+            fn decide(&self, Command::Record(event): Command, _: &Facts) -> Result<Vec<Event>, Error> {
+                Ok(vec![event])
+            }
+        }
+
         impl Sensitive for Event {
             fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
                 Vec::new()

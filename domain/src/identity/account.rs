@@ -8,13 +8,6 @@ use crate::{Decider, EventInfo, Expectation, Facts, Money, PersonalValue, Sensit
 
 pub use super::Never as Error;
 
-/// Adds a fact.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Records what was decided.
-    Record(Event),
-}
-
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident),+ $(,)? })+) => {$(
         $(#[$doc])*
@@ -124,7 +117,7 @@ fn owner(_: &Event, stream: Uuid) -> Option<Uuid> {
     Some(stream)
 }
 
-plain_facts!(owner);
+plain_facts!(owner, Account);
 
 /// What the facts of an account come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,14 +132,6 @@ pub struct Account {
     pub failed_sign_ins: i64,
     /// How often all of its sessions ended.
     pub all_ended: u32,
-}
-
-impl Decider for Account {
-    const STATE_VERSION: u32 = 1;
-
-    fn decide(&self, Command::Record(event): Command, _: &Facts) -> Result<Vec<Event>, Error> {
-        Ok(vec![event])
-    }
 }
 
 impl Account {

@@ -8,13 +8,6 @@ use crate::{Decider, EventInfo, Expectation, Facts, Money, PersonalValue, Sensit
 
 pub use super::Never as Error;
 
-/// Adds a fact.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Records what was decided.
-    Record(Event),
-}
-
 /// What a session was begun from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
@@ -73,21 +66,13 @@ fn owner(event: &Event, _: Uuid) -> Option<Uuid> {
     }
 }
 
-plain_facts!(owner);
+plain_facts!(owner, Session);
 
 /// What the facts of a session come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub account: Option<Uuid>,
     pub ended: Option<EndedBy>,
-}
-
-impl Decider for Session {
-    const STATE_VERSION: u32 = 1;
-
-    fn decide(&self, Command::Record(event): Command, _: &Facts) -> Result<Vec<Event>, Error> {
-        Ok(vec![event])
-    }
 }
 
 impl Session {

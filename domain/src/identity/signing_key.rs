@@ -8,13 +8,6 @@ use crate::{Decider, EventInfo, Expectation, Facts, Money, PersonalValue, Sensit
 
 pub use super::Never as Error;
 
-/// Adds a fact.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Records what was decided.
-    Record(Event),
-}
-
 /// Why a key signs no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
@@ -45,21 +38,13 @@ fn nobody(_: &Event, _: Uuid) -> Option<Uuid> {
     None
 }
 
-plain_facts!(nobody);
+plain_facts!(nobody, SigningKey);
 
 /// What the facts of a key come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKey {
     pub kid: Option<String>,
     pub retired: Option<RetiredBy>,
-}
-
-impl Decider for SigningKey {
-    const STATE_VERSION: u32 = 1;
-
-    fn decide(&self, Command::Record(event): Command, _: &Facts) -> Result<Vec<Event>, Error> {
-        Ok(vec![event])
-    }
 }
 
 impl SigningKey {
