@@ -322,11 +322,12 @@ fn known(stored: &QueryResult) -> Result<StoredKey, Error> {
     })
 }
 
-fn done(action: &'static str, key: Uuid, detail: serde_json::Value) -> Operation {
+/// An entry of the record of operations for what the operator did to something of this id.
+pub(crate) fn done(action: &'static str, id: Uuid, detail: serde_json::Value) -> Operation {
     Operation {
         actor: Caller::operator().actor.to_string(),
         action,
-        subject: key.to_string(),
+        subject: id.to_string(),
         detail,
         note: None,
     }

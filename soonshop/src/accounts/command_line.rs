@@ -10,12 +10,12 @@ use soonshop_domain::user::{self, User};
 use soonshop_domain::{Channel, Metadata, ids, text};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use soonshop_identity::{CUSTOMER, Cause, Error, Identity, Listed, Opening, Password, Roles, generate};
-use soonshop_projections::operations::{self, Operation};
+use soonshop_projections::operations;
 use soonshop_service_kit::access::{Caller, Role};
 use uuid::Uuid;
 
-use crate::Shop;
 use crate::outcome::Outcome;
+use crate::{Shop, api_keys};
 
 /// What to do with accounts.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -190,14 +190,8 @@ async fn done(
     if !changed {
         return Ok(());
     }
-    let line = Operation {
-        actor: Caller::operator().actor.to_string(),
-        action,
-        subject: id.to_string(),
-        detail,
-        note: None,
-    };
-    operations::add(&shop.read_database.namespace("operations")?, &line).await?;
+    let entry = api_keys::done(action, id, detail);
+    operations::add(&shop.read_database.namespace("operations")?, &entry).await?;
     Ok(())
 }
 
