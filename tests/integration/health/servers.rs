@@ -4,7 +4,7 @@ use std::process::Command;
 
 use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy};
 use reqwest::Method;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::{Value, json};
 use soonshop::{Role, Shop, migrate};
 
@@ -341,13 +341,14 @@ async fn faults_of_postgres_are_named_and_recover_under_a_login_that_is_no_super
     }
     // A program that keeps the lock of the head stops every append.
     let fault = Fault { check: "event-store", object: "log.head", remedy: "locked" };
+    let keeper = sea_orm::Database::connect(&shop_root).await.unwrap();
+    let kept = tokio::sync::Mutex::new(None);
     let keep = async || {
-        let keeper = sea_orm::Database::connect(&shop_root).await.unwrap();
-        let hold = "DO $$ BEGIN PERFORM 1 FROM log.head FOR UPDATE; PERFORM pg_sleep(600); END $$";
-        tokio::spawn(async move { keeper.execute_unprepared(hold).await.is_ok() });
+        let tx = keeper.begin().await.unwrap();
+        tx.execute_unprepared("SELECT 1 FROM log.head FOR UPDATE").await.unwrap();
+        *kept.lock().await = Some(tx);
     };
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %pg_sleep%'";
-    tried(&shop, fault, keep, async || sql(&shop_root, end).await).await;
+    tried(&shop, fault, keep, async || kept.lock().await.take().unwrap().rollback().await.unwrap()).await;
     // A pool whose sessions were all ended is filled again.
     sql(&shop_root, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keeper'").await;
     nothing_is_lost(&shop, "STALE").await;
