@@ -35,7 +35,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     )]
 }
 
-/// The run, and the names of what its result is about.
+/// The run, and the names of the things in its result.
 async fn find(call: &Call) -> Result<(Run, Names), Problem> {
     let nothing = || Problem::not_found("not-found", "there is no run with this number");
     let number: i64 = call.key.parse().map_err(|_| nothing())?;

@@ -62,7 +62,7 @@ impl Call {
         Err(Problem::forbidden("not-yours", detail))
     }
 
-    /// A customer touches their own user, and what they began. What is not theirs and what is not there look the same.
+    /// A customer touches their own user, and what they began. A thing of somebody else and an unknown id are refused alike.
     async fn customers_own(&self, aggregate_type: &str, id: Uuid) -> Result<(), Problem> {
         let own = &self.caller().actor.id;
         if *own == id.to_string() && ["user", "person"].contains(&aggregate_type) {
