@@ -12,7 +12,7 @@ use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
 use soonshop_audit::views::Saved;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
 use soonshop_service_kit::health::verdicts;
 use soonshop_service_kit::problem::Kind;
@@ -44,10 +44,10 @@ fn table() -> Vec<Endpoint> {
         row("/api/audit/a/{type}/{id}", "audit.trail", Reads, "The state and the history of one aggregate",
             Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), trail).needs(Audit)),
         row("/api/audit/a/{type}/{id}/reveals", "audit.reveal", LookUps, "The same with personal values; each access is recorded",
-            Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), reveal).takes(Of::Anyone, fields::reveal())
+            Action::new(fields::zoned(fields::trail()), Described::one::<Trail>(), reveal).takes(Owner::Anyone, fields::reveal())
                 .needs(Reveal).refuses([Gone])),
         row("/api/audit/a/{type}/{id}/notes", "audit.note", Writes, "Leave a note on one of its events; it is recorded",
-            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Of::Anyone, fields::notes()).needs(Audit)
+            Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Owner::Anyone, fields::notes()).needs(Audit)
                 .refuses([Gone])),
         row("/api/audit/c/{id}", "audit.correlation", Reads, "Everything that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
@@ -59,19 +59,19 @@ fn table() -> Vec<Endpoint> {
         row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Audit)),
         row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
-            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Of::Anyone, fields::look_up()).needs(Audit)),
+            Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Owner::Anyone, fields::look_up()).needs(Audit)),
         row("/api/audit/integrity", "audit.integrity", Reads, "What the checks of the seals found, by ranges of positions",
             Action::new(Vec::new(), Described::one::<SealedLogs>(), integrity).needs(Audit)),
         row("/api/audit/integrity/acknowledgements", "audit.acknowledge", Writes, "Acknowledge what a check of the seals found; it is recorded",
-            Action::new(Vec::new(), Described::one::<SealedLogs>(), acknowledge).takes(Of::TheShop, fields::acknowledgement())
+            Action::new(Vec::new(), Described::one::<SealedLogs>(), acknowledge).takes(Owner::TheShop, fields::acknowledgement())
                 .needs(Acknowledge).refuses([Conflict])),
         row("/api/audit/views", "audit.views", Reads, "Saved views of the timeline",
             Action::new(Vec::new(), Described::one::<Views>(), views).needs(Audit)),
         row("/api/audit/views/{slug}/renames", "audit.rename-view", Writes, "Rename a saved view of yours; it is recorded",
-            Action::new(Vec::new(), Described::one::<ViewName>(), rename_view).takes(Of::Own, fields::view_name()).needs(Audit)
+            Action::new(Vec::new(), Described::one::<ViewName>(), rename_view).takes(Owner::Own, fields::view_name()).needs(Audit)
                 .refuses([Conflict, Gone])),
         row("/api/audit/views/{slug}/deletions", "audit.delete-view", Writes, "Delete a saved view of yours; it is recorded",
-            Action::new(Vec::new(), Described::one::<ViewName>(), delete_view).takes(Of::Own, Vec::new()).needs(Audit)
+            Action::new(Vec::new(), Described::one::<ViewName>(), delete_view).takes(Owner::Own, Vec::new()).needs(Audit)
                 .refuses([Gone])),
     ]
 }

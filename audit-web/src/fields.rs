@@ -6,7 +6,7 @@ use soonshop_audit::listing::WITHOUT_CHANGES;
 use soonshop_audit::notes::NewNote;
 use soonshop_audit::sorting::Sorting;
 use soonshop_audit::timeline::ListOptions;
-use soonshop_projections::integrity::Of;
+use soonshop_projections::integrity::SealedLog;
 use soonshop_service_kit::endpoint::params::{Kind, Param, Params};
 
 use crate::state::{Call, at_least};
@@ -225,7 +225,7 @@ pub(crate) fn acknowledgement() -> Vec<Param> {
     let positions = Kind::Number(1, i64::MAX);
     let of = "`log`, or `record` for the record of operations; the log by default.";
     vec![
-        Param::new("of", Kind::OneOf(&Of::NAMES), of),
+        Param::new("of", Kind::OneOf(&SealedLog::NAMES), of),
         Param::new("from", positions, "The first position.").required(),
         Param::new("upto", positions, "The last position; the first one by default."),
         Param::new("reason", Kind::Free, "Why it is no alarm, in your own words; it is stored encrypted.")
@@ -309,7 +309,7 @@ mod tests {
         for bad in ["text=a", "version=0&text=a", "version=1&text=a&shared=yes", "version=1&text=a&to=x"] {
             assert_eq!(Params::read(bad, &notes()).unwrap_err().slug(), "invalid-query", "{bad}");
         }
-        let said = Params::read("version=1&text=+a%0D%0Ab+&tags=late,call-back", &notes()).unwrap();
-        assert_eq!(note(&said).text, " a\r\nb ");
+        let message = Params::read("version=1&text=+a%0D%0Ab+&tags=late,call-back", &notes()).unwrap();
+        assert_eq!(note(&message).text, " a\r\nb ");
     }
 }

@@ -18,7 +18,7 @@ use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
 use soonshop_audit::views::{self, Saved};
 use soonshop_domain::QueryError;
-use soonshop_projections::integrity::Of;
+use soonshop_projections::integrity::SealedLog;
 use soonshop_projections::processes::{InstanceQuery, Key, Which};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
@@ -186,7 +186,7 @@ pub(crate) async fn acknowledge(call: &Call) -> Result<SealedLogs, QueryError> {
     let range = (from, form.number("upto").unwrap_or(from));
     let (reader, actor) = (&call.shared.reader, &call.caller().actor);
     let reason = form.text("reason").unwrap_or_default();
-    integrity::acknowledge(reader, actor, Of::named(form.text("of")), range, reason).await
+    integrity::acknowledge(reader, actor, SealedLog::named(form.text("of")), range, reason).await
 }
 
 /// Retries the parked events that the form names; returns how many they are.

@@ -232,10 +232,10 @@ mod tests {
     fn a_sentence_shows_names_in_place_of_ids() {
         let fields =
             json!({ "quantity": 2, "sku": "MUG-01", "line": 731, "order_id": ID, "location": "main" });
-        let said =
+        let message =
             |name: fn(Option<&str>) -> String| Language::English.sentence("StockReserved", &fields, name);
-        assert_eq!(said(|_| "558638".to_owned()), "2 × MUG-01 reserved for line 731 of order 558638");
-        assert_eq!(said(unnamed), "2 × MUG-01 reserved for line 731 of order …2c3d4e5f");
+        assert_eq!(message(|_| "558638".to_owned()), "2 × MUG-01 reserved for line 731 of order 558638");
+        assert_eq!(message(unnamed), "2 × MUG-01 reserved for line 731 of order …2c3d4e5f");
         let own =
             Language::English.sentence("OrderShipped", &json!({}), |id| id.unwrap_or("558638").to_owned());
         assert_eq!(own, "Order 558638 was shipped");
@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn a_sentence_shows_a_dash_for_a_missing_value() {
         let fields = json!({ "number": "S-1", "lines": 2, "total": { "amount": 1299, "currency": "GBP" } });
-        let said = Language::English.sentence("OrderPlaced", &fields, unnamed);
-        assert_eq!(said, "Order S-1 was placed: 2 lines, GBP 12.99");
+        let message = Language::English.sentence("OrderPlaced", &fields, unnamed);
+        assert_eq!(message, "Order S-1 was placed: 2 lines, GBP 12.99");
         assert_eq!(
             Language::Chinese.sentence("OrderCancelled", &json!({}), unnamed),
             "订单 …2c3d4e5f 已取消：–"
@@ -320,10 +320,10 @@ mod tests {
     fn the_reason_of_a_refusal_is_shown_in_words() {
         let fields =
             json!({ "refusal.line": 2, "refusal.sku": "CUP", "refusal.reason": "insufficient-stock" });
-        let said =
+        let message =
             [Language::English, Language::Chinese].map(|one| one.sentence("OrderRefused", &fields, unnamed));
-        assert_eq!(said[0], "Order …2c3d4e5f was refused: line 2, CUP, not enough in stock");
-        assert_eq!(said[1], "订单 …2c3d4e5f 被拒绝：第 2 行，CUP，库存不足");
+        assert_eq!(message[0], "Order …2c3d4e5f was refused: line 2, CUP, not enough in stock");
+        assert_eq!(message[1], "订单 …2c3d4e5f 被拒绝：第 2 行，CUP，库存不足");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use soonshop_audit::operations::{self, OPERATIONS, OperationDetail, OperationsEx
 use soonshop_audit::record::write_down;
 use soonshop_projections::record::RecordQuery;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::endpoint::{Answer, Described};
 use soonshop_service_kit::problem::Kind as ProblemKind;
@@ -69,7 +69,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         row("/api/audit/operations/{position}", "audit.operation", Class::Reads, "One entry of the record of operations",
             Action::new(Vec::new(), Described::one::<OperationDetail>(), entry).needs(Audit)),
         row("/api/audit/operations/{position}/reveals", "audit.reveal-reason", Class::LookUps, "The same with its reason; each access is recorded",
-            Action::new(Vec::new(), Described::one::<OperationDetail>(), revealed).takes(Of::Anyone, fields::reveal()).needs(Reveal)),
+            Action::new(Vec::new(), Described::one::<OperationDetail>(), revealed).takes(Owner::Anyone, fields::reveal()).needs(Reveal)),
         row("/api/audit/operations/export.csv", "audit.export-operations-csv", Class::Searches, "The record of operations as a file", csv().needs(Audit)),
         row("/api/audit/operations/export.ndjson", "audit.export-operations-ndjson", Class::Searches, "The record of operations as a file", ndjson().needs(Audit)),
     ]

@@ -86,8 +86,8 @@ impl endpoint::Shared for Shared {
         &self.work
     }
 
-    fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()> {
-        let at_least = AtLeast { position: wanted.position, deadline: wanted.deadline };
+    fn reach(&self, required_position: RequiredPosition) -> BoxFuture<'_, ()> {
+        let at_least = AtLeast { position: required_position.position, deadline: required_position.deadline };
         // An error is not returned here: the endpoint reads the log again, and reports it.
         Box::pin(async move { drop(wait::head(&self.reader.log, Some(at_least)).await) })
     }
@@ -120,7 +120,10 @@ impl Shared {
 
 /// The position that the answer must include.
 pub(crate) fn at_least(call: &Call) -> Option<AtLeast> {
-    call.wanted.map(|wanted| AtLeast { position: wanted.position, deadline: wanted.deadline })
+    call.required_position.map(|required_position| AtLeast {
+        position: required_position.position,
+        deadline: required_position.deadline,
+    })
 }
 
 /// Type and id of an aggregate, from the path.

@@ -108,8 +108,8 @@ fn fold(
     let last = stream.last();
     let version = chosen(choice, stream)?;
     let other = choice.compared.unwrap_or(version - 1);
-    for (name, wanted) in [("v", version), ("cmp", other)] {
-        if wanted > last {
+    for (name, expected) in [("v", version), ("cmp", other)] {
+        if expected > last {
             return Err(
                 QueryError::parameter(name, "the aggregate has no such version yet").with("version", last)
             );
@@ -137,10 +137,11 @@ fn chosen(choice: &Choice, stream: &Stream) -> Result<i64, QueryError> {
         let nothing = || QueryError::parameter("asof", "it did not exist yet").with("version", 1);
         return stream.version_as_of(micros).ok_or_else(nothing);
     }
-    let Some(wanted) = choice.first_where.as_deref() else { return Ok(stream.last()) };
+    let Some(expected) = choice.first_where.as_deref() else { return Ok(stream.last()) };
     // A path can contain `=` as well, as in `/lines/number=1/quantity`.
-    let ways: Vec<_> = wanted.match_indices('=').map(|(at, _)| (&wanted[..at], &wanted[at + 1..])).collect();
-    if !wanted.starts_with('/') || ways.is_empty() {
+    let ways: Vec<_> =
+        expected.match_indices('=').map(|(at, _)| (&expected[..at], &expected[at + 1..])).collect();
+    if !expected.starts_with('/') || ways.is_empty() {
         return Err(QueryError::parameter(
             "where",
             "it is a field's path, = and a value, such as /status=shipped",

@@ -85,9 +85,9 @@ struct Folded {
 
 impl Folded {
     /// Applies the next event. If it is `wanted`, returns what it changed.
-    fn take(&mut self, event: Arc<RecordedEvent>, wanted: bool) -> Result<Option<Vec<Change>>, QueryError> {
+    fn take(&mut self, event: Arc<RecordedEvent>, required: bool) -> Result<Option<Vec<Change>>, QueryError> {
         let known = self.state.take();
-        if !wanted {
+        if !required {
             self.apply(event)?;
             return Ok(None);
         }
@@ -126,7 +126,7 @@ struct Reading {
     id: String,
     folded: Folded,
     /// The versions of it that are in the list, in order, with their index in the list.
-    wanted: VecDeque<(i64, usize)>,
+    required: VecDeque<(i64, usize)>,
     last: i64,
     /// Its history cannot be read.
     unreadable: bool,
@@ -148,12 +148,12 @@ impl Reading {
             return;
         }
         let (version, id) = (event.version, event.event_id.to_string());
-        let wanted = self.wanted.pop_front_if(|(wanted, _)| *wanted == version);
+        let required = self.required.pop_front_if(|(required, _)| *required == version);
         // A row whose id differs belongs to a read model that was built from another history.
-        let wanted = wanted.filter(|(_, at)| version > 1 && entries[*at].id == id);
-        match self.folded.take(event, wanted.is_some()) {
+        let required = required.filter(|(_, at)| version > 1 && entries[*at].id == id);
+        match self.folded.take(event, required.is_some()) {
             Ok(changes) => {
-                if let Some(((_, at), changes)) = wanted.zip(changes) {
+                if let Some(((_, at), changes)) = required.zip(changes) {
                     entries[at].changes = Changed::These(changes);
                 }
             }
@@ -253,16 +253,16 @@ impl Gatherer {
             streams.entry(stream).or_default().push((entry.version, at));
         }
         let mut readings = Vec::with_capacity(streams.len());
-        for (stream, mut wanted) in streams {
-            wanted.sort_unstable();
-            let (first, last) = (wanted[0].0, wanted[wanted.len() - 1].0);
+        for (stream, mut required) in streams {
+            required.sort_unstable();
+            let (first, last) = (required[0].0, required[required.len() - 1].0);
             // A first version has nothing before it, so its stream need not be read.
             let Some(begin) = history::of(&stream.0).filter(|_| last > 1) else { continue };
             let kept = self.evict(&stream).filter(|kept| kept.version < first);
             let folded =
                 kept.unwrap_or_else(|| Folded { history: begin(), version: 0, state: None, used: 0 });
             let (kind, id) = stream;
-            readings.push(Reading { kind, id, folded, wanted: wanted.into(), last, unreadable: false });
+            readings.push(Reading { kind, id, folded, required: required.into(), last, unreadable: false });
         }
         readings
     }

@@ -174,12 +174,12 @@ impl Manifest {
     /// Returns the manifest if the rows match it.
     pub(crate) fn fits(self, count: u64, hash: Context) -> Result<Self, InvalidExport> {
         let sha256 = digits(hash.finish().as_ref());
-        let Self { count: said, sha256: hashed, .. } = &self;
-        if (count, &sha256) == (*said, hashed) {
+        let Self { count: message, sha256: hashed, .. } = &self;
+        if (count, &sha256) == (*message, hashed) {
             return Ok(self);
         }
         Err(InvalidExport::Differs(format!(
-            "it has {count} rows, whose SHA-256 is {sha256}, and says {said} rows, whose SHA-256 is {hashed}"
+            "it has {count} rows, whose SHA-256 is {sha256}, and says {message} rows, whose SHA-256 is {hashed}"
         )))
     }
 
@@ -830,8 +830,8 @@ mod tests {
     #[test]
     fn a_line_that_is_not_a_row_is_reported_even_if_the_hash_is_right() {
         let (_, text) = written(Format::Ndjson, &[json!({ "name": "Mug" }), json!(7)]);
-        let said = read_back(&text).unwrap_err().to_string();
-        assert!(said.contains("its line 3 is not an event"), "{said}");
+        let message = read_back(&text).unwrap_err().to_string();
+        assert!(message.contains("its line 3 is not an event"), "{message}");
     }
 
     #[test]

@@ -102,16 +102,16 @@ pub async fn rows_of(reader: &Reader, search: &Search, found: &[Entry]) -> Resul
     let is_effect =
         |entry: &Entry| entry.causation_id.as_ref().is_some_and(|cause| roots.contains_key(cause));
     let own = found.iter().filter(|entry| !is_effect(entry)).map(|entry| entry.position);
-    let mut wanted: Vec<i64> = roots.values().copied().chain(own).collect();
-    wanted.sort_unstable();
+    let mut expected: Vec<i64> = roots.values().copied().chain(own).collect();
+    expected.sort_unstable();
     let mut commands = Vec::new();
-    for (after, before) in around(&wanted) {
+    for (after, before) in around(&expected) {
         let most = usize::try_from(before - after).unwrap_or(usize::MAX);
         let (sql, values) = search.between(after, before).not_caused(most);
         let rows = source.plain(&sql, values).await?;
         commands.extend(runs(rows.iter().map(Entry::read).collect::<Result<_, _>>()?));
     }
-    commands.retain(|events| events.iter().any(|event| wanted.binary_search(&event.position).is_ok()));
+    commands.retain(|events| events.iter().any(|event| expected.binary_search(&event.position).is_ok()));
     let mut caused = effects(source, search, &commands).await?;
     let group = |events: Vec<Entry>| {
         let of_command = events.iter().filter_map(|event| caused.remove(&event.id)).flatten();

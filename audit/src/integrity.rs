@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use soonshop_domain::{Actor, Personal, PersonalValue, QueryError, Sensitive, clock};
-use soonshop_projections::integrity::{self, ACKNOWLEDGE, Of};
+use soonshop_projections::integrity::{self, ACKNOWLEDGE, SealedLog};
 use soonshop_projections::operations::{self, Recorded};
 use utoipa::ToSchema;
 
@@ -45,7 +45,7 @@ pub async fn find(reader: &Reader) -> Result<SealedLogs, QueryError> {
 pub async fn acknowledge(
     reader: &Reader,
     actor: &Actor,
-    of: Of,
+    of: SealedLog,
     (from, to): (i64, i64),
     reason: &str,
 ) -> Result<SealedLogs, QueryError> {
@@ -79,11 +79,11 @@ impl Sensitive for Entry {
 pub async fn causes(reader: &Reader, known: &SealedLogs, actor: &Actor) -> Result<Vec<Cause>, QueryError> {
     let mut ranges: Vec<_> = known.items.iter().flat_map(|one| &one.known.ranges).collect();
     ranges.sort_by_key(|range| (range.state == integrity::State::Proved, -range.entry));
-    let mut wanted: Vec<_> = ranges.iter().map(|range| range.entry).collect();
-    wanted.dedup();
-    wanted.truncate(MOST);
-    let mut entries = Vec::with_capacity(wanted.len());
-    for line in operations::at(reader.registry.operations(), &wanted).await? {
+    let mut expected: Vec<_> = ranges.iter().map(|range| range.entry).collect();
+    expected.dedup();
+    expected.truncate(MOST);
+    let mut entries = Vec::with_capacity(expected.len());
+    for line in operations::at(reader.registry.operations(), &expected).await? {
         let sealed = line.note.clone().filter(|_| line.action == ACKNOWLEDGE).map(serde_json::Value::String);
         let reason = sealed.map(serde_json::from_value).transpose().map_err(QueryError::internal)?;
         entries.push(Entry { line, reason });

@@ -107,21 +107,21 @@ impl ListingRequest {
     /// The listing of a filter. `said` is the request by parameter, for the manifest.
     pub fn new(
         filter: &Filter,
-        said: impl IntoIterator<Item = (String, String)>,
+        message: impl IntoIterator<Item = (String, String)>,
         changes: bool,
     ) -> Result<Self, QueryError> {
         let search = Search::of(filter)?;
         let narrows = |name: &str| !["order", "sort", SEPARATOR].contains(&name);
-        let filter = said.into_iter().filter(|(name, _)| narrows(name)).collect();
+        let filter = message.into_iter().filter(|(name, _)| narrows(name)).collect();
         Ok(Self { search, filter, changes, of_file: false, separator: Separator::default() })
     }
 
     /// Parses names and typed values.
     pub fn of(pairs: &[(&str, &str)]) -> Result<Self, QueryError> {
-        let said = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let message = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let changes = |name: &str| name == WITHOUT_CHANGES;
         let narrow: Vec<_> = pairs.iter().copied().filter(|(name, _)| !changes(name)).collect();
-        Self::new(&Filter::read(&narrow)?, said, narrow.len() == pairs.len())
+        Self::new(&Filter::read(&narrow)?, message, narrow.len() == pairs.len())
     }
 
     /// The filters for the record of operations, which holds nothing personal: of texts, which may be names, only their

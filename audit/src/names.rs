@@ -173,13 +173,13 @@ pub(crate) fn text(row: &QueryResult, index: usize) -> Result<String, QueryError
 async fn of_aggregates(source: &Source, ids: &[&str]) -> Result<Names, QueryError> {
     let naming = catalog::event_types().iter().filter(|event| !event.name_paths.is_empty());
     let naming: Vec<String> = naming.map(|event| format!("'{}'", event.name)).collect();
-    let wanted: Vec<String> = (1..=ids.len()).map(|number| format!("(${number})")).collect();
+    let expected: Vec<String> = (1..=ids.len()).map(|number| format!("(${number})")).collect();
     // For each id one step in the index of its stream, however long that is.
     let sql = format!(
         "WITH wanted(id) AS (VALUES {}) SELECT n.aggregate_type, n.aggregate_id, n.event_type, n.summary FROM @audit n \
          WHERE n.position IN (SELECT (SELECT a.position FROM @audit a WHERE a.aggregate_id = w.id \
          AND a.event_type IN ({}) ORDER BY a.position DESC LIMIT 1) FROM wanted w)",
-        wanted.join(", "),
+        expected.join(", "),
         naming.join(", ")
     );
     let mut names = Names::new();

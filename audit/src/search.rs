@@ -144,12 +144,13 @@ impl Search {
 
     /// Finds the blocks of positions that can contain the texts of the search; rows of other blocks need not be read.
     pub async fn locate(&mut self, source: &Source) -> Result<(), QueryError> {
-        let wanted: Vec<_> = self.conditions.iter().filter_map(|condition| condition.text.clone()).collect();
-        if wanted.is_empty() || self.ranges.is_some() {
+        let expected: Vec<_> =
+            self.conditions.iter().filter_map(|condition| condition.text.clone()).collect();
+        if expected.is_empty() || self.ranges.is_some() {
             return Ok(());
         }
-        let sql = source.blocks_with(wanted.len());
-        let blocks = source.plain(&sql, wanted.into_iter().map(Into::into).collect()).await?;
+        let sql = source.blocks_with(expected.len());
+        let blocks = source.plain(&sql, expected.into_iter().map(Into::into).collect()).await?;
         let read = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index::<i32>(1)? == 1));
         let blocks = blocks.iter().map(read).collect::<Result<Vec<(i64, bool)>, DbErr>>();
         let ranges = ranges(&blocks.map_err(query_failed)?);

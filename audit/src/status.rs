@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use soonshop_domain::QueryError;
-use soonshop_projections::integrity::{Both, Integrity, Of};
+use soonshop_projections::integrity::{Both, Integrity, SealedLog};
 use soonshop_projections::processes::Status;
 use soonshop_projections::status::{FollowerStatus, GenerationStatus, Head, ShopStatus, StatusReader};
 use utoipa::ToSchema;
@@ -61,7 +61,7 @@ pub struct Health {
 pub struct Proof {
     /// `log`, or `record` for the record of operations.
     #[schema(value_type = String)]
-    pub of: Of,
+    pub of: SealedLog,
     /// False: tampering was found in a range that is neither proved again nor acknowledged.
     pub well: bool,
     /// The ranges of which something is known, in order; a position in none of them was never checked.
@@ -75,7 +75,7 @@ impl Proof {
     pub fn of(both: Both) -> Vec<Self> {
         let Both { log, record } = both;
         let proof = |of, known: Integrity| Self { of, well: known.is_well(), known };
-        vec![proof(Of::Log, log), proof(Of::Record, record)]
+        vec![proof(SealedLog::Log, log), proof(SealedLog::Record, record)]
     }
 }
 

@@ -284,9 +284,9 @@ pub fn search(typed: &str, zone: Tz) -> Result<(Vec<Condition>, Vec<String>), Qu
     let (mut conditions, mut understood, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (number, token) in (1..).zip(&tokens) {
         match term(token, zone) {
-            Ok((condition, said)) => {
+            Ok((condition, message)) => {
                 conditions.push(condition);
-                understood.push(said);
+                understood.push(message);
             }
             Err(TermError { filter, reason }) => {
                 errors.push(json!({ "token": number, "filter": filter, "reason": reason }));

@@ -145,7 +145,7 @@ async fn a_too_large_message_is_refused_at_once(bus: &dyn Bus) {
     // At once: without waiting for anything, least of all the broker.
     let sent = publisher.send(large).now_or_never().expect("it is refused before anything is waited for");
     let Err(error) = sent else { panic!("was not refused") };
-    assert!(matches!(error, Error::TooLarge { size, limit: said, .. } if size == limit + 1 && said == limit));
+    assert!(matches!(error, Error::TooLarge { size, limit: text, .. } if size == limit + 1 && text == limit));
     assert!(publish(&mut *publisher, [message(3)]).await[0].is_ok(), "the publisher goes on");
 }
 

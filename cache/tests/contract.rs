@@ -74,8 +74,8 @@ async fn files_that_change_are_read_with_the_next_connection() {
     let address = encrypted::server("REDIS_TLS_URL");
     let cache =
         connect(&format!("{address}?ca={place}/ca.pem&cert={place}/own.pem&key={place}/own.key")).unwrap();
-    let said = cache.ping().await.unwrap_err().to_string();
-    assert!(said.contains("own.pem ended on 2020-12-31T23:59:59Z"), "{said}");
+    let message = cache.ping().await.unwrap_err().to_string();
+    assert!(message.contains("own.pem ended on 2020-12-31T23:59:59Z"), "{message}");
     put("client.pem", "own.pem");
     is_reachable_again(&*cache).await;
     put("other-authority.pem", "ca.pem");
@@ -210,16 +210,16 @@ async fn a_dropped_space_forgets_everything_and_takes_nothing_read_before(cache:
 async fn an_old_value_never_wins(cache: Arc<dyn Cache>) {
     let s: Arc<str> = space().into();
     let truth = Arc::new(AtomicI64::new(1));
-    let said = Arc::new(AtomicI64::new(1));
+    let message = Arc::new(AtomicI64::new(1));
     let hits = Arc::new(AtomicI64::new(0));
     let over = Arc::new(AtomicBool::new(false));
     let readers: Vec<_> = (0..32)
         .map(|number: usize| {
-            let (cache, s, truth, said) = (cache.clone(), s.clone(), truth.clone(), said.clone());
+            let (cache, s, truth, message) = (cache.clone(), s.clone(), truth.clone(), message.clone());
             let (hits, over) = (hits.clone(), over.clone());
             tokio::spawn(async move {
                 while !over.load(Ordering::SeqCst) {
-                    let lowest = said.load(Ordering::SeqCst);
+                    let lowest = message.load(Ordering::SeqCst);
                     if let Some(found) = cache.get(&s, "k").await.unwrap() {
                         assert!(found.position >= lowest, "{} after {lowest} was announced", found.position);
                         assert_eq!(found.value, found.position.to_string());
@@ -241,7 +241,7 @@ async fn an_old_value_never_wins(cache: Arc<dyn Cache>) {
         assert!(readers.iter().all(|reader| !reader.is_finished()), "a reader saw an old value");
         let change = truth.fetch_add(1, Ordering::SeqCst) + 1;
         cache.invalidate(&s, &keys(&["k"]), change).await.unwrap();
-        said.store(change, Ordering::SeqCst);
+        message.store(change, Ordering::SeqCst);
         changes += 1;
         for _ in 0..100 {
             tokio::task::yield_now().await;

@@ -136,10 +136,10 @@ mod tests {
         valid.must_be_valid(now).unwrap();
         let expired = Pair::read(&file("expired.pem"), &file("server.key")).unwrap();
         assert!(valid != expired && valid == valid.clone());
-        let said = expired.must_be_valid(now).unwrap_err().to_string();
-        assert!(said.contains("expired.pem ended on 2020-12-31T23:59:59Z: renew it"), "{said}");
-        let said = valid.must_be_valid("2018-01-01T00:00:00Z".parse().unwrap()).unwrap_err().to_string();
-        assert!(said.contains("valid from 2019-01-01T00:00:00Z"), "{said}");
+        let message = expired.must_be_valid(now).unwrap_err().to_string();
+        assert!(message.contains("expired.pem ended on 2020-12-31T23:59:59Z: renew it"), "{message}");
+        let message = valid.must_be_valid("2018-01-01T00:00:00Z".parse().unwrap()).unwrap_err().to_string();
+        assert!(message.contains("valid from 2019-01-01T00:00:00Z"), "{message}");
     }
 
     #[test]
@@ -158,8 +158,8 @@ mod tests {
         let body = text.lines().nth(1).unwrap();
         let damaged = put("damaged.pem", &text.replace(body, &body.chars().rev().collect::<String>()));
         let refused = |certificate: &PathBuf, key: &PathBuf, words: &[&str]| {
-            let said = Pair::read(certificate, key).unwrap_err().to_string();
-            assert!(words.iter().all(|words| said.contains(words)), "{said}");
+            let message = Pair::read(certificate, key).unwrap_err().to_string();
+            assert!(words.iter().all(|words| message.contains(words)), "{message}");
         };
         refused(&put("empty.pem", ""), &key, &["empty.pem", "holds no certificate"]);
         refused(&half, &key, &["half.pem"]);
@@ -169,8 +169,8 @@ mod tests {
         refused(&large, &key, &["large.pem", "larger than 1 MiB"]);
         refused(&folder.path().to_owned(), &key, &["no regular file"]);
         let inline = PathBuf::from("-----BEGIN PRIVATE KEY-----\nhush");
-        let said = Pair::read(&certificate, &inline).unwrap_err().to_string();
-        assert!(said.contains("in place of the name of a file") && !said.contains("hush"), "{said}");
+        let message = Pair::read(&certificate, &inline).unwrap_err().to_string();
+        assert!(message.contains("in place of the name of a file") && !message.contains("hush"), "{message}");
         refused(&file("missing.pem"), &key, &["missing.pem", "No such file"]);
         refused(&certificate, &file("missing.key"), &["missing.key", "No such file"]);
         refused(&certificate, &file("client.key"), &["valid.pem", "client.key", "do not belong together"]);

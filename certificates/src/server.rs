@@ -238,17 +238,20 @@ mod tests {
         let [certificate, key, ca] = own;
         let tls = ServerTls { ca: Some(ca), own: Some((certificate, key)) };
         tls.check().unwrap();
-        for said in [tls.read().unwrap_err(), tls.config().unwrap_err()] {
-            assert!(said.to_string().contains("client-expired.pem ended on 2020-12-31T23:59:59Z"), "{said}");
+        for message in [tls.read().unwrap_err(), tls.config().unwrap_err()] {
+            assert!(
+                message.to_string().contains("client-expired.pem ended on 2020-12-31T23:59:59Z"),
+                "{message}"
+            );
         }
         for (at, words) in [
             ("2020-12-01T00:00:00Z", None),
             ("2020-12-24T00:00:00Z", Some("ends on 2020-12-31T23:59:59Z, soon")),
             ("2021-01-01T00:00:00Z", Some("ended on 2020-12-31T23:59:59Z")),
         ] {
-            let said = tls.complaint(at.parse().unwrap());
-            assert_eq!(said.is_some(), words.is_some(), "{said:?}");
-            assert!(said.unwrap_or_default().contains(words.unwrap_or_default()));
+            let message = tls.complaint(at.parse().unwrap());
+            assert_eq!(message.is_some(), words.is_some(), "{message:?}");
+            assert!(message.unwrap_or_default().contains(words.unwrap_or_default()));
         }
     }
 }

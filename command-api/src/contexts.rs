@@ -26,7 +26,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use soonshop_domain::{AGGREGATES, context};
-    use soonshop_service_kit::access::Of;
+    use soonshop_service_kit::access::Owner;
 
     use super::*;
     use crate::http::row::{Success, parameters};
@@ -57,12 +57,12 @@ mod tests {
                 "{what}: the command `{}` is of no type of the catalog",
                 row.command
             );
-            let about_one = matches!(row.of, Of::Own | Of::Person | Of::Staff);
+            let about_one = matches!(row.of, Owner::Own | Owner::Person | Owner::Staff);
             assert!(
                 !about_one || (action.parameters)().first().is_some_and(|first| first.format.is_some()),
                 "{what}: whose thing it is, is asked of the id that its path begins with"
             );
-            assert_eq!(row.of == Of::New, named.is_empty(), "{what}: what has no name in the path is new");
+            assert_eq!(row.of == Owner::New, named.is_empty(), "{what}: what has no name in the path is new");
             assert!(context::named(row.context()).is_some(), "{what}: `{}` is no context", row.context());
             assert!(seen.insert(what.clone()), "{what} is given twice");
         }

@@ -181,8 +181,8 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Place(order, wanted) => {
-                let lines = (1..).zip(wanted).map(|(number, (sku, quantity))| Line {
+            Step::Place(order, expected) => {
+                let lines = (1..).zip(expected).map(|(number, (sku, quantity))| Line {
                     number,
                     sku: place(sku).sku,
                     product_id: ProductId(Uuid::nil()),

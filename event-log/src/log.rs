@@ -273,8 +273,8 @@ impl EventLog {
     /// Parts of many streams in one query, each in order, with encrypted values as stored. Each part is read through
     /// the index on the stream, whatever the database's statistics say.
     pub async fn spans(&self, spans: &[Span<'_>]) -> Result<Vec<StoredEvent>, Error> {
-        let wanted = |span: &Span<'_>| json!({ "kind": span.kind, "stream": span.stream, "above": span.above, "upto": span.upto });
-        let wanted = Value::Array(spans.iter().map(wanted).collect()).to_string();
+        let requested = |span: &Span<'_>| json!({ "kind": span.kind, "stream": span.stream, "above": span.above, "upto": span.upto });
+        let requested = Value::Array(spans.iter().map(requested).collect()).to_string();
         let from = if self.db.backend() == DatabaseBackend::Postgres {
             "jsonb_to_recordset($1::jsonb) AS w(kind text, stream text, above bigint, upto bigint) \
              CROSS JOIN LATERAL (SELECT * FROM @events WHERE aggregate_type = w.kind AND aggregate_id = w.stream \
@@ -285,7 +285,7 @@ impl EventLog {
              AND e.sequence <= w.value ->> 'upto'"
         };
         let sql = format!("SELECT {COLUMNS} FROM {from}");
-        let mut rows = rows!(self, &sql, [&wanted]);
+        let mut rows = rows!(self, &sql, [&requested]);
         rows.sort_by_key(|row| row.sequence);
         Ok(rows)
     }

@@ -88,9 +88,9 @@ impl EventStore {
             sequence: now.version,
             event_id: now.last,
         };
-        if let Some(wanted) = context.expected.filter(|wanted| *wanted != now.version) {
+        if let Some(requested) = context.expected.filter(|requested| *requested != now.version) {
             return Ok(Decided::Refused(
-                ExecuteError::Stale { expected: wanted, actual: now.version },
+                ExecuteError::Stale { expected: requested, actual: now.version },
                 expected,
             ));
         }

@@ -8,13 +8,13 @@ use uuid::Uuid;
 use crate::passwords::Verified;
 use crate::sign_in::pad;
 use crate::store::{ACCOUNT, Account};
-use crate::{Cause, Error, Identity, Living, Password, Roles};
+use crate::{ActiveSession, Cause, Error, Identity, Password, Roles};
 
 /// A change of somebody's own password.
 #[derive(Debug, Clone)]
 pub struct NewPassword<'a> {
     /// The session that stays.
-    pub living: &'a Living,
+    pub active: &'a ActiveSession,
     pub old: Password,
     pub new: Password,
     /// The network that it comes from.
@@ -121,19 +121,19 @@ impl Identity {
     }
 
     async fn try_change(&self, change: NewPassword<'_>, cause: &Cause) -> Result<(), Error> {
-        let NewPassword { living, old, new, network } = change;
-        let seen = self.unlocked(living.account).await?.ok_or(Error::Token)?;
-        if self.hasher.verify(old, seen.password.clone(), network).await? == Verified::Wrong {
-            self.count_failure(&format!("changing:{}", seen.id), Some(seen.id)).await?;
+        let NewPassword { active, old, new, network } = change;
+        let verified = self.unlocked(active.account).await?.ok_or(Error::Token)?;
+        if self.hasher.verify(old, verified.password.clone(), network).await? == Verified::Wrong {
+            self.count_failure(&format!("changing:{}", verified.id), Some(verified.id)).await?;
             return Err(Error::WrongPassword);
         }
         let hash = self.hasher.hash(new, network).await?;
         let tx = self.begin().await?;
-        let account = self.lock(&tx, seen.id).await?.ok_or(Error::Token)?;
-        if account.disabled || (account.epoch, account.generation) != (seen.epoch, seen.generation) {
+        let account = self.lock(&tx, verified.id).await?.ok_or(Error::Token)?;
+        if account.disabled || (account.epoch, account.generation) != (verified.epoch, verified.generation) {
             return Err(Error::Token);
         }
-        self.replace(tx, account, hash, (PasswordReason::Changed, Some(living.session)), cause).await
+        self.replace(tx, account, hash, (PasswordReason::Changed, Some(active.session)), cause).await
     }
 
     /// Gives an account another password, at the operator's word. All of its sessions end.

@@ -35,6 +35,6 @@ pub use error::Error;
 pub use passwords::{Cost, Password, generate};
 pub use roles::{CUSTOMER, Roles};
 pub use rule::BadPassword;
-pub use sessions::{Begun, Door, ListedSession, Living, Means};
+pub use sessions::{ActiveSession, CredentialKind, Credentials, ListedSession, StartedSession};
 pub use sign_in::SignIn;
 pub use store::Identity;

@@ -62,7 +62,7 @@ pub async fn waiting(db: &Db, most: u32) -> Result<Vec<Waiting>, Error> {
 }
 
 /// The log has it.
-pub async fn forget(db: &Db, fact: &Waiting) -> Result<(), Error> {
+pub async fn remove(db: &Db, fact: &Waiting) -> Result<(), Error> {
     let sql = "DELETE FROM @outbox WHERE aggregate_type = $1 AND aggregate_id = $2 AND number = $3";
     db.connection.execute(db.statement(sql, place(fact))).await?;
     Ok(())

@@ -6,7 +6,7 @@ use soonshop_domain::identity::session::EndedBy;
 use crate::access_token::{self, LIFE};
 use crate::keyring::REFRESH;
 use crate::refresh_token::RefreshToken;
-use crate::sessions::{Begun, Living, Means};
+use crate::sessions::{ActiveSession, Credentials, StartedSession};
 use crate::stored::{moment, uuid};
 use crate::{Cause, Error, Identity};
 
@@ -78,7 +78,7 @@ enum Step {
 impl Identity {
     /// Another access token, and the refresh token that follows this one. A token that was used before ends its session:
     /// either its holder or somebody else has stolen it.
-    pub async fn refresh(&self, sent: &str, cause: &Cause) -> Result<Begun, Error> {
+    pub async fn refresh(&self, sent: &str, cause: &Cause) -> Result<StartedSession, Error> {
         let token = RefreshToken::parse(sent).ok_or(Error::Token)?;
         let key = self.keyring.get(REFRESH, token.key()).await?;
         let key = key.filter(|key| token.is_made_with(key)).ok_or(Error::Token)?;
@@ -126,14 +126,18 @@ impl Identity {
         let of = (owner, token.session());
         let at = now.div_euclid(1000);
         let access = access_token::sign((signer.kid, &signer.pair), of, &row.client, &row.scope, at)?;
-        let living = Living {
+        let active = ActiveSession {
             account: owner,
             session: token.session(),
             roles: account.roles.all(),
             staff,
             expires_at: moment(row.expires_at)?,
         };
-        Ok(Begun { living, means: Means::Tokens { access, refresh: next.text() }, expires_in: LIFE })
+        Ok(StartedSession {
+            active,
+            credentials: Credentials::Tokens { access, refresh: next.text() },
+            expires_in: LIFE,
+        })
     }
 }
 

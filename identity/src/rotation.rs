@@ -55,8 +55,8 @@ impl Identity {
     pub async fn jwks(&self) -> Result<Vec<Jwk>, Error> {
         let read = self.signing.published().await?;
         let now = read.now();
-        let living = read.keys.iter().filter(|key| key.signs_until.is_none_or(|until| now < until + AFTER));
-        Ok(living
+        let active = read.keys.iter().filter(|key| key.signs_until.is_none_or(|until| now < until + AFTER));
+        Ok(active
             .map(|key| Jwk {
                 kty: "OKP",
                 crv: "Ed25519",
@@ -107,7 +107,7 @@ impl Identity {
         let event = Event::SigningKeyMade { kid: kid.to_string(), signs_from: moment(signs_from)? };
         self.record_of_key(&tx, (kid, 1), made_at, cause, event).await?;
         tx.commit().await?;
-        self.signing.forget().await;
+        self.signing.clear().await;
         Ok(true)
     }
 
@@ -149,7 +149,7 @@ impl Identity {
             let event = Event::SigningKeyRetired { kid: kid.to_string(), reason: RetiredBy::Rotated };
             self.record_of_key(&tx, (kid, 2), row.try_get_by_index(0)?, &cause, event).await?;
             tx.commit().await?;
-            self.signing.forget().await;
+            self.signing.clear().await;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ const DEVICE: usize = 200;
 
 /// What the holder of a session gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum CredentialKind {
     /// An access token and a refresh token: a program.
     Tokens,
     /// The secret of a cookie: a browser.
@@ -42,12 +42,12 @@ pub enum Door {
 
 /// What a session is held with. None of it is stored.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Means {
+pub enum Credentials {
     Tokens { access: String, refresh: String },
     Cookie([u8; 32]),
 }
 
-impl std::fmt::Debug for Means {
+impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Means")
     }
@@ -55,16 +55,16 @@ impl std::fmt::Debug for Means {
 
 /// A session that was begun, or gone on with.
 #[derive(Debug, Clone)]
-pub struct Begun {
-    pub living: Living,
-    pub means: Means,
+pub struct StartedSession {
+    pub active: ActiveSession,
+    pub credentials: Credentials,
     /// How many seconds the access token is valid.
     pub expires_in: i64,
 }
 
 /// A session that may be used, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Living {
+pub struct ActiveSession {
     pub account: Uuid,
     pub session: Uuid,
     pub roles: Vec<String>,
@@ -89,16 +89,16 @@ pub struct ListedSession {
 
 /// An account as it was read before its password was verified.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct VerifiedAccount {
     pub(crate) account: Uuid,
     pub(crate) epoch: i64,
     pub(crate) generation: i64,
 }
 
 /// What a session is begun with.
-pub(crate) struct Beginning<'a> {
-    pub(crate) seen: Seen,
-    pub(crate) door: Door,
+pub(crate) struct NewSession<'a> {
+    pub(crate) verified: VerifiedAccount,
+    pub(crate) kind: CredentialKind,
     pub(crate) device: Option<&'a str>,
     /// A better hash, and the one that it replaces.
     pub(crate) upgrade: Option<(String, String)>,
@@ -122,15 +122,15 @@ fn cookie_hash(secret: &[u8; 32]) -> String {
 impl Identity {
     /// Begins a session: whatever the door, the account is locked, and must be what it was when its password was
     /// verified.
-    pub(crate) async fn begin_session(&self, beginning: Beginning<'_>) -> Result<Begun, Error> {
-        let Beginning { seen, door, device, upgrade, cause } = beginning;
-        let device = self.sealed(seen.account, device).await;
+    pub(crate) async fn begin_session(&self, new: NewSession<'_>) -> Result<StartedSession, Error> {
+        let NewSession { verified, kind, device, upgrade, cause } = new;
+        let device = self.sealed(verified.account, device).await;
         // Read first: they belong to other rows, and without them nothing begins.
         let signer = self.signer().await?;
         let (number, key) = self.keyring.newest(REFRESH).await?;
         let tx = self.begin().await?;
-        let account = self.lock(&tx, seen.account).await?.ok_or(Error::SignIn)?;
-        if account.disabled || (account.epoch, account.generation) != (seen.epoch, seen.generation) {
+        let account = self.lock(&tx, verified.account).await?.ok_or(Error::SignIn)?;
+        if account.disabled || (account.epoch, account.generation) != (verified.epoch, verified.generation) {
             return Err(Error::SignIn);
         }
         if let Some((better, old)) = upgrade {
@@ -143,18 +143,18 @@ impl Identity {
         let session = ids::new();
         let staff = account.roles.is_staff();
         let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
-        let (means, cookie, token) = match door {
-            Door::Cookie => {
+        let (credentials, cookie, token) = match kind {
+            CredentialKind::Cookie => {
                 let mut secret = [0; 32];
                 random(&mut secret)?;
-                (Means::Cookie(secret), Some(cookie_hash(&secret)), None)
+                (Credentials::Cookie(secret), Some(cookie_hash(&secret)), None)
             }
-            Door::Tokens => {
+            CredentialKind::Tokens => {
                 let token = RefreshToken::first(number, &key, session)?;
                 let of = (account.id, session);
                 let access =
                     access_token::sign((signer.kid, &signer.pair), of, CLIENT, "", now.div_euclid(1000))?;
-                (Means::Tokens { access, refresh: token.text() }, None, Some(token.hash()))
+                (Credentials::Tokens { access, refresh: token.text() }, None, Some(token.hash()))
             }
         };
         let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
@@ -185,8 +185,9 @@ impl Identity {
         let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };
         self.record(&tx, fact, event).await?;
         tx.commit().await?;
-        let living = Living { account: account.id, session, roles: account.roles.all(), staff, expires_at };
-        Ok(Begun { living, means, expires_in: LIFE })
+        let active =
+            ActiveSession { account: account.id, session, roles: account.roles.all(), staff, expires_at };
+        Ok(StartedSession { active, credentials, expires_in: LIFE })
     }
 
     /// Refuses an account that begins sessions without end, and ends the oldest where it has too many.
@@ -266,16 +267,16 @@ impl Identity {
     }
 
     /// The session of that id, if it may be used; read now.
-    pub async fn living(&self, session: Uuid) -> Result<Option<Living>, Error> {
+    pub async fn active(&self, session: Uuid) -> Result<Option<ActiveSession>, Error> {
         self.living_where("id", session.to_string()).await
     }
 
     /// The session whose cookie has this secret, if it may be used; read now.
-    pub async fn living_by_cookie(&self, secret: &[u8; 32]) -> Result<Option<Living>, Error> {
+    pub async fn living_by_cookie(&self, secret: &[u8; 32]) -> Result<Option<ActiveSession>, Error> {
         self.living_where("cookie_hash", cookie_hash(secret)).await
     }
 
-    async fn living_where(&self, column: &str, value: String) -> Result<Option<Living>, Error> {
+    async fn living_where(&self, column: &str, value: String) -> Result<Option<ActiveSession>, Error> {
         let now = self.db.now();
         let sql = format!(
             "SELECT s.id, s.account, a.roles, s.expires_at FROM @sessions s JOIN @accounts a ON a.id = s.account \
@@ -285,7 +286,7 @@ impl Identity {
         let row = self.db.connection.query_one(self.db.statement(&sql, [value.into()])).await?;
         let Some(row) = row else { return Ok(None) };
         let roles = Roles::read(&row.try_get_by_index::<String>(2)?)?;
-        Ok(Some(Living {
+        Ok(Some(ActiveSession {
             session: uuid(&row.try_get_by_index::<String>(0)?)?,
             account: uuid(&row.try_get_by_index::<String>(1)?)?,
             staff: roles.is_staff(),
@@ -353,9 +354,9 @@ impl Identity {
 
     /// Ends the session whose cookie has this secret, if there is one.
     pub async fn end_by_cookie(&self, secret: &[u8; 32], cause: &Cause) -> Result<Option<Uuid>, Error> {
-        let Some(living) = self.living_by_cookie(secret).await? else { return Ok(None) };
-        let cause = cause.by_owner(living.account, living.staff, Some(living.session));
-        let ended = self.end_session(living.account, living.session, EndedBy::SignedOut, &cause).await?;
-        Ok(ended.then_some(living.session))
+        let Some(active) = self.living_by_cookie(secret).await? else { return Ok(None) };
+        let cause = cause.by_owner(active.account, active.staff, Some(active.session));
+        let ended = self.end_session(active.account, active.session, EndedBy::SignedOut, &cause).await?;
+        Ok(ended.then_some(active.session))
     }
 }

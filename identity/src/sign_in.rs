@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::passwords::Verified;
-use crate::sessions::{Beginning, Begun, Door, Seen};
+use crate::sessions::{CredentialKind, NewSession, StartedSession, VerifiedAccount};
 use crate::store::{ACCOUNT, Account};
 use crate::stored::{milliseconds, moment};
 use crate::{Cause, Error, Identity, Password};
@@ -32,7 +32,7 @@ pub struct SignIn<'a> {
     pub network: &'a str,
     /// What the device says of itself.
     pub device: Option<&'a str>,
-    pub door: Door,
+    pub kind: CredentialKind,
 }
 
 /// Waits until the next multiple of [`STEP`] after the beginning.
@@ -45,7 +45,7 @@ pub(crate) async fn pad(began: Instant) {
 impl Identity {
     /// Begins a session. [`Error::SignIn`] says the same of an unknown address, a wrong password, and an account that may
     /// not sign in; it takes as long for each.
-    pub async fn sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<Begun, Error> {
+    pub async fn sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<StartedSession, Error> {
         let began = Instant::now();
         let outcome = self.try_sign_in(asked, cause).await;
         if matches!(outcome, Err(Error::SignIn)) {
@@ -54,7 +54,7 @@ impl Identity {
         outcome
     }
 
-    async fn try_sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<Begun, Error> {
+    async fn try_sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<StartedSession, Error> {
         let address = self.address(asked.address).await?;
         let sql = format!("SELECT {ACCOUNT} FROM @accounts WHERE address = $1");
         let row = self.db.connection.query_one(self.db.statement(&sql, [address.as_str().into()])).await?;
@@ -66,9 +66,11 @@ impl Identity {
             self.count_failure(&format!("typed:{address}"), account.map(|account| account.id)).await?;
             return Err(Error::SignIn);
         };
-        let seen = Seen { account: account.id, epoch: account.epoch, generation: account.generation };
+        let verified =
+            VerifiedAccount { account: account.id, epoch: account.epoch, generation: account.generation };
         let upgrade = better.zip(stored);
-        self.begin_session(Beginning { seen, door: asked.door, device: asked.device, upgrade, cause }).await
+        self.begin_session(NewSession { verified, kind: asked.kind, device: asked.device, upgrade, cause })
+            .await
     }
 
     /// Counts a failure of what was typed, and of the account, if there is one.

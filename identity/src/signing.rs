@@ -111,8 +111,8 @@ impl Signing {
     pub(crate) async fn public(&self, kid: Uuid) -> Result<Option<[u8; 32]>, Error> {
         let read = self.published().await?;
         let now = read.now();
-        let living = |key: &&Published| key.signs_until.is_none_or(|until| now < until + AFTER);
-        Ok(read.keys.iter().filter(living).find(|key| key.kid == kid).map(|key| key.public))
+        let active = |key: &&Published| key.signs_until.is_none_or(|until| now < until + AFTER);
+        Ok(read.keys.iter().filter(active).find(|key| key.kid == kid).map(|key| key.public))
     }
 
     /// The key that signs just now.
@@ -152,7 +152,7 @@ impl Signing {
     }
 
     /// Reads them again the next time: this process changed them.
-    pub(crate) async fn forget(&self) {
+    pub(crate) async fn clear(&self) {
         *self.published.lock().await = None;
         *self.signer.lock().await = None;
     }

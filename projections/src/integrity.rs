@@ -41,14 +41,14 @@ const PAGE: i64 = 200;
 /// A sealed log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Of {
+pub enum SealedLog {
     /// The event log.
     Log,
     /// The record of operations.
     Record,
 }
 
-impl Of {
+impl SealedLog {
     pub const ALL: [Self; 2] = [Self::Log, Self::Record];
     pub const NAMES: [&str; 2] = ["log", "record"];
 
@@ -397,10 +397,10 @@ pub struct Both {
 }
 
 impl Both {
-    pub fn of(&self, of: Of) -> &Integrity {
+    pub fn of(&self, of: SealedLog) -> &Integrity {
         match of {
-            Of::Log => &self.log,
-            Of::Record => &self.record,
+            SealedLog::Log => &self.log,
+            SealedLog::Record => &self.record,
         }
     }
 
@@ -410,7 +410,7 @@ impl Both {
 
     /// Where something was found: `log 323880; record 7…9`. `None`: nowhere.
     pub fn red_ranges(&self) -> Option<String> {
-        let red = Of::ALL.into_iter().filter(|of| !self.of(*of).is_well());
+        let red = SealedLog::ALL.into_iter().filter(|of| !self.of(*of).is_well());
         let parts: Vec<_> = red.map(|of| format!("{} {}", of.name(), self.of(of).red_ranges())).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -419,11 +419,14 @@ impl Both {
 /// The findings in both, from the newest entries about them.
 pub async fn read(db: &Db) -> Result<Both, Error> {
     let on = &db.connection;
-    Ok(Both { log: read_one(db, on, Of::Log).await?, record: read_one(db, on, Of::Record).await? })
+    Ok(Both {
+        log: read_one(db, on, SealedLog::Log).await?,
+        record: read_one(db, on, SealedLog::Record).await?,
+    })
 }
 
 /// The findings in one sealed log. The newest entry has them; only entries of earlier releases are folded again.
-pub async fn read_one(db: &Db, on: &impl ConnectionTrait, of: Of) -> Result<Integrity, Error> {
+pub async fn read_one(db: &Db, on: &impl ConnectionTrait, of: SealedLog) -> Result<Integrity, Error> {
     let (mut entries, mut before, mut most) = (Vec::new(), i64::MAX, 1);
     loop {
         let page = operations::about_integrity(db, on, of.name(), (before, most)).await?;
@@ -464,7 +467,7 @@ pub struct Checked {
 pub async fn record_check(
     db: &Db,
     actor: &str,
-    of: Of,
+    of: SealedLog,
     positions: Positions,
     checked: &Checked,
 ) -> Result<Integrity, Error> {
@@ -492,7 +495,7 @@ pub async fn record_check(
 pub async fn acknowledge(
     db: &Db,
     actor: &str,
-    of: Of,
+    of: SealedLog,
     (from, to): (i64, i64),
     reason: Personal<String>,
 ) -> Result<Option<Integrity>, Error> {
@@ -516,7 +519,7 @@ pub async fn acknowledge(
 async fn add(
     db: &Db,
     tx: &DatabaseTransaction,
-    of: Of,
+    of: SealedLog,
     done: &mut Operation,
     evidence: &Evidence,
 ) -> Result<Integrity, Error> {

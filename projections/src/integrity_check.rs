@@ -6,7 +6,7 @@ use soonshop_event_log::{Checkpoint, Error};
 
 use crate::follower_status::is_standby;
 use crate::generation::ROWS;
-use crate::integrity::{Checked, Of, read_one};
+use crate::integrity::{Checked, SealedLog, read_one};
 use crate::record;
 use crate::status::StatusReader;
 
@@ -14,13 +14,13 @@ use crate::status::StatusReader;
 /// for [`record_check`](crate::integrity::record_check).
 pub async fn check(
     reader: &StatusReader,
-    of: Of,
+    of: SealedLog,
     positions: Positions,
     trusted: Option<&TrustedKey>,
 ) -> Result<Checked, Error> {
     let (log, seals) = match of {
-        Of::Log => (reader.log.clone(), SEALS),
-        Of::Record => (reader.record(), RECORD_SEALS),
+        SealedLog::Log => (reader.log.clone(), SEALS),
+        SealedLog::Record => (reader.record(), RECORD_SEALS),
     };
     let seals = Seals::new(reader.log.db().beside(seals)?);
     let operations = reader.registry.operations();
@@ -29,7 +29,7 @@ pub async fn check(
     let known = read_one(operations, &operations.connection, of).await?;
     let mut read: Vec<_> =
         known.missing.iter().map(|(position, id)| Checkpoint::at(*position, *id)).collect();
-    if of == Of::Log {
+    if of == SealedLog::Log {
         read.extend(checkpoints(reader).await?);
     }
     let mut report = seal::check(&log, &seals, positions, trusted).await?;

@@ -95,13 +95,13 @@ pub async fn find(
 pub async fn among(registry: &Registry, positions: &[i64]) -> Result<BTreeMap<i64, Vec<String>>, Error> {
     let mut all: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     let (Some(first), Some(last)) = (positions.iter().min(), positions.iter().max()) else { return Ok(all) };
-    let wanted: BTreeSet<_> = positions.iter().collect();
+    let expected: BTreeSet<_> = positions.iter().collect();
     for known in registry.all(None).await?.into_iter().filter(|known| known.state.lives()) {
         let db = known.generation.db(registry.database())?;
         let sql = "SELECT position FROM @parked WHERE position BETWEEN $1 AND $2";
         for row in db.connection.query_all(db.statement(sql, [(*first).into(), (*last).into()])).await? {
             let position: i64 = row.try_get_by_index(0)?;
-            if wanted.contains(&position) {
+            if expected.contains(&position) {
                 all.entry(position).or_default().push(known.generation.namespace());
             }
         }

@@ -242,31 +242,32 @@ fn among(outbox: &str, timeouts: &str) -> String {
 /// `process`.
 pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Option<Key>), Error> {
     let mut values: Vec<Value> = Vec::new();
-    let mut wanted = Vec::new();
+    let mut expected = Vec::new();
     let mut place = |value: Value| {
         values.push(value);
         format!("${}", values.len())
     };
     if let Some(process) = &query.process {
-        wanted.push(format!("i.process = {}", place(process.as_str().into())));
+        expected.push(format!("i.process = {}", place(process.as_str().into())));
     }
     match query.which {
         // By far the most instances are done: open ones are found through their unsent commands and timeouts.
-        Which::Open => wanted.push(among("", "")),
+        Which::Open => expected.push(among("", "")),
         Which::Stuck => {
             let overdue = format!("WHERE due_at < {} - {OVERDUE}", db.now());
-            wanted.push(among("WHERE waiting_since IS NOT NULL", &overdue));
+            expected.push(among("WHERE waiting_since IS NOT NULL", &overdue));
         }
         Which::All => {}
     }
     if let Some(Key { process, instance }) = &query.after {
         let (same, name) = (place(process.as_str().into()), place(instance.as_str().into()));
-        wanted.push(format!("(i.process > {same} OR (i.process = {same} AND i.instance > {name}))"));
+        expected.push(format!("(i.process > {same} OR (i.process = {same} AND i.instance > {name}))"));
     }
-    let wanted = if wanted.is_empty() { String::new() } else { format!(" WHERE {}", wanted.join(" AND ")) };
+    let expected =
+        if expected.is_empty() { String::new() } else { format!(" WHERE {}", expected.join(" AND ")) };
     let most = usize::try_from(query.most.max(1)).unwrap_or(usize::MAX);
     let sql =
-        format!("{}{wanted} ORDER BY i.process, i.instance LIMIT {}", select(db), most.saturating_add(1));
+        format!("{}{expected} ORDER BY i.process, i.instance LIMIT {}", select(db), most.saturating_add(1));
     let rows = db.connection.query_all(db.statement(&sql, values)).await?;
     let mut instances = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let more = instances.len() > most;
@@ -383,8 +384,8 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
         let mut progress = follower_status(log, at.await).await?;
         match state.as_str() {
             "stopped" => {
-                let said = reason.map(|detail| Trouble::Other { detail });
-                let found = said.or_else(|| progress.trouble.take());
+                let message = reason.map(|detail| Trouble::Other { detail });
+                let found = message.or_else(|| progress.trouble.take());
                 progress.set_trouble(found);
             }
             // It is switched off, so being behind is no complaint.

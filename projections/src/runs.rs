@@ -72,7 +72,7 @@ pub struct Run {
     /// The most positions per second.
     pub limit_rate: Option<i64>,
     #[serde(skip)]
-    pub wanted: RunRequest,
+    pub expected: RunRequest,
     pub result: Option<serde_json::Value>,
 }
 
@@ -120,7 +120,7 @@ fn read(row: &QueryResult) -> Result<Run, Error> {
     let text = |index: usize| row.try_get_by_index::<String>(index);
     let unknown =
         |what: &str| Error::Database(format!("a run is {what:?}, which this release does not know"));
-    let (state, wanted) = (text(4)?, text(17)?);
+    let (state, expected) = (text(4)?, text(17)?);
     let result: Option<String> = row.try_get_by_index(18)?;
     Ok(Run {
         run: row.try_get_by_index(0)?,
@@ -143,7 +143,7 @@ fn read(row: &QueryResult) -> Result<Run, Error> {
             parked: row.try_get_by_index(15)?,
         },
         limit_rate: row.try_get_by_index(16)?,
-        wanted: wanted.parse().map_err(|_| unknown(&wanted))?,
+        expected: expected.parse().map_err(|_| unknown(&expected))?,
         result: result.map(|text| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))),
     })
 }
@@ -207,9 +207,10 @@ impl Runs {
         ];
         let row = self.db.connection.query_one(self.db.statement(&sql, values)).await?;
         let row = row.ok_or_else(|| Error::Database(format!("run {run} is gone")))?;
-        let wanted: String = row.try_get_by_index(0)?;
-        let wanted = wanted.parse().map_err(|_| Error::Database(format!("run {run} is to {wanted:?}")))?;
-        Ok((wanted, row.try_get_by_index(1)?))
+        let expected: String = row.try_get_by_index(0)?;
+        let expected =
+            expected.parse().map_err(|_| Error::Database(format!("run {run} is to {expected:?}")))?;
+        Ok((expected, row.try_get_by_index(1)?))
     }
 
     /// Gives a sign of life without progress; returns the request to it.
@@ -217,8 +218,8 @@ impl Runs {
         let sql = format!("UPDATE @runs SET beat_at = {} WHERE run = $1 RETURNING wanted", self.db.now());
         let row = self.db.connection.query_one(self.db.statement(&sql, [run.into()])).await?;
         let row = row.ok_or_else(|| Error::Database(format!("run {run} is gone")))?;
-        let wanted: String = row.try_get_by_index(0)?;
-        wanted.parse().map_err(|_| Error::Database(format!("run {run} is to {wanted:?}")))
+        let expected: String = row.try_get_by_index(0)?;
+        expected.parse().map_err(|_| Error::Database(format!("run {run} is to {expected:?}")))
     }
 
     /// Records how it ended.
@@ -233,9 +234,9 @@ impl Runs {
     }
 
     /// Asks something of a run. False: the run is over.
-    pub async fn want(&self, run: i64, wanted: RunRequest) -> Result<bool, Error> {
+    pub async fn want(&self, run: i64, expected: RunRequest) -> Result<bool, Error> {
         let sql = "UPDATE @runs SET wanted = $2 WHERE run = $1 AND state IN ('running', 'paused')";
-        let values = [run.into(), wanted.as_ref().into()];
+        let values = [run.into(), expected.as_ref().into()];
         Ok(self.db.connection.execute(self.db.statement(sql, values)).await?.rows_affected() == 1)
     }
 

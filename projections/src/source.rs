@@ -159,11 +159,11 @@ impl Source {
     /// is parked.
     pub(crate) async fn parked(
         &self,
-        wanted: i64,
+        expected: i64,
         group: Option<&str>,
     ) -> Result<Option<String>, QueryError> {
         let sql = "SELECT position, rows, cause FROM @parked WHERE position <= $1 ORDER BY position";
-        let statement = self.db.statement(sql, [wanted.into()]);
+        let statement = self.db.statement(sql, [expected.into()]);
         let parked = self.db.connection.query_all(statement).await.map_err(query_failed)?;
         for row in parked {
             let read = || Ok((row.try_get_by_index::<i64>(0)?, row.try_get_by_index::<String>(1)?));
@@ -173,7 +173,7 @@ impl Source {
             if left_out::is_document(&names) {
                 continue;
             }
-            let waits = group.map_or(position == wanted, |group| names.iter().any(|name| name == group));
+            let waits = group.map_or(position == expected, |group| names.iter().any(|name| name == group));
             if waits {
                 return Ok(Some(format!(
                     "the event at position {position} could not be projected, and is parked"

@@ -221,8 +221,8 @@ mod tests {
         }
     }
 
-    fn took(gathered: &mut BlockTexts, said: &[(i64, &'static str)], to: i64) -> Vec<(i64, Vec<String>)> {
-        let complete = gathered.take(&FixedTexts(said.to_vec()), &Unit::default(), to);
+    fn took(gathered: &mut BlockTexts, message: &[(i64, &'static str)], to: i64) -> Vec<(i64, Vec<String>)> {
+        let complete = gathered.take(&FixedTexts(message.to_vec()), &Unit::default(), to);
         let lines = |one: BlockTexts| {
             let mut lines: Vec<_> = one.lines.into_iter().map(String::from).collect();
             lines.sort();

@@ -39,12 +39,12 @@ pub struct Wants {
 impl Wants {
     pub fn want<M: Row>(&mut self, group: impl Into<String>) {
         let (kind, group) = (TypeId::of::<M>(), group.into());
-        let wanted = self.tables.entry(kind).or_insert_with(|| RequestedRows {
+        let expected = self.tables.entry(kind).or_insert_with(|| RequestedRows {
             table: table_of::<M>(),
             rows: Box::<Rows<M>>::default(),
             groups: HashSet::new(),
         });
-        wanted.groups.insert(group.clone());
+        expected.groups.insert(group.clone());
         self.last.push((kind, group));
     }
 
@@ -56,7 +56,7 @@ impl Wants {
     /// `<table>/<group>` of each group that the last event asks for: it is parked under these if it fails.
     pub fn names(&self) -> BTreeSet<String> {
         let name = |(kind, group): &(TypeId, String)| {
-            self.tables.get(kind).map(|wanted| format!("{}/{group}", wanted.table))
+            self.tables.get(kind).map(|expected| format!("{}/{group}", expected.table))
         };
         self.last.iter().filter_map(name).collect()
     }
@@ -254,7 +254,7 @@ impl<M: Row> AnyRows for Rows<M> {
 pub struct Unit {
     tables: HashMap<TypeId, Box<dyn AnyRows>>,
     /// The row types that events ask for; other rows are only ever put.
-    wanted: HashSet<TypeId>,
+    expected: HashSet<TypeId>,
 }
 
 impl Unit {
@@ -266,24 +266,24 @@ impl Unit {
         wants: Wants,
         whole: bool,
     ) -> Result<(), DbErr> {
-        for (kind, wanted) in wants.tables {
-            self.wanted.insert(kind);
-            self.tables.entry(kind).or_insert(wanted.rows).load(db, tx, wanted.groups, whole).await?;
+        for (kind, expected) in wants.tables {
+            self.expected.insert(kind);
+            self.tables.entry(kind).or_insert(expected.rows).load(db, tx, expected.groups, whole).await?;
         }
         Ok(())
     }
 
     /// Marks all rows as written, so that the next batch can use them; returns how many there are.
     pub(crate) fn settle(&mut self) -> usize {
-        let wanted = &self.wanted;
-        self.tables.iter_mut().map(|(kind, rows)| rows.settle(wanted.contains(kind))).sum()
+        let expected = &self.expected;
+        self.tables.iter_mut().map(|(kind, rows)| rows.settle(expected.contains(kind))).sum()
     }
 
     /// Notes that requested rows that are not in memory do not exist: all rows are in memory.
     pub(crate) fn assume(&mut self, wants: Wants) {
-        for (kind, wanted) in wants.tables {
-            self.wanted.insert(kind);
-            self.tables.entry(kind).or_insert(wanted.rows).assume(wanted.groups);
+        for (kind, expected) in wants.tables {
+            self.expected.insert(kind);
+            self.tables.entry(kind).or_insert(expected.rows).assume(expected.groups);
         }
     }
 

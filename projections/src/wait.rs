@@ -65,17 +65,17 @@ impl<'a> Wait<'a> {
 
     /// Returns once the position is reached, or an error that says why it is not.
     pub async fn reach(&mut self) -> Result<(), QueryError> {
-        let Some(wanted) = self.at_least else { return Ok(()) };
+        let Some(expected) = self.at_least else { return Ok(()) };
         loop {
             let (rows, parked) = self.source.checkpoint().await?;
             let position = match self.by {
                 AnsweredBy::Rows => rows,
                 AnsweredBy::Index(search) => self.source.indexed(search).await?,
             };
-            if parked && let Some(cause) = self.source.parked(wanted.position, self.group).await? {
-                return Err(self.behind(wanted, position, "stopped", cause));
+            if parked && let Some(cause) = self.source.parked(expected.position, self.group).await? {
+                return Err(self.behind(expected, position, "stopped", cause));
             }
-            if position >= wanted.position {
+            if position >= expected.position {
                 return Ok(());
             }
             self.pause(position).await?;
@@ -84,13 +84,13 @@ impl<'a> Wait<'a> {
 
     /// Waits a little before the next look, if there is time left.
     async fn pause(&mut self, position: i64) -> Result<(), QueryError> {
-        let Some(wanted) = self.at_least else { return Ok(()) };
-        if Instant::now() >= wanted.deadline {
+        let Some(expected) = self.at_least else { return Ok(()) };
+        if Instant::now() >= expected.deadline {
             let (state, reason) = self.why().await?;
-            return Err(self.behind(wanted, position, state, reason));
+            return Err(self.behind(expected, position, state, reason));
         }
         let pause = (self.began.elapsed() / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        tokio::time::sleep_until((Instant::now() + pause).min(wanted.deadline)).await;
+        tokio::time::sleep_until((Instant::now() + pause).min(expected.deadline)).await;
         Ok(())
     }
 
@@ -119,16 +119,16 @@ impl<'a> Wait<'a> {
         Ok(("behind", reason.to_owned()))
     }
 
-    fn behind(&self, wanted: AtLeast, position: i64, state: &str, reason: String) -> QueryError {
+    fn behind(&self, expected: AtLeast, position: i64, state: &str, reason: String) -> QueryError {
         let projection = &self.source.generation.projection;
         let detail =
-            format!("{projection} has not seen position {}: it is {state} at {position}", wanted.position);
+            format!("{projection} has not seen position {}: it is {state} at {position}", expected.position);
         QueryError::unavailable("read-model-behind", detail, Duration::from_secs(1))
             .with("projection", projection.as_str())
             .with("sink", self.by.follower())
             .with("state", state)
             .with("position", position)
-            .with("wanted", wanted.position)
+            .with("wanted", expected.position)
             .with("reason", reason)
             .with_read_at(position)
     }
@@ -148,7 +148,7 @@ impl Source {
         loop {
             wait.reach().await?;
             let answer = self.read(sql, values.to_vec(), order).await?;
-            if at_least.is_none_or(|wanted| answer.0 >= wanted.position) {
+            if at_least.is_none_or(|expected| answer.0 >= expected.position) {
                 return Ok(answer);
             }
             // Another replica answered, which is behind the one before.
@@ -161,16 +161,18 @@ impl Source {
 pub async fn head(log: &EventLog, at_least: Option<AtLeast>) -> Result<i64, QueryError> {
     loop {
         let position = log.head().await?.position;
-        let Some(wanted) = at_least.filter(|wanted| position < wanted.position) else { return Ok(position) };
-        if Instant::now() >= wanted.deadline {
-            let detail = format!("the log ends at {position}, before position {}", wanted.position);
+        let Some(expected) = at_least.filter(|expected| position < expected.position) else {
+            return Ok(position);
+        };
+        if Instant::now() >= expected.deadline {
+            let detail = format!("the log ends at {position}, before position {}", expected.position);
             return Err(QueryError::unavailable("read-model-behind", detail, Duration::from_secs(1))
                 .with("projection", "log")
                 .with("state", "behind")
                 .with("position", position)
-                .with("wanted", wanted.position)
+                .with("wanted", expected.position)
                 .with("reason", "nothing was recorded there yet"));
         }
-        tokio::time::sleep_until((Instant::now() + LONGEST_PAUSE).min(wanted.deadline)).await;
+        tokio::time::sleep_until((Instant::now() + LONGEST_PAUSE).min(expected.deadline)).await;
     }
 }

@@ -11,7 +11,7 @@ use soonshop_audit::listing::csv_shape;
 use soonshop_audit::reading::{Reading, verify_csv};
 use soonshop_event_log::seal::{self, Finding, Positions, Report, Tail, TrustedKey, Verdict};
 use soonshop_migrations::rights;
-use soonshop_projections::integrity::Of;
+use soonshop_projections::integrity::SealedLog;
 use soonshop_projections::{integrity, integrity_check, operations};
 
 use crate::sentences::{Remedy, Word};
@@ -81,7 +81,7 @@ fn sentences(report: &Report) -> Vec<Sentence> {
 /// Compares the log, or the record of operations, with its seals, and records the result: on record, it is the verdict
 /// that every view of the shop shows.
 pub async fn check(tool: &Tool, options: &Options) -> Outcome {
-    let of = if options.record { Of::Record } else { Of::Log };
+    let of = if options.record { SealedLog::Record } else { SealedLog::Log };
     let positions = Positions { from: options.from, to: options.to };
     let checked =
         integrity_check::check(&tool.status_reader(), of, positions, options.trusted.as_ref()).await?;
@@ -92,7 +92,7 @@ pub async fn check(tool: &Tool, options: &Options) -> Outcome {
 
 /// Records that somebody knows of what was found at these positions, and why it is no alarm any more.
 pub async fn acknowledge(tool: &Tool, record: bool, (from, to): (i64, i64), reason: &str) -> Outcome {
-    let of = if record { Of::Record } else { Of::Log };
+    let of = if record { SealedLog::Record } else { SealedLog::Log };
     let reason = operations::reason(reason).ok_or(Failure::Usage(Sentence::ReasonTooShort))?;
     let note = operations::note(tool.log.keys(), reason).await?;
     let known = integrity::acknowledge(tool.registry.operations(), ACTOR, of, (from, to), note).await?;
@@ -184,22 +184,22 @@ fn ill(error: impl ToString) -> Sentence {
 pub async fn doctor(tool: &Tool) -> Outcome {
     let mut well = true;
     let mut note = |what: &str, outcome: Result<Sentence, Sentence>| {
-        let (ok, said) = match outcome {
-            Ok(said) => (true, said),
-            Err(said) => (false, said),
+        let (ok, message) = match outcome {
+            Ok(message) => (true, message),
+            Err(message) => (false, message),
         };
         well &= ok;
-        let remedy = matches!(said, Sentence::TamperingFound { .. }).then_some("integrity");
-        let mut value = json!({ "what": what, "ok": ok, "said": said.to_string() });
+        let remedy = matches!(message, Sentence::TamperingFound { .. }).then_some("integrity");
+        let mut value = json!({ "what": what, "ok": ok, "said": message.to_string() });
         if let Some(remedy) = remedy {
             value["remedy"] = remedy.into();
         }
-        let (what, detail) = (Word::of(what), Box::new(said));
+        let (what, detail) = (Word::of(what), Box::new(message));
         let sentence =
             if ok { Sentence::CheckPassed { what, detail } } else { Sentence::CheckFailed { what, detail } };
-        let mut said = vec![sentence];
-        said.extend(remedy.map(|code| Sentence::WhatToDo { remedy: Remedy(code) }));
-        tool.out.result("status", &value, |language| lines(&said, language));
+        let mut message = vec![sentence];
+        message.extend(remedy.map(|code| Sentence::WhatToDo { remedy: Remedy(code) }));
+        tool.out.result("status", &value, |language| lines(&message, language));
     };
     let head = tool.log.head().await.map(|head| Sentence::LastPosition { position: head.position });
     note("event log", head.map_err(ill));

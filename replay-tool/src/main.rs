@@ -647,14 +647,14 @@ async fn carry_out_parked(tool: &Tool, yes: bool, verb: ParkedVerb) -> Outcome {
     }
 }
 
-async fn want(tool: &Tool, run: i64, wanted: RunRequest) -> Outcome {
+async fn want(tool: &Tool, run: i64, expected: RunRequest) -> Outcome {
     let of = tool.runs.get(run).await?.filter(|run| !run.state.is_over());
     if let Some(of) = of
-        && !(of.verb == "rebuild" || of.verb == "verify" && wanted == RunRequest::Cancel)
+        && !(of.verb == "rebuild" || of.verb == "verify" && expected == RunRequest::Cancel)
     {
         return Err(Failure::Refused(Sentence::RunTakesNoOrders { run, verb: of.verb }));
     }
-    accepted(tool.runs.want(run, wanted).await?, run)
+    accepted(tool.runs.want(run, expected).await?, run)
 }
 
 fn accepted(accepted: bool, run: i64) -> Outcome {

@@ -155,8 +155,8 @@ impl Output {
     }
 
     /// Writes a message beside the result, in the language.
-    pub fn say(&self, said: &Sentence) {
-        self.tell(&said.text(self.language));
+    pub fn say(&self, response: &Sentence) {
+        self.tell(&response.text(self.language));
     }
 
     /// Writes a text that has no language.

@@ -434,10 +434,10 @@ impl Work<'_> {
         let mut state = State::Running;
         loop {
             let number = Some(self.generation.number);
-            let (wanted, limit) = self.tool.runs.beat(self.run, number, state, &self.progress).await?;
+            let (expected, limit) = self.tool.runs.beat(self.run, number, state, &self.progress).await?;
             self.yield_to_live(limit).await?;
             self.show();
-            match wanted {
+            match expected {
                 RunRequest::Run => return Ok(()),
                 RunRequest::Cancel => {
                     self.cancelled = true;

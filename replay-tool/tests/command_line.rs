@@ -36,16 +36,16 @@ fn a_wrong_command_line_is_a_usage_error() {
         &["diff", "order", "x", "yesterday"],
         &["deploy", "orders", "--rollback-if", "x"],
     ] {
-        let (code, out, said) = replay_tool(args);
-        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {said}");
+        let (code, out, message) = replay_tool(args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {message}");
     }
 }
 
 #[test]
 fn a_missing_shop_is_reported_in_one_sentence() {
-    let (code, _, said) = replay_tool(&["list", "--store", "sqlite:///nowhere/at/all"]);
-    assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
-    assert!(said.contains("--store"), "{said}");
+    let (code, _, message) = replay_tool(&["list", "--store", "sqlite:///nowhere/at/all"]);
+    assert_eq!((code, message.lines().count()), (Some(2), 1), "{message}");
+    assert!(message.contains("--store"), "{message}");
 }
 
 /// A pipe whose reader was closed.
@@ -71,8 +71,8 @@ fn a_closed_pipe_does_not_end_the_work() {
 fn nothing_is_created_in_a_folder_without_a_shop() {
     let folder = std::env::temp_dir().join(format!("no-shop-{}", std::process::id()));
     std::fs::create_dir(&folder).expect("there is no such folder yet");
-    let (code, _, said) = replay_tool(&["list", "--store", &format!("sqlite://{}", folder.display())]);
+    let (code, _, message) = replay_tool(&["list", "--store", &format!("sqlite://{}", folder.display())]);
     let left = std::fs::read_dir(&folder).expect("it is there").count();
     std::fs::remove_dir_all(&folder).expect("it can be removed");
-    assert_eq!((code, left), (Some(2), 0), "{said}");
+    assert_eq!((code, left), (Some(2), 0), "{message}");
 }

@@ -78,8 +78,9 @@ impl Cursor {
 /// The fingerprint of everything that selects and orders hits (FNV-1a: the same in every process and release).
 pub(crate) fn fingerprint(query: &Query) -> u64 {
     let Query { text, filters, price_from, price_to, currency, sort, .. } = query;
-    let said = format!("{text:?}{filters:?}{price_from:?}{price_to:?}{currency:?}{sort:?}");
-    said.bytes()
+    let message = format!("{text:?}{filters:?}{price_from:?}{price_to:?}{currency:?}{sort:?}");
+    message
+        .bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

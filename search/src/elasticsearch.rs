@@ -188,17 +188,17 @@ impl Search for Elasticsearch {
 
     async fn search(&self, index: &str, query: &Query) -> Result<Page, Error> {
         let after = Cursor::of(query)?;
-        let wanted = ParsedQuery::of(&query.text);
+        let expected = ParsedQuery::of(&query.text);
         let preference = crate::cursor::fingerprint(query);
         let mut matching = after.as_ref().map_or(Matching::AsTyped, Cursor::matching);
-        let body = requests::search(query, wanted.condition(matching), after.as_ref());
+        let body = requests::search(query, expected.condition(matching), after.as_ref());
         let mut answer = self.ask(index, body, preference).await?;
         // Filters are left out: a text that is somewhere as it was typed is typed right.
-        if after.is_none() && total(&answer) == 0 && wanted.forgives() {
-            let anywhere = requests::any(wanted.condition(Matching::AsTyped).as_ref());
+        if after.is_none() && total(&answer) == 0 && expected.forgives() {
+            let anywhere = requests::any(expected.condition(Matching::AsTyped).as_ref());
             if total(&self.ask(index, anywhere, preference).await?) == 0 {
                 matching = Matching::WithTypos;
-                let body = requests::search(query, wanted.condition(matching), None);
+                let body = requests::search(query, expected.condition(matching), None);
                 answer = self.ask(index, body, preference).await?;
             }
         }
@@ -218,7 +218,7 @@ impl Search for Elasticsearch {
                 let key = Key::of(&document, query, score);
                 page.next = Some(Cursor::encode(query, key, &document.id, matching));
             }
-            page.hits.push(highlight::hit(document, &wanted, matching));
+            page.hits.push(highlight::hit(document, &expected, matching));
         }
         Ok(page)
     }

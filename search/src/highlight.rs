@@ -14,13 +14,13 @@ const FRAGMENT: usize = 200;
 const BEFORE: usize = 60;
 
 /// The document with highlights of the query's words.
-pub(crate) fn hit(document: Document, wanted: &ParsedQuery, matching: Matching) -> Hit {
+pub(crate) fn hit(document: Document, expected: &ParsedQuery, matching: Matching) -> Hit {
     let mut highlights = BTreeMap::new();
-    if wanted.words().next().is_some() {
+    if expected.words().next().is_some() {
         let name = (visible_name(&document.name), Reach::NAME, usize::MAX);
         let description = (visible(&document.description), Reach::BODY, FRAGMENT);
         for (field, (text, reach, most)) in [("name", name), ("description", description)] {
-            if let Some(marked) = marked(&text, wanted, matching, reach, most) {
+            if let Some(marked) = marked(&text, expected, matching, reach, most) {
                 highlights.insert(field.to_owned(), marked);
             }
         }
@@ -28,8 +28,14 @@ pub(crate) fn hit(document: Document, wanted: &ParsedQuery, matching: Matching) 
     Hit { document, highlights }
 }
 
-fn marked(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach, most: usize) -> Option<String> {
-    let found = found(text, wanted, matching, reach);
+fn marked(
+    text: &str,
+    expected: &ParsedQuery,
+    matching: Matching,
+    reach: Reach,
+    most: usize,
+) -> Option<String> {
+    let found = found(text, expected, matching, reach);
     let first = found.first()?;
     let window = fragment(text, first, most);
     let mut html = String::with_capacity(window.len() + 64);
@@ -71,7 +77,7 @@ fn fragment(text: &str, first: &Range<usize>, most: usize) -> Range<usize> {
 }
 
 /// The ranges of the found words, in order, without overlaps.
-fn found(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach) -> Vec<Range<usize>> {
+fn found(text: &str, expected: &ParsedQuery, matching: Matching, reach: Reach) -> Vec<Range<usize>> {
     let mut stems = Stems::new();
     let mut found: Vec<Range<usize>> = Vec::new();
     let pieces = text::pieces(text);
@@ -80,7 +86,7 @@ fn found(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach) -> 
     for run in spelling::joined(text, &pieces, reach) {
         let ends = spelt.last().map_or(0, |last| last.end);
         let (first, last) = (&pieces[run.start], &pieces[run.end - 1]);
-        if first.range.start >= ends && is_typed(&spelling::join(&pieces[run]), wanted, &mut stems) {
+        if first.range.start >= ends && is_typed(&spelling::join(&pieces[run]), expected, &mut stems) {
             spelt.push(first.range.start..last.range.end);
         }
     }
@@ -97,13 +103,13 @@ fn found(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach) -> 
                 let word = text::word(piece.text);
                 let is_part = |join: &Join| join.word == word;
                 // The stem is computed only if the word itself does not match.
-                if wanted.words().any(|wanted| means(wanted, &word, Form::Word, matching))
-                    || wanted.joins().any(is_part)
+                if expected.words().any(|expected| means(expected, &word, Form::Word, matching))
+                    || expected.joins().any(is_part)
                     || {
                         let stem = stems.of(&word);
                         let is_part = |join: &Join| join.stem.as_ref() == Some(&stem);
-                        wanted.words().any(|wanted| means(wanted, &stem, Form::Stem, matching))
-                            || wanted.joins().any(is_part)
+                        expected.words().any(|expected| means(expected, &stem, Form::Stem, matching))
+                            || expected.joins().any(is_part)
                     }
                 {
                     found.push(piece.range);
@@ -112,17 +118,17 @@ fn found(text: &str, wanted: &ParsedQuery, matching: Matching, reach: Reach) -> 
             Kind::Exact => {
                 let word = text::word(piece.text);
                 let parts: Vec<String> = spelling::parts(&word).collect();
-                let is_it = |wanted: &Word| match wanted {
+                let is_it = |expected: &Word| match expected {
                     Word::Exact(text) => *text == word || parts.contains(text),
                     Word::Letters { word, .. } => parts.contains(word),
                     Word::Cjk(_) => false,
                 };
-                if wanted.words().any(is_it) || wanted.joins().any(|join| join.word == word) {
+                if expected.words().any(is_it) || expected.joins().any(|join| join.word == word) {
                     found.push(piece.range);
                 }
             }
             Kind::Cjk => {
-                for range in runs(piece.text, wanted) {
+                for range in runs(piece.text, expected) {
                     let range = piece.range.start + range.start..piece.range.start + range.end;
                     match found.last_mut() {
                         Some(last) if last.end >= range.start => last.end = last.end.max(range.end),
@@ -142,8 +148,8 @@ enum Form {
 }
 
 /// Whether this spelling of neighbouring words was typed as one word.
-fn is_typed(join: &str, wanted: &ParsedQuery, stems: &mut Stems) -> bool {
-    wanted.words().any(|wanted| match wanted {
+fn is_typed(join: &str, expected: &ParsedQuery, stems: &mut Stems) -> bool {
+    expected.words().any(|expected| match expected {
         Word::Exact(text) => text == join,
         // Endings are short: most spellings need no stem.
         Word::Letters { word, stem } => {
@@ -153,19 +159,19 @@ fn is_typed(join: &str, wanted: &ParsedQuery, stems: &mut Stems) -> bool {
     })
 }
 
-fn means(wanted: &Word, found: &str, form: Form, matching: Matching) -> bool {
-    let Word::Letters { word, stem } = wanted else { return false };
-    let wanted = match form {
+fn means(expected: &Word, found: &str, form: Form, matching: Matching) -> bool {
+    let Word::Letters { word, stem } = expected else { return false };
+    let expected = match form {
         Form::Word => word,
         Form::Stem => stem,
     };
-    let typos = if matching == Matching::WithTypos { text::typos(wanted) } else { 0 };
-    text::within(wanted, found, typos)
+    let typos = if matching == Matching::WithTypos { text::typos(expected) } else { 0 };
+    text::within(expected, found, typos)
 }
 
 /// The ranges in a CJK run where characters, or pairs of them, match the query's words, in order.
-fn runs(run: &str, wanted: &ParsedQuery) -> Vec<Range<usize>> {
-    let grams: Vec<String> = wanted
+fn runs(run: &str, expected: &ParsedQuery) -> Vec<Range<usize>> {
+    let grams: Vec<String> = expected
         .words()
         .filter_map(|word| if let Word::Cjk(word) = word { Some(text::grams(word)) } else { None })
         .flatten()

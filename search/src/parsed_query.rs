@@ -359,9 +359,9 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        let wanted = ParsedQuery::of(text);
-        let (Some(_) | None) = wanted.condition(Matching::AsTyped);
-        wanted
+        let expected = ParsedQuery::of(text);
+        let (Some(_) | None) = expected.condition(Matching::AsTyped);
+        expected
             .words()
             .map(|(Word::Letters { word: text, .. } | Word::Exact(text) | Word::Cjk(text))| text.clone())
             .collect()

@@ -219,16 +219,16 @@ impl Opened {
     }
 
     fn search(&self, query: &Query, after: Option<Cursor>) -> Result<Page, TantivyError> {
-        let wanted = ParsedQuery::of(&query.text);
+        let expected = ParsedQuery::of(&query.text);
         let searcher = self.reader.searcher();
         let mut matching = after.as_ref().map_or(Matching::AsTyped, Cursor::matching);
         let first = after.is_none();
         let collector = Ranked::new(query, after);
-        let all = |matching| self.fields.query(query, wanted.condition(matching));
+        let all = |matching| self.fields.query(query, expected.condition(matching));
         let mut found = searcher.search(&all(matching)?, &collector)?;
         // Filters are left out: a text that is somewhere as it was typed is typed right.
-        if first && found.total == 0 && wanted.forgives() {
-            let anywhere = self.fields.query(&Query::default(), wanted.condition(Matching::AsTyped))?;
+        if first && found.total == 0 && expected.forgives() {
+            let anywhere = self.fields.query(&Query::default(), expected.condition(Matching::AsTyped))?;
             if searcher.search(&anywhere, &Count)? == 0 {
                 matching = Matching::WithTypos;
                 found = searcher.search(&all(matching)?, &collector)?;
@@ -242,7 +242,7 @@ impl Opened {
                 let key = Key::of(&document, query, found.score);
                 next = Some(Cursor::encode(query, key, &document.id, matching));
             }
-            hits.push(highlight::hit(document, &wanted, matching));
+            hits.push(highlight::hit(document, &expected, matching));
         }
         let fuzzy = matching == Matching::WithTypos && found.total > 0;
         let (facets, more_values) = (found.facets, found.more_values);

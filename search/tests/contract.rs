@@ -340,11 +340,11 @@ async fn after_a_kill_the_index_matches_its_checkpoint() {
             .spawn()
             .unwrap();
         let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let said = lines.any(|line| line == kill_after);
+        let message = lines.any(|line| line == kill_after);
         // It keeps writing: SIGKILL may hit any step.
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(said, "the writer ended by itself");
+        assert!(message, "the writer ended by itself");
 
         let search = connect(&url).unwrap();
         let at: i64 = search.checkpoint(INDEX).await.unwrap().unwrap().parse().unwrap();

@@ -272,8 +272,8 @@ mod tests {
             (&[""], "empty"),
             (&[" , ,"], "empty"),
         ] {
-            let said = tags(sent).unwrap_err();
-            assert!(said.contains(says), "{sent:?}: {said}");
+            let message = tags(sent).unwrap_err();
+            assert!(message.contains(says), "{sent:?}: {message}");
         }
     }
 

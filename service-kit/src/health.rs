@@ -175,8 +175,8 @@ impl Health {
         self.run(|_| true).await
     }
 
-    async fn run(&self, wanted: impl Fn(&Check) -> bool) -> Vec<Outcome> {
-        join_all(self.checks.iter().filter(|check| wanted(check)).map(|check| self.outcome(check))).await
+    async fn run(&self, expected: impl Fn(&Check) -> bool) -> Vec<Outcome> {
+        join_all(self.checks.iter().filter(|check| expected(check)).map(|check| self.outcome(check))).await
     }
 
     /// Callers that come at once share one answer.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 pub use crate::connections::is_of_this_machine;
-use crate::serve::Door;
+use crate::serve::ServerSettings;
 
 /// Why an address is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,8 +25,8 @@ pub enum Unprotected {
 }
 
 /// Refuses an address that other machines can reach, unless the process speaks TLS itself or is behind a proxy.
-pub fn must_be_protected(address: SocketAddr, door: &Door) -> Result<(), Unprotected> {
-    if is_of_this_machine(address) || door.tls.is_some() || !door.proxies.is_empty() {
+pub fn must_be_protected(address: SocketAddr, server_settings: &ServerSettings) -> Result<(), Unprotected> {
+    if is_of_this_machine(address) || server_settings.tls.is_some() || !server_settings.proxies.is_empty() {
         Ok(())
     } else {
         Err(Unprotected::Plain(address))
@@ -50,7 +50,7 @@ mod tests {
     fn the_loopback_interface_may_always_be_listened_on() {
         for good in ["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             let good = good.parse().unwrap();
-            assert_eq!(must_be_protected(good, &Door::default()), Ok(()), "{good}");
+            assert_eq!(must_be_protected(good, &ServerSettings::default()), Ok(()), "{good}");
             assert_eq!(must_be_of_this_machine(good), Ok(()), "{good}");
         }
     }
@@ -58,16 +58,16 @@ mod tests {
     #[test]
     fn an_address_that_others_reach_needs_tls_or_a_proxy() {
         let proxies = Proxies::from(vec!["10.0.0.0/8".parse().unwrap()]);
-        let behind = Door { proxies, ..Door::default() };
+        let behind = ServerSettings { proxies, ..ServerSettings::default() };
         let folder = crate::connections::folder_of_tests();
         let file = |name: &str| folder.path().join(name);
         let tls = Tls::read(&file("valid.pem"), &file("server.key")).unwrap();
-        let speaks_tls = Door { tls: Some(tls), ..Door::default() };
+        let speaks_tls = ServerSettings { tls: Some(tls), ..ServerSettings::default() };
         for bad in OPEN {
             let bad = bad.parse().unwrap();
-            let said = must_be_protected(bad, &Door::default()).unwrap_err().to_string();
+            let message = must_be_protected(bad, &ServerSettings::default()).unwrap_err().to_string();
             for words in ["--tls-cert", "--tls-key", "--behind-proxy", "127.0.0.1"] {
-                assert!(said.contains(words), "{said}");
+                assert!(message.contains(words), "{message}");
             }
             assert_eq!(must_be_protected(bad, &behind), Ok(()), "{bad}");
             assert_eq!(must_be_protected(bad, &speaks_tls), Ok(()), "{bad}");

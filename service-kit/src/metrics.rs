@@ -194,10 +194,10 @@ impl Metrics {
         let late = || Err(format!("no answer within {} seconds", LIMIT.as_secs()));
         let results = join_all(results).await.into_iter().map(|one| one.unwrap_or_else(|_| late()));
         let results: Vec<_> = results.collect();
-        let mut said = Registry::with_prefix(PREFIX);
+        let mut message = Registry::with_prefix(PREFIX);
         let ok = ConstGauge::new(i64::from(results.iter().all(Result::is_ok)));
-        said.register("scrape_ok", "1: every look-up worked; 0: one failed", ok);
-        encode(&mut text, &said)?;
+        message.register("scrape_ok", "1: every look-up worked; 0: one failed", ok);
+        encode(&mut text, &message)?;
         for one in results {
             match one {
                 Ok(found) => encode(&mut text, &found)?,

@@ -33,8 +33,8 @@ pub trait RefusalPages: fmt::Debug + Send + Sync {
 /// Whether the client wants a page: it names HTML, and does not prefer JSON.
 pub fn wants_page(headers: &HeaderMap) -> bool {
     let accepted = weighted(headers, &ACCEPT);
-    let of = |wanted: &str| {
-        let all = accepted.iter().filter(|(kind, _)| kind == wanted);
+    let of = |expected: &str| {
+        let all = accepted.iter().filter(|(kind, _)| kind == expected);
         all.map(|(_, weight)| *weight).max().unwrap_or(0)
     };
     of("text/html") > 0 && of("text/html") >= of("application/json")
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::connections::Limits;
-    use crate::serve::{Door, stack_behind};
+    use crate::serve::{ServerSettings, stack_behind};
 
     #[derive(Debug)]
     struct Plain;
@@ -111,10 +111,10 @@ mod tests {
             .route("/broken", get(async || -> String { panic!("it broke") }))
             .route("/report", get(async || (StatusCode::SERVICE_UNAVAILABLE, axum::Json("not ready"))))
             .route("/fine", get(async || "fine"));
-        let door = Door { pages: Some(Arc::new(Plain)), ..Door::default() };
+        let server_settings = ServerSettings { pages: Some(Arc::new(Plain)), ..ServerSettings::default() };
         let request = Request::get(path).header("host", "localhost").header(ACCEPT, accept);
         let request = request.header("accept-encoding", "gzip").body(Body::empty()).unwrap();
-        let response = stack_behind(router, &door).oneshot(request).await.unwrap();
+        let response = stack_behind(router, &server_settings).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         (Response::from_parts(parts, Body::empty()), String::from_utf8_lossy(&bytes).into_owned())

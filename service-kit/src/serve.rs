@@ -90,7 +90,7 @@ pub enum Stopped {
 
 /// The callers that are answered, and the share of the process that each may use.
 #[derive(Debug, Clone, Default)]
-pub struct Door {
+pub struct ServerSettings {
     /// The names that are answered to.
     pub hosts: Hosts,
     /// The origins whose pages may use the API.
@@ -111,12 +111,16 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     http: Http,
-    door: &Door,
+    server_settings: &ServerSettings,
     shutdown: CancellationToken,
     deadline: Duration,
 ) -> Stopped {
-    let router = with_counts(layered(router, Some(door)), http.clone());
-    let terms = Terms { limits: door.limits, tls: door.tls.as_ref(), proxies: &door.proxies };
+    let router = with_counts(layered(router, Some(server_settings)), http.clone());
+    let terms = Terms {
+        limits: server_settings.limits,
+        tls: server_settings.tls.as_ref(),
+        proxies: &server_settings.proxies,
+    };
     match connections::serve(listener, router, http, terms, shutdown, deadline).await {
         End::Drained => Stopped::Drained,
         End::AtDeadline => {
@@ -141,12 +145,12 @@ pub fn stack(router: Router) -> Router {
 
 /// The same behind a door.
 #[cfg(test)]
-pub(crate) fn stack_behind(router: Router, door: &Door) -> Router {
-    layered(router, Some(door))
+pub(crate) fn stack_behind(router: Router, server_settings: &ServerSettings) -> Router {
+    layered(router, Some(server_settings))
 }
 
 /// The last layer here sees a request first.
-fn layered(router: Router, door: Option<&Door>) -> Router {
+fn layered(router: Router, server_settings: Option<&ServerSettings>) -> Router {
     let compressed = SizeAbove::new(1024).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
     let mut router = router
         .fallback(no_such_path)
@@ -158,14 +162,16 @@ fn layered(router: Router, door: Option<&Door>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(as_problems))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressed));
-    if let Some(door) = door {
-        if let Some(cors) = door.origins.layer() {
+    if let Some(server_settings) = server_settings {
+        if let Some(cors) = server_settings.origins.layer() {
             router = router.layer(cors);
         }
-        router = router.layer(from_fn(only_health)).layer(from_fn_with_state(door.hosts.clone(), only_these));
+        router = router
+            .layer(from_fn(only_health))
+            .layer(from_fn_with_state(server_settings.hosts.clone(), only_these));
     }
     let mut router = router.layer(from_fn(bounded_head));
-    if let Some(pages) = door.and_then(|door| door.pages.clone()) {
+    if let Some(pages) = server_settings.and_then(|server_settings| server_settings.pages.clone()) {
         router = router.layer(from_fn_with_state(pages, as_pages));
     }
     router.layer(from_fn(with_context)).layer(from_fn(on_every_answer))
@@ -447,7 +453,7 @@ mod tests {
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let server = tokio::spawn(async move {
-            serve(listener, router, Http::default(), &Door::default(), stop, deadline).await
+            serve(listener, router, Http::default(), &ServerSettings::default(), stop, deadline).await
         });
         let client = tokio::task::spawn_blocking(move || {
             let mut connection = std::net::TcpStream::connect(address).unwrap();

@@ -137,9 +137,9 @@ mod tests {
             ("identity", None),
         ] {
             let response = file.answer(&headers(&[(ACCEPT_ENCODING, accepted)])).await;
-            let said =
+            let message =
                 response.headers().get(CONTENT_ENCODING).map(|value| value.to_str().unwrap().to_owned());
-            assert_eq!(said.as_deref(), coding, "{accepted}");
+            assert_eq!(message.as_deref(), coding, "{accepted}");
             assert_eq!(response.headers()[VARY], "accept-encoding");
             let sent = bytes(response).await;
             if coding.is_some() {

@@ -100,8 +100,8 @@ impl Bounds {
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bounds = *self;
-        let said = bounds.named().map(|(name, share)| format!("{name}={}/{}", share.all, share.each));
-        f.write_str(&said.join(","))
+        let message = bounds.named().map(|(name, share)| format!("{name}={}/{}", share.all, share.each));
+        f.write_str(&message.join(","))
     }
 }
 
@@ -371,8 +371,8 @@ mod tests {
         for wrong in
             ["queries", "queries=4", "queries=2/4", "queries=0/0", "queries=-1/1", "other=2/1", "queries=1/x"]
         {
-            let said = wrong.parse::<Bounds>().unwrap_err();
-            assert!(said.contains("such as queries=3/2"), "{said}");
+            let message = wrong.parse::<Bounds>().unwrap_err();
+            assert!(message.contains("such as queries=3/2"), "{message}");
         }
         assert!("queries=2/1,queries=3/1".parse::<Bounds>().unwrap_err().contains("twice"));
     }

@@ -153,7 +153,7 @@ impl ApiKeys {
         overlap_hours: u16,
         expires_days: Option<u16>,
     ) -> anyhow::Result<ApiKey> {
-        let old = self.living(prefix).await?;
+        let old = self.active(prefix).await?;
         self.make(&old.role, &old.name, expires_days, Some((&old, i64::from(overlap_hours) * HOUR))).await
     }
 
@@ -207,7 +207,7 @@ impl ApiKeys {
 
     /// Refuses it from now on.
     pub async fn revoke(&self, prefix: &str) -> anyhow::Result<()> {
-        let key = self.living(prefix).await?;
+        let key = self.active(prefix).await?;
         let tx = self.db.connection.begin().await?;
         operations::record(&self.db, &tx, &done("key-revoke", key.id, json!({ "prefix": key.prefix })))
             .await?;
@@ -233,7 +233,7 @@ impl ApiKeys {
     }
 
     /// The key of that prefix, unless it was revoked.
-    async fn living(&self, prefix: &str) -> anyhow::Result<Row> {
+    async fn active(&self, prefix: &str) -> anyhow::Result<Row> {
         let row = self.row(prefix).await?.map(|row| Row::read(&row)).transpose()?;
         let row = row.with_context(|| format!("there is no key {prefix}: `soonshop key list` shows them"))?;
         if row.revoked_at.is_some() {
@@ -280,7 +280,7 @@ impl ApiKeys {
         Ok(())
     }
 
-    async fn begun(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Error> {
+    async fn started(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Error> {
         let columns = COLUMNS.split(", ").map(|column| format!("k.{column}")).collect::<Vec<_>>().join(", ");
         let sql = format!(
             "SELECT {columns}, s.key_id, s.proof, s.expires_at FROM @sessions s LEFT JOIN @api_keys k ON k.id = s.key_id \
@@ -357,7 +357,7 @@ impl Keys for ApiKeys {
     }
 
     async fn session(&self, hash: [u8; 32]) -> Result<Option<StoredSession>, Unavailable> {
-        self.begun(hash).await.map_err(|error| Unavailable(chain(&error)))
+        self.started(hash).await.map_err(|error| Unavailable(chain(&error)))
     }
 
     async fn end(&self, hash: [u8; 32]) -> Result<(), Unavailable> {

@@ -208,7 +208,7 @@ async fn event_store(asked: &Asked) -> Result<(), Fault> {
     for namespace in ["log", "process"] {
         files_can_be_used(&shop.store_database, namespace)?;
     }
-    shop.log().map_err(said)?.head().await.map_err(|error| error.to_string())?;
+    shop.log().map_err(message)?.head().await.map_err(|error| error.to_string())?;
     if asked.role.writes() {
         for (namespace, table) in [("log", "events"), ("log", "commands"), ("process", "checkpoints")] {
             writable(&shop.store_database, namespace, table).await?;
@@ -255,7 +255,7 @@ async fn read_models(asked: &Asked) -> Result<(), Fault> {
 
 async fn keys(asked: &Asked) -> Result<(), Fault> {
     files_can_be_used(&asked.shop.keys_database, "keys")?;
-    let store = asked.shop.key_store().map_err(said)?;
+    let store = asked.shop.key_store().map_err(message)?;
     if !asked.role.writes() && !asked.role.has(Role::QueryApi) {
         let db = asked.shop.keys_database.namespace("keys").map_err(|error| error.to_string())?;
         return databases::readable(&db, "data_keys").await;
@@ -359,7 +359,7 @@ async fn search(asked: &Asked) -> Result<(), Fault> {
     Ok(())
 }
 
-fn said(error: anyhow::Error) -> Fault {
+fn message(error: anyhow::Error) -> Fault {
     format!("{error:#}").into()
 }
 

@@ -9,7 +9,7 @@ use soonshop_service_kit::connections::{Limits, Tls};
 use soonshop_service_kit::cors::Origins;
 use soonshop_service_kit::hosts::Hosts;
 use soonshop_service_kit::rates::Proxies;
-use soonshop_service_kit::serve::Door;
+use soonshop_service_kit::serve::ServerSettings;
 
 /// The heading of these settings in the help.
 pub const HEADING: &str = "Connections";
@@ -93,7 +93,7 @@ impl Default for ConnectionSettings {
 
 impl ConnectionSettings {
     /// Checks the names and the origins. `proxies` are trusted to report on callers.
-    pub fn door(&self, proxies: Proxies) -> anyhow::Result<Door> {
+    pub fn server_settings(&self, proxies: Proxies) -> anyhow::Result<ServerSettings> {
         let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let limits = Limits {
             connections: number(self.max_connections),
@@ -117,7 +117,7 @@ impl ConnectionSettings {
             _ => bail!("give both --tls-cert and --tls-key, or neither"),
         };
         let (hosts, origins) = (Hosts::new(&self.host)?, Origins::new(&self.cors_origin)?);
-        Ok(Door { hosts, origins, limits, tls, proxies, pages: None })
+        Ok(ServerSettings { hosts, origins, limits, tls, proxies, pages: None })
     }
 }
 
@@ -160,19 +160,20 @@ mod tests {
                 cors_origin: vec![origin.to_owned()],
                 ..ConnectionSettings::default()
             };
-            settings.door(Proxies::default())
+            settings.server_settings(Proxies::default())
         };
         assert!(with("http://shop.example", "").unwrap_err().to_string().contains("without scheme"));
         assert!(with("", "*").unwrap_err().to_string().contains("as a browser sends it"));
-        let door = with("", "").unwrap();
-        assert_eq!((door.hosts, door.limits), (Hosts::default(), Limits::DEFAULT));
+        let server_settings = with("", "").unwrap();
+        assert_eq!((server_settings.hosts, server_settings.limits), (Hosts::default(), Limits::DEFAULT));
     }
 
     #[test]
     fn certificate_and_key_are_given_together_under_one_name() {
         let file = || Some(PathBuf::from("a.pem"));
-        let refused =
-            |settings: ConnectionSettings| settings.door(Proxies::default()).unwrap_err().to_string();
+        let refused = |settings: ConnectionSettings| {
+            settings.server_settings(Proxies::default()).unwrap_err().to_string()
+        };
         let alone = ConnectionSettings { tls_cert: file(), ..ConnectionSettings::default() };
         assert!(refused(alone.clone()).contains("both --tls-cert and --tls-key"));
         let under_the_earlier_name = ConnectionSettings { tls_key_file: file(), ..alone.clone() };

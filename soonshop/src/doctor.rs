@@ -11,7 +11,7 @@ use crate::{Role, Shop, checks, erased};
 pub struct Finding {
     pub what: String,
     pub ok: bool,
-    pub said: String,
+    pub detail: String,
     /// The remedy, if something is wrong.
     pub cure: String,
 }
@@ -23,12 +23,12 @@ const MOST_LISTED: usize = 5;
 pub async fn examine(shop: &Shop) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |what: &str, outcome: Result<String, String>, cure: &str| {
-        let (ok, said) = match outcome {
-            Ok(said) => (true, said),
-            Err(said) => (false, said),
+        let (ok, detail) = match outcome {
+            Ok(detail) => (true, detail),
+            Err(detail) => (false, detail),
         };
         let cure = if ok { String::new() } else { cure.to_owned() };
-        findings.push(Finding { what: what.to_owned(), ok, said, cure });
+        findings.push(Finding { what: what.to_owned(), ok, detail, cure });
     };
     let keys = shop.key_store().map(|_| "readable".to_owned()).map_err(|error| format!("{error:#}"));
     note(
@@ -70,16 +70,16 @@ pub async fn examine(shop: &Shop) -> Vec<Finding> {
         Ok((_, all, others)) => {
             for one in all.into_iter().chain(others) {
                 let head = one.head;
-                let said = match one.position {
+                let detail = match one.position {
                     Some(position) => format!("at {position} of {head}"),
                     None => "has never begun".to_owned(),
                 };
                 let since = one.unhealthy_since.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
                 let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
                 let outcome = match one.complaint {
-                    Some(complaint) => Err(format!("{said}; {complaint}{since}")),
-                    None if one.position.is_none() && head > 0 => Err(said),
-                    None => Ok(said),
+                    Some(complaint) => Err(format!("{detail}; {complaint}{since}")),
+                    None if one.position.is_none() && head > 0 => Err(detail),
+                    None => Ok(detail),
                 };
                 let cure = one.remedy.and_then(checks::cure);
                 note(

@@ -57,7 +57,7 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
         found: Vec::new(),
         backups: None,
     };
-    let wanted = match &options.values {
+    let expected = match &options.values {
         Some(file) => Some(values::KnownValues::read(file)?),
         None => None,
     };
@@ -71,8 +71,8 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
     for one in incomplete(shop, Some(options.person)).await? {
         report.find(&one.sink, format!("position {}", one.position), one.to_string());
     }
-    match wanted {
-        Some(wanted) => values::search(shop, &wanted, &mut report).await?,
+    match expected {
+        Some(expected) => values::search(shop, &expected, &mut report).await?,
         None => report.not_looked_at.push(
             "every text of every store: with --values FILE it is searched for the values themselves"
                 .to_owned(),

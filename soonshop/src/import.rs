@@ -109,14 +109,14 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
         return Ok(report);
     }
     if let Some(url) = &options.to {
-        let door = Remote::open(url, &shop.operator_token()?)?;
-        let stored = door.stored(&wanted(&book)).await?;
+        let target = Remote::open(url, &shop.operator_token()?)?;
+        let stored = target.stored(&expected(&book)).await?;
         let Some(plan) = plan(book, &stored, options, &mut report) else { return Ok(report) };
-        return import(door, plan, report, options.quiet).await;
+        return import(target, plan, report, options.quiet).await;
     }
     migrate::check(shop).await?;
     if options.dry_run {
-        let stored = EarlierImports::read(&shop.log()?, &wanted(&book)).await?;
+        let stored = EarlierImports::read(&shop.log()?, &expected(&book)).await?;
         plan(book, &stored, options, &mut report);
         return Ok(report);
     }
@@ -135,7 +135,7 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
 }
 
 /// The numbers of all documents.
-fn wanted(book: &Book) -> HashSet<String> {
+fn expected(book: &Book) -> HashSet<String> {
     book.documents().map(|(number, _)| number.to_owned()).collect()
 }
 
@@ -182,7 +182,7 @@ async fn into_store(
     book: Book,
     mut report: Report,
 ) -> anyhow::Result<Report> {
-    let stored = EarlierImports::read(&shop.log()?, &wanted(&book)).await?;
+    let stored = EarlierImports::read(&shop.log()?, &expected(&book)).await?;
     let Some(plan) = plan(book, &stored, options, &mut report) else { return Ok(report) };
     drop(stored);
     let store = shop.event_store()?;
@@ -197,7 +197,7 @@ async fn into_store(
     let mut followers = roles::start(shop, Role::All, Some(&store), &published, projectors, readers, &quit)?;
     let began = Instant::now();
     let mut outcome = match Local::new(shop, store.clone()) {
-        Ok(door) => import(door, plan, report, options.quiet).await,
+        Ok(target) => import(target, plan, report, options.quiet).await,
         Err(error) => Err(error),
     };
     drop(guard);
@@ -273,11 +273,11 @@ fn planned(plan: &Plan, stored: &EarlierImports, report: &mut Report) {
     }
 }
 
-async fn import<D: Target>(door: D, plan: Plan, report: Report, quiet: bool) -> anyhow::Result<Report> {
+async fn import<D: Target>(target: D, plan: Plan, report: Report, quiet: bool) -> anyhow::Result<Report> {
     let began = Instant::now();
-    let before = door.head().await?;
+    let before = target.head().await?;
     let run = Run {
-        door,
+        target,
         report: Mutex::new(report),
         customers: Mutex::default(),
         placed: Mutex::default(),
@@ -286,14 +286,14 @@ async fn import<D: Target>(door: D, plan: Plan, report: Report, quiet: bool) -> 
     run.bring(&plan).await?;
     let giving = began.elapsed();
     run.progress.doing("waiting until all is done".to_owned());
-    run.door.finish().await?;
+    run.target.finish().await?;
     let placed = std::mem::take(&mut *run.placed.lock().unwrap_or_else(PoisonError::into_inner));
     for refused in
-        run.door.refused_since(before).await?.into_iter().filter(|order| placed.contains(&order.id))
+        run.target.refused_since(before).await?.into_iter().filter(|order| placed.contains(&order.id))
     {
         run.report().refused(format!("order {}", refused.number), refused.reason);
     }
-    let events = run.door.head().await? - before;
+    let events = run.target.head().await? - before;
     let mut report = run.report.into_inner().unwrap_or_else(PoisonError::into_inner);
     report.events = events;
     report.took(giving.as_secs_f64(), began.elapsed().max(Duration::from_millis(1)).as_secs_f64());
@@ -302,7 +302,7 @@ async fn import<D: Target>(door: D, plan: Plan, report: Report, quiet: bool) -> 
 
 /// An import under way.
 struct Run<D> {
-    door: D,
+    target: D,
     report: Mutex<Report>,
     /// The user behind each number.
     customers: Mutex<HashMap<String, Uuid>>,
@@ -332,7 +332,7 @@ impl<D: Target> Run<D> {
     }
 
     async fn bring(&self, plan: &Plan) -> anyhow::Result<()> {
-        let width = self.door.width();
+        let width = self.target.width();
         self.progress.doing(format!("{} products", plan.goods.len()));
         all(plan.goods.iter().map(|good| self.list(good)), width).await?;
         self.progress.doing(format!("{} customers", plan.buyers.len()));
@@ -355,7 +355,7 @@ impl<D: Target> Run<D> {
         });
         let paced = futures::stream::iter(movements).then(async |(looks, movement)| {
             if looks {
-                self.door.room().await?;
+                self.target.room().await?;
             }
             anyhow::Ok(movement)
         });
@@ -373,7 +373,7 @@ impl<D: Target> Run<D> {
         let StepOutcome::There(product) = self.give(code, product).await? else { return Ok(()) };
         // One that was never sold before has no price.
         if let Some(pence) = *pence
-            && self.door.lacks_price(product, sku).await?
+            && self.target.lacks_price(product, sku).await?
         {
             self.give(code, step(Kind::Price, StepContent::Price { product, sku, pence })).await?;
         }
@@ -436,7 +436,7 @@ impl<D: Target> Run<D> {
 
     /// Sends a command, and counts it; `name` is its name for people.
     async fn give(&self, name: &str, step: Step<'_>) -> anyhow::Result<StepOutcome> {
-        let given = self.door.give(&step).await?;
+        let given = self.target.give(&step).await?;
         let mut report = self.report();
         match &given {
             StepOutcome::New(_) => report.count(step.kind).new += 1,

@@ -42,7 +42,7 @@ use soonshop_identity::{Cost, Identity};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
-use soonshop_service_kit::serve::Door;
+use soonshop_service_kit::serve::ServerSettings;
 use soonshop_service_kit::work::Bounds;
 
 pub use connections::ConnectionSettings;
@@ -144,7 +144,7 @@ pub struct Shop {
     pub rates: Arc<dyn Rates>,
     pub search: Arc<dyn Search>,
     /// The clients that may connect.
-    pub door: Door,
+    pub server_settings: ServerSettings,
     /// A unique name, different also from that of the process before this one.
     pub holder: String,
 }
@@ -160,7 +160,7 @@ impl Shop {
         let read = place(&config.read_models, &config.store)?;
         let keys = DatabaseLocation::parse(keys_url)?;
         let erasures = place(&config.erasures, keys_url)?;
-        let door = config.connections.door(config.rates.proxies())?;
+        let server_settings = config.connections.server_settings(config.rates.proxies())?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;
@@ -201,7 +201,7 @@ impl Shop {
             cache,
             rates,
             search,
-            door,
+            server_settings,
             holder,
         })
     }
@@ -272,9 +272,9 @@ impl Shop {
 /// Reads `order,payment`: the contexts to serve.
 pub fn contexts(list: Option<&str>) -> anyhow::Result<BTreeSet<String>> {
     let Some(list) = list else { return Ok(context::NAMES.map(str::to_owned).into()) };
-    let wanted: BTreeSet<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
-    match wanted.iter().find(|name| context::named(name).is_none()) {
+    let expected: BTreeSet<String> = list.split(',').map(|name| name.trim().to_owned()).collect();
+    match expected.iter().find(|name| context::named(name).is_none()) {
         Some(unknown) => bail!("there is no context {unknown:?}: {}", context::NAMES.join(", ")),
-        None => Ok(wanted),
+        None => Ok(expected),
     }
 }

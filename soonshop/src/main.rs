@@ -258,7 +258,7 @@ async fn serve_until_stopped(shop: Shop, options: Options, sample: bool) -> anyh
     let address = running.address;
     if sample {
         settle::settle(&shop, Duration::from_secs(30)).await?;
-        let scheme = if shop.door.tls.is_some() { "https" } else { "http" };
+        let scheme = if shop.server_settings.tls.is_some() { "https" } else { "http" };
         let address = format!("{scheme}://{address}");
         eprintln!(
             "\n  The shop is open.\n\n    start here        {address}/\n    API description   {address}/docs\n    products          {address}/products\n    \
@@ -321,7 +321,7 @@ async fn examine(shop: &Shop, json: bool) -> anyhow::Result<ExitCode> {
         if json {
             println!("{}", serde_json::to_string(finding)?);
         } else {
-            println!("{} {:<24} {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.said);
+            println!("{} {:<24} {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.detail);
             if !finding.ok {
                 println!("     {:<24} -> {}", "", finding.cure);
             }

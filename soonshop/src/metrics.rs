@@ -63,7 +63,7 @@ pub(crate) fn of(
     if role.has(Role::Relay) {
         published.register(metrics.counted());
     }
-    if let Some(tls) = shop.door.tls.clone() {
+    if let Some(tls) = shop.server_settings.tls.clone() {
         metrics = metrics.looked_up_for_all(move || {
             let tls = tls.clone();
             async move { Ok(certificate(&tls)) }

@@ -94,13 +94,13 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
     ensure_writers(shop, &keys).await?;
     shop.identity()?.prepare().await.context("the keys of accounts")?;
-    let mut said = Vec::new();
+    let mut message = Vec::new();
     for process in shop.processes().into_iter().filter(|one| one.is_on()) {
         let name = process.name();
         let start = starts.iter().rev().find(|start| start.process == name).map(|one| one.start);
         let begun = begin(&log, &shop.store_database.namespace("process")?, name, start).await?;
         if start.is_some() {
-            said.push(match begun {
+            message.push(match begun {
                 Begun::At { position } => format!("{name} starts after position {position}"),
                 Begun::Before { position } => {
                     format!("{name} had begun before, and goes on after position {position}")
@@ -124,7 +124,7 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     for projector in soonshop_projections::all() {
         registry.ensure(&*projector).await?;
     }
-    Ok(said)
+    Ok(message)
 }
 
 /// Refuses to make a key in the place of one that the shop has used: a new one would open nothing, and the next seals

@@ -180,7 +180,7 @@ async fn project(
     let mut started: HashMap<String, CancellationToken> = HashMap::new();
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
-        let (mut living, mut all) = (HashSet::new(), true);
+        let (mut active, mut all) = (HashSet::new(), true);
         for projector in &projectors {
             let generations = async { anyhow::Ok(shop.registry()?.projected_by(&**projector).await?) }.await;
             let generations = match generations {
@@ -194,7 +194,7 @@ async fn project(
                     continue;
                 }
             };
-            living.extend(generations.iter().map(Generation::namespace));
+            active.extend(generations.iter().map(Generation::namespace));
             for generation in generations {
                 if started.contains_key(&generation.namespace()) {
                     continue;
@@ -227,7 +227,7 @@ async fn project(
             }
         }
         if all {
-            for (_, followers) in started.extract_if(|name, _| !living.contains(name)) {
+            for (_, followers) in started.extract_if(|name, _| !active.contains(name)) {
                 followers.cancel();
             }
         }

@@ -9,7 +9,7 @@ use soonshop_event_log::seal::{
     Positions, Report, SealKeys, Seals, TrustedKey, Verdict, check_offline, export,
 };
 use soonshop_event_log::{EventLog, private_files};
-use soonshop_projections::integrity::Of;
+use soonshop_projections::integrity::SealedLog;
 use soonshop_projections::{integrity, integrity_check};
 use soonshop_service_kit::access::Caller;
 
@@ -78,7 +78,7 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
         Verb::Check { from, to, pubkey, json, record, .. } => {
             let shop = Shop::open(config, Role::All)?;
             migrate::check(&shop).await?;
-            let of = if *record { Of::Record } else { Of::Log };
+            let of = if *record { SealedLog::Record } else { SealedLog::Log };
             let positions = Positions { from: *from, to: *to };
             let reader = shop.status_reader()?;
             let checked = integrity_check::check(&reader, of, positions, pubkey.as_ref()).await?;

@@ -25,7 +25,7 @@ use soonshop_service_kit::hosts::Hosts;
 use soonshop_service_kit::listening;
 use soonshop_service_kit::rates::{self, Class};
 use soonshop_service_kit::security_headers;
-use soonshop_service_kit::serve::{self as kit, Door};
+use soonshop_service_kit::serve::{self as kit, ServerSettings};
 use soonshop_service_kit::work::{Bounds, Share, Work};
 use soonshop_workers::eraser;
 use soonshop_workers::relay::Published;
@@ -95,7 +95,7 @@ pub async fn start(
     options: Options,
     projectors: Vec<Arc<dyn Projector>>,
 ) -> anyhow::Result<Running> {
-    listening::must_be_protected(options.listen, &shop.door)?;
+    listening::must_be_protected(options.listen, &shop.server_settings)?;
     let role = options.role;
     migrate::check(&shop).await?;
     migrate::check_read_models(&shop).await?;
@@ -112,12 +112,12 @@ pub async fn start(
     } else {
         None
     };
-    let mut door = door(&shop);
+    let mut server_settings = server_settings(&shop);
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("{} cannot be listened on: choose another with --listen", options.listen))?;
     let address = listener.local_addr()?;
-    if !listening::is_of_this_machine(address) && door.hosts == Hosts::default() {
+    if !listening::is_of_this_machine(address) && server_settings.hosts == Hosts::default() {
         tracing::warn!(
             %address,
             "requests are answered under the names of the loopback interface only: name the shop's with --host"
@@ -133,7 +133,7 @@ pub async fn start(
     let limits = shop.config.rates.limits(&shop.rates, metrics.counted());
     let http = metrics.http();
     let refusals = PagesOfRefusals::new(has_trail(&options), health.clone());
-    door.pages = Some(Arc::new(refusals));
+    server_settings.pages = Some(Arc::new(refusals));
     let accounts = Accounts::new(identity);
     let access = access(&shop, &options, &accounts)?;
     let router = router(&shop, &options, store.as_ref(), accounts, health, &access, &stop)?;
@@ -143,7 +143,7 @@ pub async fn start(
     let ended = stop.clone();
     let done = tokio::spawn(async move {
         // Endpoints first: their commands are in the log before the followers stop.
-        kit::serve(listener, router, http, &door, ended.clone(), DEADLINE).await;
+        kit::serve(listener, router, http, &server_settings, ended.clone(), DEADLINE).await;
         ended.cancel();
         let all = async { while followers.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DEADLINE, all).await.is_err() {
@@ -172,21 +172,21 @@ async fn erase_accounts(identity: &Identity, erased: &[(Uuid, Purpose)]) -> anyh
 }
 
 /// The clients that may connect, with as many connections as files may be open.
-fn door(shop: &Shop) -> Door {
+fn server_settings(shop: &Shop) -> ServerSettings {
     let files = raise_file_limit();
-    let wanted = shop.door.limits;
-    let limits = wanted.within(files);
+    let expected = shop.server_settings.limits;
+    let limits = expected.within(files);
     tracing::info!(files, connections = limits.connections, "files that may be open, and connections");
-    if limits != wanted {
+    if limits != expected {
         tracing::warn!(
-            wanted = wanted.connections,
+            expected = expected.connections,
             "fewer connections than --max-connections asks for: allow more open files (ulimit -n, LimitNOFILE=)"
         );
     }
-    if let Some(complaint) = shop.door.tls.as_ref().and_then(|tls| tls.complaint(clock::now())) {
+    if let Some(complaint) = shop.server_settings.tls.as_ref().and_then(|tls| tls.complaint(clock::now())) {
         tracing::warn!(complaint, "the certificate of this process cannot stay as it is");
     }
-    Door { limits, ..shop.door.clone() }
+    ServerSettings { limits, ..shop.server_settings.clone() }
 }
 
 fn router(
@@ -261,10 +261,10 @@ fn access(shop: &Shop, options: &Options, accounts: &Accounts) -> anyhow::Result
     let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
     let access = access.with_people(Arc::new(accounts.clone()));
     // With a name of its own, or behind a proxy, the shop is there for others.
-    let door = &shop.door;
+    let server_settings = &shop.server_settings;
     let alone = listening::is_of_this_machine(options.listen)
-        && door.proxies.is_empty()
-        && door.hosts == Hosts::default();
+        && server_settings.proxies.is_empty()
+        && server_settings.hosts == Hosts::default();
     Ok(if alone { access } else { access.reached_by_others() })
 }
 

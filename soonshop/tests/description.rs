@@ -9,7 +9,7 @@ use serde_json::Value;
 use soonshop::Role;
 use soonshop::serve::{default_port, openapi, openapi_file};
 use soonshop_domain::context::CONTEXTS;
-use soonshop_service_kit::access::Of;
+use soonshop_service_kit::access::Owner;
 
 fn docs(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(name)
@@ -204,20 +204,20 @@ fn api_md_lists_every_command_with_its_permission_and_its_key() {
 #[test]
 fn api_md_says_what_each_kind_of_thing_is() {
     let documented: BTreeSet<_> = table("api.md", "**Whose things.**").into_keys().collect();
-    assert_eq!(documented, Of::all().map(|of| of.to_string()).collect());
+    assert_eq!(documented, Owner::all().map(|of| of.to_string()).collect());
 }
 
 #[test]
 fn every_command_describes_the_owner_of_the_things_it_touches() {
     let document: Value = serde_json::from_str(&openapi_file().unwrap()).unwrap();
     for (what, operation) in of_tables(&document) {
-        let of = Of::all().find(|of| operation["x-of"] == of.as_ref());
+        let of = Owner::all().find(|of| operation["x-of"] == of.as_ref());
         assert_eq!(of.is_some(), !what.starts_with("GET "), "{what}");
         if let Some(of) = of {
-            let said = operation["description"].as_str().unwrap();
+            let message = operation["description"].as_str().unwrap();
             assert!(
-                said.starts_with("Needs the permission `") && said.ends_with(of.about()),
-                "{what}: {said}"
+                message.starts_with("Needs the permission `") && message.ends_with(of.about()),
+                "{what}: {message}"
             );
         }
     }

@@ -501,7 +501,7 @@ async fn a_shop_with_a_certificate_of_a_private_authority_is_imported_into_over_
     let key = folder.path().join("server.key");
     std::fs::copy(data.join("server.key"), &key).unwrap();
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    shop.door.tls = Some(Tls::read(&data.join("valid.pem"), &key).unwrap());
+    shop.server_settings.tls = Some(Tls::read(&data.join("valid.pem"), &key).unwrap());
     let one = file(folder.path(), "one.csv", csv(&SPECIAL[..3]));
     let (running, remote) = served(&shop).await;
     let options = async |parameters: &str| {
@@ -514,8 +514,8 @@ async fn a_shop_with_a_certificate_of_a_private_authority_is_imported_into_over_
         (format!("{}&cert=a&key=b", ca("authority.pem")), "no other file"),
         ("?other=1".to_owned(), "is the address of a shop"),
     ] {
-        let said = format!("{:#}", options(&parameters).await.unwrap_err());
-        assert!(said.contains(words), "{said}");
+        let message = format!("{:#}", options(&parameters).await.unwrap_err());
+        assert!(message.contains(words), "{message}");
     }
     let report = options(&ca("authority.pem")).await.unwrap();
     assert_eq!((report.orders, report.exit_code()), (count(1, 0), 0), "{report}");

@@ -160,7 +160,7 @@ async fn an_unknown_process_or_instance_is_a_clear_error() {
         after: Some("x".to_owned()),
         format: Format::Text,
     };
-    for (verb, said) in [
+    for (verb, detail) in [
         (of_nothing, "fulfilment, release-unshipped"),
         (no_cursor, "PROCESS/INSTANCE"),
         (show("nothing", ORDER, Format::Text), "there is no process \"nothing\""),
@@ -169,7 +169,7 @@ async fn an_unknown_process_or_instance_is_a_clear_error() {
     ] {
         let outcome = run(&shop, &verb).await.unwrap();
         assert_eq!(outcome.exit_code, 2, "{verb:?}");
-        assert!(outcome.text.contains(said), "{verb:?}: {}", outcome.text);
+        assert!(outcome.text.contains(detail), "{verb:?}: {}", outcome.text);
     }
 }
 
@@ -197,12 +197,12 @@ async fn a_process_added_to_an_existing_log_starts_at_the_given_place() {
     let shop = open(folder.path(), 3);
     let missing = doctor::examine(&shop).await;
     let missing = missing.iter().find(|finding| finding.what == "reactor:release-unshipped").unwrap();
-    assert_eq!((missing.ok, missing.said.as_str()), (false, "has never begun"));
-    let said = migrate_and_start(&shop, &start("release-unshipped=beginning")).await.unwrap();
-    assert_eq!(said, ["release-unshipped starts after position 0"]);
+    assert_eq!((missing.ok, missing.detail.as_str()), (false, "has never begun"));
+    let detail = migrate_and_start(&shop, &start("release-unshipped=beginning")).await.unwrap();
+    assert_eq!(detail, ["release-unshipped starts after position 0"]);
     assert_eq!(number(&shop, position).await, 0);
-    let said = migrate_and_start(&shop, &start("release-unshipped=head")).await.unwrap();
-    assert_eq!(said, ["release-unshipped had begun before, and goes on after position 0"]);
+    let detail = migrate_and_start(&shop, &start("release-unshipped=head")).await.unwrap();
+    assert_eq!(detail, ["release-unshipped had begun before, and goes on after position 0"]);
     sql(&shop, "DELETE FROM @checkpoints WHERE follower = 'reactor:release-unshipped'").await;
     migrate::migrate(&shop).await.unwrap();
     assert_eq!(number(&shop, position).await, head, "where nothing is said it starts at the head");
@@ -222,5 +222,5 @@ async fn the_doctor_names_a_generation_of_another_release_with_which_something_i
     assert!(one.complaint.is_some() && !status.healthy(), "no worker keeps it");
     let findings = doctor::examine(&shop).await;
     let finding = findings.iter().find(|finding| finding.what == one.namespace()).unwrap();
-    assert!(!finding.ok && finding.said.contains("no worker is running"), "{finding:?}");
+    assert!(!finding.ok && finding.detail.contains("no worker is running"), "{finding:?}");
 }

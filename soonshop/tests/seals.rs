@@ -120,7 +120,7 @@ async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     };
     let finding = integrity().await;
     assert!(
-        !finding.ok && finding.said.contains("log 5") && finding.cure.contains("acknowledge"),
+        !finding.ok && finding.detail.contains("log 5") && finding.cure.contains("acknowledge"),
         "{finding:?}"
     );
     // A check of a range without anything, and one of another log, end no alarm.
@@ -138,7 +138,7 @@ async fn a_served_shop_is_sealed_and_every_check_has_its_exit_code() {
     let back = format!("DELETE FROM @events WHERE position = {head}");
     log.db().connection.execute(log.db().statement(&back, [])).await.unwrap();
     let finding = sealer(&shop).await;
-    assert!(!finding.ok && finding.said.contains("ahead-of-log"), "{finding:?}");
+    assert!(!finding.ok && finding.detail.contains("ahead-of-log"), "{finding:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -751,35 +751,35 @@ fn start_up() {
 async fn main() {
     drop(rustls::crypto::ring::default_provider().install_default());
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
-    let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
+    let expected = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
     let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     println!("\n{build} build, medians of {ROUNDS} rounds of {:?}\n", seconds());
     println!("| what | SoonShop | baseline | ratio |\n|---|---|---|---|");
-    if wanted("append") {
+    if expected("append") {
         append().await;
     }
-    if wanted("lines") {
+    if expected("lines") {
         lines::lines().await;
     }
-    if wanted("orders") {
+    if expected("orders") {
         orders::orders().await;
     }
-    if wanted("relay") {
+    if expected("relay") {
         relay().await;
     }
-    if wanted("rebuild") {
+    if expected("rebuild") {
         rebuilding().await;
     }
-    if wanted("audit") {
+    if expected("audit") {
         audit().await;
     }
-    if wanted("readers") {
+    if expected("readers") {
         readers::readers().await;
     }
-    if wanted("latency") {
+    if expected("latency") {
         latency().await;
     }
-    if wanted("start") {
+    if expected("start") {
         start_up();
     }
 }

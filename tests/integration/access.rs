@@ -72,10 +72,10 @@ async fn keys_open_the_shop_until_they_are_revoked(set: Set) {
     let lines = operations::last_of(&db, None, 100).await.unwrap();
     let actions: Vec<_> = lines.iter().rev().map(|line| line.action.as_str()).collect();
     assert_eq!(actions, ["key-create", "key-create", "key-rotate", "key-revoke", "key-rotate"]);
-    let said =
+    let message =
         serde_json::to_string(&lines).unwrap() + &serde_json::to_string(&keys.all().await.unwrap()).unwrap();
     for key in [&old, &other, &new, &newest] {
-        assert!(!said.contains(&key.text()[13..]), "the record holds a secret");
+        assert!(!message.contains(&key.text()[13..]), "the record holds a secret");
     }
     if set != Set::Embedded {
         roles_change_nothing_of_a_key_but_its_last_use(&db).await;

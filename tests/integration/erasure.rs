@@ -48,14 +48,14 @@ fn run(place: &Place, person: Uuid, args: &[&str]) -> (Option<i32>, String) {
         .arg(&config.master_key_file)
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), said)
+    let message = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), message)
 }
 
 fn verify(shop: &TestShop, person: Uuid, values: &[&str]) -> Report {
     let file = written(shop.place.folder.path(), values);
-    let (code, said) = run(&shop.place, person, &["--json", "--values", file.to_str().unwrap()]);
-    let report: Report = serde_json::from_str(said.trim()).unwrap_or_else(|_| panic!("{said}"));
+    let (code, message) = run(&shop.place, person, &["--json", "--values", file.to_str().unwrap()]);
+    let report: Report = serde_json::from_str(message.trim()).unwrap_or_else(|_| panic!("{message}"));
     assert_eq!(code, Some(report.exit_code().into()));
     report
 }
@@ -170,8 +170,8 @@ async fn forgotten(set: Set) {
         (confirmed.event_type.as_str(), confirmed.event_id, confirmed.aggregate_id),
         ("PersonErased", backups.event_id, guest.to_string())
     );
-    let said = shop.client.post("/orders", &order(&json!({"guest": guest}))).await.expect(410);
-    assert_eq!(said.json()["type"], "/problems/person-erased");
+    let message = shop.client.post("/orders", &order(&json!({"guest": guest}))).await.expect(410);
+    assert_eq!(message.json()["type"], "/problems/person-erased");
 
     // The user is deleted with the account; the address is free, and the deletion is the same as by `DELETE`.
     erase(&shop, user, &["account", "invoice"]).await;
@@ -376,8 +376,8 @@ async fn orphaned(set: Set) {
     let named = "rm_orders_2:rows has not dealt with the erasure of";
     assert!(report.to_string().contains(named) && report.to_string().contains("no process runs it"));
     let finding = |all: Vec<doctor::Finding>| all.into_iter().find(|one| one.what == "erasures").unwrap();
-    let said = finding(doctor::examine(&shop.shop).await);
-    assert!(!said.ok && said.said.contains(named), "{said:?}");
+    let message = finding(doctor::examine(&shop.shop).await);
+    assert!(!message.ok && message.detail.contains(named), "{message:?}");
 
     let day = TimeDelta::days(1);
     assert_eq!(drop_overdue(&shop.shop, day).await.unwrap(), [""; 0], "it is not due yet");
@@ -423,32 +423,32 @@ async fn verify_erased_lists_the_searched_places_and_exits_with_0_3_or_1() {
     shop.settle().await;
     let file = written(shop.place.folder.path(), &USER);
     let args = ["--values", file.to_str().unwrap()];
-    let (code, said) = run(&shop.place, user, &args);
-    assert_eq!(code, Some(3), "{said}");
+    let (code, message) = run(&shop.place, user, &args);
+    assert_eq!(code, Some(3), "{message}");
     assert!(
-        said.contains("users.email") && said.contains("NOT clean") && !said.contains("Quuxley"),
-        "{said}"
+        message.contains("users.email") && message.contains("NOT clean") && !message.contains("Quuxley"),
+        "{message}"
     );
     erase(&shop, user, &["account"]).await;
     shop.settle().await;
     clean(&shop, user, &USER).await;
-    let (code, said) = run(&shop.place, user, &args);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, message) = run(&shop.place, user, &args);
+    assert_eq!(code, Some(0), "{message}");
     assert!(
-        said.contains("35 days after the event at position 4") && said.contains("clean: nothing"),
-        "{said}"
+        message.contains("35 days after the event at position 4") && message.contains("clean: nothing"),
+        "{message}"
     );
-    let (code, said) = run(&shop.place, user, &[&args[..], &["--json", "--backup-days", "7"]].concat());
-    let report: Value = serde_json::from_str(said.trim()).unwrap();
+    let (code, message) = run(&shop.place, user, &[&args[..], &["--json", "--backup-days", "7"]].concat());
+    let report: Value = serde_json::from_str(message.trim()).unwrap();
     assert_eq!((code, &report["found"], &report["backups"]["days"]), (Some(0), &json!([]), &json!(7)));
     assert_eq!(report["asked"], json!(["account"]));
     std::fs::write(&file, "Quuxley\nUK\n").unwrap();
-    let (code, said) = run(&shop.place, user, &args);
-    assert!(code == Some(1) && said.contains("line 2"), "{said}");
+    let (code, message) = run(&shop.place, user, &args);
+    assert!(code == Some(1) && message.contains("line 2"), "{message}");
     let db = shop.shop.keys_database.namespace("keys").unwrap();
     db.connection.execute_unprepared("ALTER TABLE data_keys RENAME TO away").await.unwrap();
-    let (code, said) = run(&shop.place, user, &[]);
-    assert!(code == Some(1) && said.contains("keys"), "{said}");
+    let (code, message) = run(&shop.place, user, &[]);
+    assert!(code == Some(1) && message.contains("keys"), "{message}");
     db.connection.execute_unprepared("ALTER TABLE away RENAME TO data_keys").await.unwrap();
     migrate::check(&shop.shop).await.unwrap();
     shop.stop().await;

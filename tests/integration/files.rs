@@ -31,9 +31,9 @@ fn run(path: &Path, folder: &Path, args: &[&str]) -> Output {
 
 fn succeeds(path: &Path, folder: &Path, args: &[&str]) -> String {
     let done = run(path, folder, args);
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{args:?}: {said}");
-    said
+    let message = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{args:?}: {message}");
+    message
 }
 
 /// A folder that everybody may enter.
@@ -145,13 +145,13 @@ async fn data_that_others_could_read_is_closed_at_the_start_and_a_line_says_so()
         }
     }
     set_mode(&data, 0o755);
-    let said = succeeds(&binary(), folder, &["migrate"]);
-    assert!(said.contains("others could read this") && said.contains("log.sqlite"), "{said}");
+    let message = succeeds(&binary(), folder, &["migrate"]);
+    assert!(message.contains("others could read this") && message.contains("log.sqlite"), "{message}");
     drop(served(folder).await);
     assert_closed(&data);
     assert_eq!(mode(&data), 0o700);
-    let said = succeeds(&binary(), folder, &["migrate"]);
-    assert!(!said.contains("others could read"), "it is said once: {said}");
+    let message = succeeds(&binary(), folder, &["migrate"]);
+    assert!(!message.contains("others could read"), "it is said once: {message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,9 +164,9 @@ async fn a_master_key_that_others_can_read_is_refused_with_the_remedy() {
         set_mode(&key, wide);
         for args in [&["migrate"][..], &["serve", "--listen", "127.0.0.1:0"]] {
             let refused = run(&binary(), folder, args);
-            let said = String::from_utf8_lossy(&refused.stderr);
+            let message = String::from_utf8_lossy(&refused.stderr);
             assert!(!refused.status.success(), "{wide:o} {args:?}");
-            assert!(said.contains("run `chmod 600 data/master.key`"), "{wide:o} {args:?}: {said}");
+            assert!(message.contains("run `chmod 600 data/master.key`"), "{wide:o} {args:?}: {message}");
         }
         assert_eq!(mode(&key), wide, "it is not narrowed silently: others may have read it");
     }

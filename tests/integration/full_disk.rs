@@ -149,8 +149,8 @@ async fn a_full_disk_is_a_503(shop: &Shop, client: &Client, room: &Room, logged:
     assert_eq!(answer.json()["type"], "/problems/event-store-unavailable", "{}", answer.json());
     assert!(!answer.header("retry-after").is_empty());
     if let Some(logged) = logged {
-        let said = std::fs::read_to_string(logged).unwrap();
-        assert!(said.contains("No space left on device"), "{said}");
+        let message = std::fs::read_to_string(logged).unwrap();
+        assert!(message.contains("No space left on device"), "{message}");
     }
     post(client, &body, &key).await.expect(503);
     // A disk of this machine is looked at, and what the log could not take is tried again; but a trigger is no disk.

@@ -53,8 +53,8 @@ async fn asked(client: &Client, check: &str) -> Value {
 
 fn is_named(found: &Value, fault: &Fault<'_>) -> bool {
     let text = |key: &str| found[key].as_str().unwrap_or_default();
-    let said = format!("{} {}", text("object"), text("reason"));
-    let named = found["ok"] == false && said.contains(fault.object) && found["remedy"] == fault.remedy;
+    let message = format!("{} {}", text("object"), text("reason"));
+    let named = found["ok"] == false && message.contains(fault.object) && found["remedy"] == fault.remedy;
     named && found["cure"].as_str().is_some_and(|cure| !cure.is_empty())
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn doctor_names(shop: &Shop, fault: &Fault<'_>) {
         let found = findings.iter().find(|one| one.what == fault.check);
         let found = found.unwrap_or_else(|| panic!("the doctor does not look at {}", fault.check));
         *last.lock().unwrap() = format!("{found:?}");
-        !found.ok && found.said.contains(fault.object) && !found.cure.is_empty()
+        !found.ok && found.detail.contains(fault.object) && !found.cure.is_empty()
     };
     let ended = tokio::time::timeout(NAMED, async { while !named().await {} }).await;
     assert!(ended.is_ok(), "the doctor does not name {}: {}", fault.object, last.lock().unwrap());
@@ -261,8 +261,8 @@ async fn faults_of_files_are_named_and_recover() {
         let found = checks.examine().await;
         std::fs::rename(&away, &there).unwrap();
         let found = found.into_iter().find(|one| one.name == check).unwrap();
-        let said = format!("{:?} {:?}", found.object, found.reason);
-        assert!(!found.ok && said.contains(file) && found.remedy == Some(remedy), "{found:?}");
+        let message = format!("{:?} {:?}", found.object, found.reason);
+        assert!(!found.ok && message.contains(file) && found.remedy == Some(remedy), "{found:?}");
         assert!(found.cure.is_some_and(|cure| !cure.is_empty()), "{found:?}");
         green(&shop.client, check).await;
     }
@@ -346,8 +346,8 @@ async fn a_shop_whose_migration_did_not_finish_does_not_start() {
     let options =
         soonshop::serve::Options { role: Role::All, contexts: soonshop::contexts(None).unwrap(), listen };
     let started = soonshop::serve::start(shop, options, soonshop_projections::all()).await;
-    let said = started.err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(said.contains("orders") && said.contains("`soonshop migrate` did not finish"), "{said}");
+    let message = started.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(message.contains("orders") && message.contains("`soonshop migrate` did not finish"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,12 +48,12 @@ async fn the_doctor_says_that_a_reactor_is_too_old_and_what_to_do() {
         let order = json!({"lines": [{"sku": "MUG", "quantity": 1}], "country": "France"});
         shop.client.post("/orders", &order).await.expect(201);
         shop.settle().await;
-        let said = async || {
+        let message = async || {
             let findings = doctor::examine(&shop.shop).await;
             findings.into_iter().find(|finding| finding.what == of_process("fulfilment")).unwrap()
         };
-        let well = said().await;
-        assert!(well.ok, "{}", well.said);
+        let well = message().await;
+        assert!(well.ok, "{}", well.detail);
         // As if all records had been purged, and the process had been restored from a backup.
         run(
             &shop.shop,
@@ -62,11 +62,11 @@ async fn the_doctor_says_that_a_reactor_is_too_old_and_what_to_do() {
              FROM @commands ORDER BY recorded_at DESC LIMIT 1",
         )
         .await;
-        let ill = said().await;
+        let ill = message().await;
         assert!(
-            !ill.ok && ill.said.contains("too-old: ") && ill.said.contains("younger backup"),
+            !ill.ok && ill.detail.contains("too-old: ") && ill.detail.contains("younger backup"),
             "{}",
-            ill.said
+            ill.detail
         );
         // Nothing else is held up by it.
         shop.client.product("CUP", "Cup", 100, 5).await;

@@ -15,13 +15,14 @@ mod import;
 mod keeping;
 mod metrics;
 mod naming;
+mod personal_access;
 mod privacy;
 mod processes;
 mod rates;
 mod replay;
 mod replica;
 mod runs;
-mod sight;
+
 mod signing;
 mod staff;
 mod story;

@@ -150,10 +150,10 @@ fn a_wrong_address_is_one_clear_error_before_anything_connects() {
         (&["serve", "--role", "relay"], "works within one process only"),
         (&["serve", "--contexts", "shoes"], "there is no context"),
     ] {
-        let (code, said) = refusal(args);
+        let (code, message) = refusal(args);
         assert_ne!(code, Some(0), "{args:?}");
-        assert!(said.contains(words), "{args:?}: {said}");
-        assert!(!said.contains("panicked"), "{said}");
+        assert!(message.contains(words), "{args:?}: {message}");
+        assert!(!message.contains("panicked"), "{message}");
     }
 }
 
@@ -165,10 +165,10 @@ async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_prox
     let key = place.config.master_key_file.display().to_string();
     let token_file = place.config.operator_token_file.display().to_string();
     let files = ["--store", &store, "--master-key-file", &key, "--operator-token-file", &token_file];
-    let (code, said) = refusal(&[&["serve", "--listen", "0.0.0.0:0"], &files[..]].concat());
+    let (code, message) = refusal(&[&["serve", "--listen", "0.0.0.0:0"], &files[..]].concat());
     assert_ne!(code, Some(0));
     for words in ["0.0.0.0:0", "--tls-cert", "--behind-proxy", "loopback"] {
-        assert!(said.contains(words), "{said}");
+        assert!(message.contains(words), "{message}");
     }
     let port = free_port();
     let listen = format!("0.0.0.0:{port}");
@@ -189,8 +189,8 @@ async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_prox
         let delete = guest.delete(format!("{address}/users/{user}")).header("if-match", "*");
         let answer = delete.send().await.unwrap();
         let status = answer.status();
-        let said = answer.text().await.unwrap();
-        assert!(status == 403 && said.contains("not-yours"), "{status} {said}");
+        let message = answer.text().await.unwrap();
+        assert!(status == 403 && message.contains("not-yours"), "{status} {message}");
     }
     assert_eq!(serving.stop(), Some(0), "a stop was not graceful");
 }
@@ -205,8 +205,8 @@ fn no_help_shows_the_password_of_an_address() {
         let printed = help.args(["migrate", "--help"]).output().unwrap();
         let other = help.args(["list", "--help"]).output().unwrap();
         for output in [printed, other] {
-            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            assert!(!said.contains("hush"), "{program}: {said}");
+            let message = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(!message.contains("hush"), "{program}: {message}");
         }
     }
 }
@@ -254,15 +254,15 @@ async fn a_process_with_tls_takes_a_renewed_certificate_and_says_why_it_takes_no
     // The key of another certificate, and then its own again.
     put("client.key", "tls.key");
     eventually("the check says why it is not taken", minute, async || {
-        let (_, _, said) = get("/health/audit").await.unwrap_or_default();
-        said.contains("do not belong together") && said.contains("own-certificate")
+        let (_, _, message) = get("/health/audit").await.unwrap_or_default();
+        message.contains("do not belong together") && message.contains("own-certificate")
     })
     .await;
     put("server.key", "tls.key");
     eventually("the check is green again", minute, async || {
         get("/metrics")
             .await
-            .is_some_and(|(_, _, said)| said.contains("soonshop_check_ok{check=\"certificate\"} 1"))
+            .is_some_and(|(_, _, message)| message.contains("soonshop_check_ok{check=\"certificate\"} 1"))
     })
     .await;
     // One that nobody connects to any more: of another host.
@@ -291,9 +291,9 @@ async fn a_second_process_on_a_sqlite_log_says_so_and_stops() {
             .arg(&config.operator_token_file)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
-        assert!(said.contains("is served by another process"), "{command:?}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {message}");
+        assert!(message.contains("is served by another process"), "{command:?}: {message}");
     }
     assert_eq!(first.stop(), Some(0));
 }

@@ -169,8 +169,8 @@ async fn look_ups_of_people_and_notes_are_counted_by_the_classes_of_their_rows_a
     ] {
         for left in (0..25).rev() {
             let answer = shop.client.send_form(path, form, &[("authorization", &bearer)]).await.expect(200);
-            let said = answer.header("ratelimit");
-            assert!(said.contains(&format!("\"{class}\";r={left};t=")), "{path}: {said}");
+            let message = answer.header("ratelimit");
+            assert!(message.contains(&format!("\"{class}\";r={left};t=")), "{path}: {message}");
         }
         is_too_fast(&shop.client.send_form(path, form, &[("authorization", &bearer)]).await, class);
     }

@@ -362,8 +362,8 @@ async fn a_killed_rebuild_continues_where_it_was() {
     signal(&child, "-INT");
     let stopped = child.wait_with_output().unwrap();
     assert_eq!(code(&stopped), 130, "{}", String::from_utf8_lossy(&stopped.stderr));
-    let said = String::from_utf8(stopped.stderr).unwrap();
-    assert!(said.contains("Resume:  replay-tool rebuild orders"), "{said}");
+    let message = String::from_utf8(stopped.stderr).unwrap();
+    assert!(message.contains("Resume:  replay-tool rebuild orders"), "{message}");
     let child = slow(&place, &tool, "2/s").await;
     signal(&child, "-TERM");
     assert_eq!(code(&child.wait_with_output().unwrap()), 143);
@@ -588,13 +588,16 @@ async fn every_verb_answers_in_json_and_plan_writes_nothing() {
     ];
     for (args, expected) in cases {
         let ran = ran(&shop.place, &[*args, &["--json"]].concat()).await;
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert_eq!(code(&ran), *expected, "{args:?}: {said}");
+        let message = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(code(&ran), *expected, "{args:?}: {message}");
         let last = lines(&ran).pop().unwrap();
         let in_json = last["exit_code"].as_i64().or(last["code"].as_i64());
         assert_eq!(in_json, Some(i64::from(*expected)), "{args:?}: {last}");
         let out = String::from_utf8_lossy(&ran.stdout);
-        assert!(!out.contains("Lovelace") && !said.contains("Lovelace"), "{args:?} shows what is personal");
+        assert!(
+            !out.contains("Lovelace") && !message.contains("Lovelace"),
+            "{args:?} shows what is personal"
+        );
     }
     let words = ran(&shop.place, &["rebuild", "orders", "--max-rate", "fast"]).await;
     assert_eq!(code(&words), 2);

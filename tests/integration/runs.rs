@@ -38,8 +38,9 @@ async fn a_comparison_names_the_rows_that_differ_and_its_page_shows_them_in_word
     );
     let text = page(&differs["run"], "en").await;
     let event = format!("/audit/e/{}?lang=en", row["position"]);
-    for said in ["Generation 2 differs from generation 1 at position", "1 row differs, of ", user, &event] {
-        assert!(text.contains(said), "{said}: {text}");
+    for message in ["Generation 2 differs from generation 1 at position", "1 row differs, of ", user, &event]
+    {
+        assert!(text.contains(message), "{message}: {text}");
     }
     assert!(page(&differs["run"], "zh-CN").await.contains("其中 1 行不同。"));
 

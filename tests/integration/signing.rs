@@ -100,15 +100,15 @@ async fn signed(set: Set) {
     assert_eq!(all.check(&csv, &all.fingerprint).await.0, 3, "a manifest that was changed");
     // The pages name the signer, too.
     let mut viewer = command(&all.shop.place, &["view", &ndjson]).spawn().unwrap();
-    let said = tokio::task::spawn_blocking(move || {
+    let message = tokio::task::spawn_blocking(move || {
         // It prints its address after the signer of the file.
         let mut address = String::new();
         BufReader::new(viewer.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
         signal(&viewer, "-INT");
         String::from_utf8(viewer.wait_with_output().unwrap().stderr).unwrap()
     });
-    let said = said.await.unwrap();
-    assert!(said.contains(&format!("signed by {}", all.fingerprint)), "{said}");
+    let message = message.await.unwrap();
+    assert!(message.contains(&format!("signed by {}", all.fingerprint)), "{message}");
     // An unsigned export matches its manifest, and proves nothing.
     let bare = all.file("bare.ndjson");
     assert_eq!(all.export(&config.seal_key_file, &bare, &[]).await.0, 0);

@@ -75,7 +75,7 @@ async fn reasons(shop: &TestShop) -> Vec<Option<String>> {
     reasons
 }
 
-fn said(reasons: &[&str]) -> Vec<Option<String>> {
+fn message(reasons: &[&str]) -> Vec<Option<String>> {
     reasons.iter().map(|reason| Some(json!({ "v": 1, "value": reason }).to_string())).collect()
 }
 
@@ -130,7 +130,7 @@ async fn reasons_stay_readable(set: Set) {
     .await;
 
     assert_eq!(auditor.reveal(&shop, &user, "after").await, 200);
-    assert_eq!(reasons(&shop).await, said(&["before", "after"]));
+    assert_eq!(reasons(&shop).await, message(&["before", "after"]));
     // The reason of a swap or a rollback is written like this.
     operations::note(&shop.shop.key_store().unwrap(), "a swap").await.unwrap();
     support.post(&shop, "/users", &noted, &json!({})).await.expect(201);

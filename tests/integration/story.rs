@@ -217,8 +217,11 @@ async fn people(shop: &TestShop) {
     shop.client.send(Method::PUT, &path, Some(&back), &[("if-match", "\"1\"")]).await.expect(422);
     let taken = shop.client.post("/users", &json!({"email": "ada@example.COM"})).await.expect(409);
     // Not "ada" alone: one id in a hundred contains that.
-    let said = String::from_utf8_lossy(&taken.bytes).to_lowercase();
-    assert!(!said.contains("ada@") && !said.contains("example.com"), "a problem shows a value: {said}");
+    let message = String::from_utf8_lossy(&taken.bytes).to_lowercase();
+    assert!(
+        !message.contains("ada@") && !message.contains("example.com"),
+        "a problem shows a value: {message}"
+    );
     let gone = shop.client.send(Method::DELETE, &path, None, &[("if-match", "\"1\"")]).await;
     assert!(gone.status.is_success(), "{}", gone.json());
     shop.settle().await;

@@ -195,8 +195,8 @@ async fn kills(shop: &TestShop, name: &str, rounds: u32) -> [usize; 2] {
                 let alone = Instant::now();
                 let again = ran(&shop.place, &[verb, name]).await;
                 whole[place] = alone.elapsed();
-                let said = String::from_utf8_lossy(&again.stderr).into_owned();
-                assert_eq!(code(&again), 0, "{name}: {verb} after one that was killed: {said}");
+                let message = String::from_utf8_lossy(&again.stderr).into_owned();
+                assert_eq!(code(&again), 0, "{name}: {verb} after one that was killed: {message}");
             }
             assert!(began.elapsed() < Duration::from_mins(2), "it hangs");
         }
@@ -370,9 +370,9 @@ async fn arguments_that_are_no_text_are_refused() {
             let mut command = command(&shop.place, &[]);
             command.args(args).args(json.then_some("--json"));
             let ran = command.output().unwrap();
-            let said = String::from_utf8_lossy(&ran.stderr);
-            assert_eq!(code(&ran), 2, "{args:?}: {said}");
-            assert!(!said.contains("panicked"), "{args:?}: {said}");
+            let message = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(code(&ran), 2, "{args:?}: {message}");
+            assert!(!message.contains("panicked"), "{args:?}: {message}");
             if json {
                 assert_eq!(lines(&ran).last().unwrap()["code"], 2, "{args:?}");
             }
@@ -409,12 +409,13 @@ async fn warnings_come_through_a_pipe() {
             .arg(&shop.place.config.master_key_file)
             .stdin(Stdio::null());
         let ran = command.output().unwrap();
-        let said = String::from_utf8(ran.stderr).unwrap();
-        assert_eq!(ran.status.code(), Some(0), "{said}");
-        let warnings = said.lines().filter(|line| line.starts_with("WARN") && line.contains("odd")).count();
-        assert_eq!(warnings, 2, "{progress}: {said}");
-        let again = said.split_once("2 warnings:").unwrap_or_else(|| panic!("{progress}: {said}")).1;
-        assert_eq!(again.matches("odd").count(), 2, "{progress}: {said}");
+        let message = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{message}");
+        let warnings =
+            message.lines().filter(|line| line.starts_with("WARN") && line.contains("odd")).count();
+        assert_eq!(warnings, 2, "{progress}: {message}");
+        let again = message.split_once("2 warnings:").unwrap_or_else(|| panic!("{progress}: {message}")).1;
+        assert_eq!(again.matches("odd").count(), 2, "{progress}: {message}");
     }
     let ran = ran(&shop.place, &["verify", "analytics", "--json"]).await;
     let warnings = lines(&ran).iter().filter(|line| line["message_type"] == "warning").count();

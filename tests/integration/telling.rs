@@ -313,8 +313,8 @@ async fn in_chinese(set: Set) {
     let mut wrong = Vec::new();
     for (args, expected) in cases {
         let ran = ran_with(plain(place, &[*args, &["--lang", "zh-CN"]].concat())).await;
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert_eq!(code(&ran), *expected, "{args:?}: {said}");
+        let message = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(code(&ran), *expected, "{args:?}: {message}");
         if !args.contains(&"--json") {
             wrong.extend(not_chinese(args, &ran));
         }
@@ -334,17 +334,17 @@ async fn helped(place: &Place) -> Vec<String> {
             // So wide that no placeholder is wrapped.
             command.env("COLUMNS", "1000");
             let ran = ran_with(command).await;
-            let said = String::from_utf8(ran.stdout.clone()).unwrap();
+            let message = String::from_utf8(ran.stdout.clone()).unwrap();
             assert_eq!((code(&ran), ran.stderr.is_empty()), (0, true), "{verb:?}");
-            assert!(said.contains("用法: ") && said.contains("选项:"), "{verb:?}: {said}");
-            for line in said.lines() {
+            assert!(message.contains("用法: ") && message.contains("选项:"), "{verb:?}: {message}");
+            for line in message.lines() {
                 let words = english(&without_placeholders(line));
                 wrong.extend((!words.is_empty()).then(|| format!("{verb:?} {flag}: {words:?} in {line:?}")));
             }
             let english = ran_with(plain(place, &[verb, &[flag, "--lang", "en"][..]].concat())).await;
-            let said = String::from_utf8(english.stdout).unwrap();
-            assert!(said.contains("Usage: ") && said.contains("ptions"), "{verb:?}: {said}");
-            assert!(said.chars().all(|sign| sign.is_ascii() || sign == '…'), "{verb:?}: {said}");
+            let message = String::from_utf8(english.stdout).unwrap();
+            assert!(message.contains("Usage: ") && message.contains("ptions"), "{verb:?}: {message}");
+            assert!(message.chars().all(|sign| sign.is_ascii() || sign == '…'), "{verb:?}: {message}");
         }
     }
     // A key file that is missing.
@@ -445,8 +445,8 @@ async fn scripts_read_the_same_in_every_language() {
         assert!(english.2.is_empty() || english.2 != chinese.2, "{args:?}: {}", english.2);
     }
     let unknown = ran_with(plain(place, &["list", "--lang", "de"])).await;
-    let said = String::from_utf8(unknown.stderr.clone()).unwrap();
-    assert!(code(&unknown) == 2 && said.contains("en, zh-CN"), "{said}");
+    let message = String::from_utf8(unknown.stderr.clone()).unwrap();
+    assert!(code(&unknown) == 2 && message.contains("en, zh-CN"), "{message}");
     for (name, value, chinese) in [
         ("LANG", "zh_CN.UTF-8", true),
         ("LC_MESSAGES", "zh_CN.UTF-8", true),
@@ -456,8 +456,8 @@ async fn scripts_read_the_same_in_every_language() {
     ] {
         let mut command = plain(place, &["parked", "list"]);
         command.env(name, value);
-        let said = String::from_utf8(ran_with(command).await.stderr).unwrap();
-        assert_eq!(!said.is_ascii(), chinese, "{name}={value}: {said}");
+        let message = String::from_utf8(ran_with(command).await.stderr).unwrap();
+        assert_eq!(!message.is_ascii(), chinese, "{name}={value}: {message}");
     }
     let mut command = plain(place, &["parked", "list"]);
     command.env("LC_ALL", "C").env("LANG", "zh_CN.UTF-8");
@@ -481,13 +481,13 @@ async fn only_a_run_that_can_be_continued_says_that_it_is_saved() {
         // The first run is over, so that a watcher ends as it did.
         assert_eq!(code(&ran), 124, "{args:?}: {last}");
         if args[0] != "status" {
-            let said = last["message"].as_str().unwrap();
+            let message = last["message"].as_str().unwrap();
             let expected = if saved {
                 "the time limit was reached; progress is saved"
             } else {
                 "the time limit was reached"
             };
-            assert_eq!(said, expected, "{args:?}");
+            assert_eq!(message, expected, "{args:?}");
         }
     }
     // Stopped twice, the work before the current chunk is saved all the same.
@@ -506,9 +506,9 @@ async fn only_a_run_that_can_be_continued_says_that_it_is_saved() {
     crate::replay::signal(&child, "-INT");
     let ended = child.wait_with_output().unwrap();
     assert_eq!(code(&ended), 130);
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.ends_with("replay-tool: interrupted by SIGINT; progress is saved\n"), "{said}");
-    let words: BTreeSet<_> = said.lines().filter(|line| line.contains("saved at position")).collect();
-    assert_eq!(words.len(), 1, "{said}");
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert!(message.ends_with("replay-tool: interrupted by SIGINT; progress is saved\n"), "{message}");
+    let words: BTreeSet<_> = message.lines().filter(|line| line.contains("saved at position")).collect();
+    assert_eq!(words.len(), 1, "{message}");
     shop.stop().await;
 }

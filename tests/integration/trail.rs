@@ -222,8 +222,8 @@ async fn exported(set: Set) {
         assert_eq!(serde_json::from_str::<Value>(&last[1]).unwrap(), manifest);
     }
     let whole = ok(ran(&shop.place, &["export", "--format", "csv"]).await);
-    let said = String::from_utf8(whole.stderr).unwrap();
-    assert!(said.contains("\"sha256\""), "its manifest is beside standard output: {said}");
+    let message = String::from_utf8(whole.stderr).unwrap();
+    assert!(message.contains("\"sha256\""), "its manifest is beside standard output: {message}");
     for (args, expected) in [
         (&["export", "--json"][..], 2),
         (&["export", "--type", "["], 2),
@@ -319,8 +319,8 @@ async fn following_the_trail_misses_nothing_and_repeats_nothing() {
     signal(&child, "-INT");
     let ended = child.wait_with_output().unwrap();
     assert_eq!(code(&ended), 130);
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains(&format!("tail --follow --after {head}")), "{said}");
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert!(message.contains(&format!("tail --follow --after {head}")), "{message}");
     assert_eq!(positions(), (1..=head).collect::<Vec<_>>());
 
     let last = ok(ran(&shop.place, &["tail", "--json"]).await);
@@ -380,10 +380,10 @@ async fn parked_and_followed(set: Set) {
     assert_eq!(positions(), expected, "each once");
     signal(&child, "-INT");
     let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("position 3 was parked, and is shown late"), "{said}");
-    assert!(said.contains("1 event up to there is parked and was not shown, at 5"), "{said}");
-    assert!(said.contains("tail --after 4"), "{said}");
+    let message = String::from_utf8(ended.stderr).unwrap();
+    assert!(message.contains("position 3 was parked, and is shown late"), "{message}");
+    assert!(message.contains("1 event up to there is parked and was not shown, at 5"), "{message}");
+    assert!(message.contains("tail --after 4"), "{message}");
     shop.stop().await;
 }
 

@@ -41,10 +41,10 @@ impl Viewer {
     /// A running viewer, with the address that it printed.
     fn begin(&self, file: &Path, args: &[&str]) -> (Shown, String) {
         let mut shown = Shown(self.command(file, args).stderr(Stdio::inherit()).spawn().unwrap());
-        let mut said = String::new();
-        BufReader::new(shown.0.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
-        assert!(!said.is_empty(), "it says no address: {:?}", shown.0.wait().unwrap());
-        (shown, said.trim().to_owned())
+        let mut message = String::new();
+        BufReader::new(shown.0.stdout.as_mut().unwrap()).read_line(&mut message).unwrap();
+        assert!(!message.is_empty(), "it says no address: {:?}", shown.0.wait().unwrap());
+        (shown, message.trim().to_owned())
     }
 
     /// The output when it ends by itself; one that does not end times out.
@@ -357,10 +357,10 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
     ] {
         std::fs::write(&file, &bytes).unwrap();
         let ran = viewer.ended(&file, args);
-        let said = String::from_utf8(ran.stderr.clone()).unwrap();
-        assert_eq!(code(&ran), expected, "{says}: {said}");
-        assert!(said.contains(says) && ran.stdout.is_empty(), "{says}: {said}");
-        assert!(!said.contains("igration"), "of its own folder it says nothing: {said}");
+        let message = String::from_utf8(ran.stderr.clone()).unwrap();
+        assert_eq!(code(&ran), expected, "{says}: {message}");
+        assert!(message.contains(says) && ran.stdout.is_empty(), "{says}: {message}");
+        assert!(!message.contains("igration"), "of its own folder it says nothing: {message}");
         let ran = viewer.ended(&file, &[args, &["--json"]].concat());
         let last = lines(&ran).pop().unwrap();
         let in_json = last["exit_code"].as_i64().or(last["code"].as_i64());
@@ -375,10 +375,14 @@ async fn a_file_that_differs_from_its_manifest_or_is_no_export_is_refused() {
 
     // The unchanged file is shown, at an address that scripts can read too.
     std::fs::write(&file, &good).unwrap();
-    let (mut child, said) = viewer.begin(&file, &["--json", "--listen", "[::1]:0"]);
-    let said: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((&said["message_type"], &said["role"]), (&json!("status"), &json!("admin")), "{said}");
-    let address = said["address"].as_str().unwrap();
+    let (mut child, message) = viewer.begin(&file, &["--json", "--listen", "[::1]:0"]);
+    let message: Value = serde_json::from_str(&message).unwrap();
+    assert_eq!(
+        (&message["message_type"], &message["role"]),
+        (&json!("status"), &json!("admin")),
+        "{message}"
+    );
+    let address = message["address"].as_str().unwrap();
     assert!(address.starts_with("http://[::1]:"), "{address}");
     Client::new(address, "").get("").await.expect(200);
     assert_eq!(viewer.left().len(), 1, "it works in a folder of its own");
@@ -449,18 +453,18 @@ async fn a_viewer_with_a_certificate_that_has_ended_says_so_and_what_to_do() {
             let mut address = String::new();
             BufReader::new(shown.0.stdout.as_mut().unwrap()).read_line(&mut address).unwrap();
             assert!(address.starts_with("https://"), "{address}");
-            let mut said = String::new();
+            let mut message = String::new();
             let mut errors = BufReader::new(shown.0.stderr.take().unwrap());
             if warned {
-                while !said.contains(remedy) && errors.read_line(&mut said).unwrap() > 0 {}
+                while !message.contains(remedy) && errors.read_line(&mut message).unwrap() > 0 {}
                 assert!(
-                    said.contains(ended) && said.contains(&certificate) && said.contains(remedy),
-                    "{said}"
+                    message.contains(ended) && message.contains(&certificate) && message.contains(remedy),
+                    "{message}"
                 );
             }
             assert_eq!(shown.code_after_signal("-TERM"), Some(143));
-            errors.read_to_string(&mut said).unwrap();
-            assert_eq!(said.contains(remedy), warned, "{said}");
+            errors.read_to_string(&mut message).unwrap();
+            assert_eq!(message.contains(remedy), warned, "{message}");
         }
     }
 }

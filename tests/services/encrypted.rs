@@ -86,9 +86,9 @@ pub(crate) async fn only_the_right_files_are_taken(
             Some("2020-12-31T23:59:59Z"),
         ),
     ] {
-        let said = asked(&files).await.expect_err(what);
-        assert!(said.contains(words.unwrap_or_default()), "{what}: {said}");
+        let message = asked(&files).await.expect_err(what);
+        assert!(message.contains(words.unwrap_or_default()), "{what}: {message}");
     }
-    let said = ask(right(&elsewhere(address).await, names)).await.expect_err("another host");
-    assert!(said.contains("not valid for name"), "{said}");
+    let message = ask(right(&elsewhere(address).await, names)).await.expect_err("another host");
+    assert!(message.contains("not valid for name"), "{message}");
 }

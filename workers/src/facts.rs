@@ -109,7 +109,7 @@ impl Facts {
             }
             match self.append(&fact).await? {
                 Appended::Done => {
-                    outbox::forget(&self.outbox, &fact).await.map_err(failed)?;
+                    outbox::remove(&self.outbox, &fact).await.map_err(failed)?;
                     done += 1;
                 }
                 Appended::Later => held.push(stream),

@@ -106,7 +106,7 @@ struct Publishing<'a> {
     persisted: (Checkpoint, Instant),
     /// Unroutable messages since the last report.
     unwanted: u64,
-    said: Option<Instant>,
+    text: Option<Instant>,
 }
 
 impl Relay {
@@ -127,7 +127,7 @@ impl Relay {
             confirmed: at.clone(),
             persisted: (at, Instant::now()),
             unwanted: 0,
-            said: None,
+            text: None,
         })
     }
 }
@@ -214,9 +214,9 @@ impl Publishing<'_> {
         }
         self.fence.advance(&self.relay.process.connection, &self.persisted.0, &self.confirmed).await?;
         self.persisted.0 = self.confirmed.clone();
-        if self.unwanted > 0 && self.said.is_none_or(|said| said.elapsed() > LOG_EVERY) {
+        if self.unwanted > 0 && self.text.is_none_or(|text| text.elapsed() > LOG_EVERY) {
             tracing::info!(messages = self.unwanted, "no queue wants these; followers find them in the log");
-            (self.unwanted, self.said) = (0, Some(Instant::now()));
+            (self.unwanted, self.text) = (0, Some(Instant::now()));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission, Typed};
+use soonshop_service_kit::access::{Owner, Permission, Typed};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
@@ -44,7 +44,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "audit.sign-in",
             Class::SignIns,
             Action::new(with(Vec::new()), described(), sign_in)
-                .takes(Of::Own, vec![key, email, password, to()])
+                .takes(Owner::Own, vec![key, email, password, to()])
                 .costs(|_| Price::Low),
         ),
         page(
@@ -55,7 +55,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let cookie = call.shared.access.sign_out(&call.headers_in).await?;
                 with_cookie(see_other("/audit/sign-in"), &cookie)
             })
-            .takes(Of::Own, Vec::new())
+            .takes(Owner::Own, Vec::new())
             .costs(|_| Price::Low),
         ),
         page(
@@ -106,11 +106,14 @@ pub(crate) fn is_ours(to: &str) -> bool {
 /// Whether this path can be opened with GET. A form that was sent without a session is not sent again after signing in.
 pub(crate) fn is_shown(pages: &[&str], to: &str) -> bool {
     let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
-    let wanted = parts(to.split_once('?').map_or(to, |(path, _)| path));
+    let expected = parts(to.split_once('?').map_or(to, |(path, _)| path));
     pages.iter().any(|page| {
         let known = parts(page);
-        known.len() == wanted.len()
-            && known.iter().zip(&wanted).all(|(known, wanted)| known.starts_with('{') || known == wanted)
+        known.len() == expected.len()
+            && known
+                .iter()
+                .zip(&expected)
+                .all(|(known, expected)| known.starts_with('{') || known == expected)
     })
 }
 

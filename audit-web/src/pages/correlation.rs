@@ -496,7 +496,7 @@ fn branch(view: &View<'_>, display: &Display, node: &Node) -> Markup {
     html! {
         div.node.on[node.critical] id=(format!("at-{}", event.position)) tabindex=[is_chosen.then_some("-1")]
             data-position=(event.position) data-id=(event.id) data-chosen[is_chosen] aria-current=[is_chosen.then_some("true")] {
-            div.said {
+            div.sentence {
                 span.shape aria-hidden="true" { (shape(&event.aggregate_type)) }
                 a.row href=(view.to(&to, &[("v", &event.version.to_string())])) { (naming::sentence(view.language, event)) }
             }
@@ -613,22 +613,22 @@ impl Axis {
 
     /// The axis: moments after the start, and the length of each shortened pause.
     fn drawn(&self, view: &View<'_>) -> Markup {
-        let said = self.lengths(view);
+        let message = self.lengths(view);
         // Lengths are written on two lines; one that fits on neither is only in the picture's name.
         let mut ends = [i64::MIN; 2];
         let mut written = Vec::new();
-        for ((at, _), said) in self.gaps.iter().zip(&said) {
+        for ((at, _), message) in self.gaps.iter().zip(&message) {
             if let Some(line) = ends.iter().position(|end| end.saturating_add(ROOM) <= *at) {
                 ends[line] = *at;
-                written.push((*at, 11 + 13 * line, said));
+                written.push((*at, 11 + 13 * line, message));
             }
         }
-        let base = if said.is_empty() { 16 } else { 40 };
+        let base = if message.is_empty() { 16 } else { 40 };
         let moments = TICKS.into_iter().filter_map(|place| Some((place, self.moment(place)?)));
         html! {
-            svg.axis.paused[!said.is_empty()] role="img" aria-label=(view.language.fill("axis", &[&duration(view.language, self.whole), &if said.is_empty() { "–".to_owned() } else { said.join(", ") }])) {
+            svg.axis.paused[!message.is_empty()] role="img" aria-label=(view.language.fill("axis", &[&duration(view.language, self.whole), &if message.is_empty() { "–".to_owned() } else { message.join(", ") }])) {
                 @for (at, _) in &self.gaps { line.gap x1=(percent(*at)) x2=(percent(*at)) y1="26" y2="46" {} }
-                @for (at, y, said) in written { text x=(percent(at)) y=(y) text-anchor="middle" { "⁄⁄ " (said) " ⁄⁄" } }
+                @for (at, y, message) in written { text x=(percent(at)) y=(y) text-anchor="middle" { "⁄⁄ " (message) " ⁄⁄" } }
                 text x="0" y=(base) { "0" }
                 @if self.whole > 0 {
                     @for (at, moment) in moments { text.tick x=(percent(at)) y=(base) text-anchor="middle" { (duration(view.language, moment)) } }
@@ -640,10 +640,10 @@ impl Axis {
 
     /// The lengths of the pauses in words, for windows that are too narrow for them on the axis.
     fn pauses(&self, view: &View<'_>) -> Markup {
-        let said = self.lengths(view);
+        let message = self.lengths(view);
         html! {
-            @if !said.is_empty() {
-                p.pauses.soft { (view.word("pauses")) (view.word("colon")) @for said in &said { span { "⁄⁄ " (said) } " " } }
+            @if !message.is_empty() {
+                p.pauses.soft { (view.word("pauses")) (view.word("colon")) @for message in &message { span { "⁄⁄ " (message) } " " } }
             }
         }
     }
@@ -717,8 +717,8 @@ mod tests {
 
     #[test]
     fn a_duration_is_shown_in_its_two_largest_units() {
-        let said = [0, 12_345, 2_310_000, 61_000_000, 5_520_000_000, 90_000_000_000];
-        let of = |language| said.map(|micros| duration(language, micros));
+        let message = [0, 12_345, 2_310_000, 61_000_000, 5_520_000_000, 90_000_000_000];
+        let of = |language| message.map(|micros| duration(language, micros));
         assert_eq!(
             of(Language::English),
             ["0.000 ms", "12.345 ms", "2.310 s", "1 min 1 s", "1 h 32 min", "1 d 1 h"]

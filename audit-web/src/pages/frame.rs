@@ -226,8 +226,8 @@ impl<'a> View<'a> {
 
     /// The common parameters of the request. A value that no page takes is not repeated in every link.
     fn common(&self) -> Vec<(&'static str, String)> {
-        let said = |param: &Param| Some((param.name, asked(self.visit, param.name)?));
-        COMMON.iter().filter_map(said).collect()
+        let message = |param: &Param| Some((param.name, asked(self.visit, param.name)?));
+        COMMON.iter().filter_map(message).collect()
     }
 
     /// This page's address with one parameter changed, or removed where there is no value.

@@ -11,7 +11,7 @@ use soonshop_audit::names;
 use soonshop_domain::clock;
 use soonshop_event_log::seal::{Positions, RECORD_SEALS, Report, SEALS, Seals, Verdict};
 use soonshop_event_log::{EventLog, LOG};
-use soonshop_projections::integrity::{self, CHECK, Checked, Integrity, Of, Range, State};
+use soonshop_projections::integrity::{self, CHECK, Checked, Integrity, Range, SealedLog, State};
 use soonshop_projections::integrity_check;
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_service_kit::Problem;
@@ -37,11 +37,11 @@ const CHECKS: u32 = 50;
 const LISTED: usize = 100;
 
 /// The log, and its seals.
-fn opened(of: Of, call: &Call) -> Result<(EventLog, Seals), Problem> {
+fn opened(of: SealedLog, call: &Call) -> Result<(EventLog, Seals), Problem> {
     let shared = &call.shared;
     let (log, seals) = match of {
-        Of::Log => (shared.reader.log.clone(), SEALS),
-        Of::Record => (shared.status_reader.record(), RECORD_SEALS),
+        SealedLog::Log => (shared.reader.log.clone(), SEALS),
+        SealedLog::Record => (shared.status_reader.record(), RECORD_SEALS),
     };
     let seals = Seals::new(shared.reader.log.db().beside(seals).map_err(failed)?);
     Ok((log, seals))
@@ -86,7 +86,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     let form = vec![
         Param::new(
             "of",
-            Kind::OneOf(&Of::NAMES),
+            Kind::OneOf(&SealedLog::NAMES),
             "`log`, or `record` for the record of operations; the log by default.",
         ),
         Param::new("from", positions, "The first position; 1 by default.").or_empty(),
@@ -117,7 +117,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let found = found(&call, Some(made)).await;
                 shown(&call, "integrity", found, body)
             })
-            .takes(access::Of::TheShop, form),
+            .takes(access::Owner::TheShop, form),
             refused_check,
         ),
         page(
@@ -128,7 +128,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 find::acknowledge(&call).await?;
                 Ok(see_other(&View::of(&call).to("/audit/integrity", &[])))
             })
-            .takes(access::Of::TheShop, fields::acknowledgement())
+            .takes(access::Owner::TheShop, fields::acknowledgement())
             .needs(Permission::Acknowledge),
         ),
     ]
@@ -154,7 +154,7 @@ fn refused_check(shared: &Shared, visit: &Visit, problem: &Problem) -> Response 
 
 /// How far a log is sealed.
 pub(crate) struct Sealed {
-    of: Of,
+    of: SealedLog,
     pub(crate) head: i64,
     /// Position, number, key fingerprint and time of the last seal.
     pub(crate) last: Option<(i64, i64, String, DateTime<Utc>)>,
@@ -174,11 +174,11 @@ impl Sealed {
 
 /// How far the log and the record of operations are sealed now.
 pub(crate) async fn both(call: &Call) -> Result<[Sealed; 2], Problem> {
-    let [log, record] = Of::ALL;
+    let [log, record] = SealedLog::ALL;
     Ok([sealed(call, log).await?, sealed(call, record).await?])
 }
 
-async fn sealed(call: &Call, of: Of) -> Result<Sealed, Problem> {
+async fn sealed(call: &Call, of: SealedLog) -> Result<Sealed, Problem> {
     let (log, seals) = opened(of, call)?;
     let head = log.head().await.map_err(failed)?.position;
     let (mut last, mut broken) = (None, None);
@@ -248,7 +248,7 @@ struct FinishedCheck {
 }
 
 async fn verify(call: &Call) -> Result<FinishedCheck, Problem> {
-    let of = Of::named(call.form.text("of"));
+    let of = SealedLog::named(call.form.text("of"));
     let from = call.form.number("from").unwrap_or(1);
     let to = call.form.number("upto");
     if to.is_some_and(|to| to < from) {
@@ -342,7 +342,7 @@ fn section(view: &View<'_>, sealed: &Sealed, page: &Page) -> Markup {
 }
 
 /// The state of a range, who checked or acknowledged it, and the form to acknowledge it.
-fn range_known(view: &View<'_>, of: Of, range: &Range, page: &Page) -> Markup {
+fn range_known(view: &View<'_>, of: SealedLog, range: &Range, page: &Page) -> Markup {
     let (class, sign, word) = match range.state {
         State::Proved => ("well", "✓ ", "range-proved"),
         State::Broken => ("ill", "⚠ ", "range-broken"),
@@ -394,7 +394,7 @@ fn verdict(view: &View<'_>, FinishedCheck { report, took }: &FinishedCheck) -> M
     html! {
         div.verdict role="status" {
             p class=(class) {
-                @let of = if report.log == LOG { Of::Log } else { Of::Record };
+                @let of = if report.log == LOG { SealedLog::Log } else { SealedLog::Record };
                 span aria-hidden="true" { (sign) }
                 (view.word_of(&format!("sealed-{}", of.name())).unwrap_or("–")) (view.word("colon")) strong { (word) }
             }

@@ -17,7 +17,7 @@ use soonshop_audit::look_up;
 use soonshop_audit::search::Search;
 use soonshop_audit::{names, timeline};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Of;
+use soonshop_service_kit::access::Owner;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use url::{Position, Url};
@@ -70,7 +70,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let typed = call.form.text("id").unwrap_or_default().trim().to_owned();
                 jump(&call, &typed, call.shared.file.is_none()).await
             })
-            .takes(Of::Anyone, params()),
+            .takes(Owner::Anyone, params()),
         ),
     ]
 }

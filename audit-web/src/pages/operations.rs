@@ -8,7 +8,7 @@ use soonshop_audit::operations::{OperationDetail, OperationEntry, OperationsPage
 use soonshop_domain::{ActorKind, catalog};
 use soonshop_projections::generation;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 use soonshop_texts::Value as Filled;
@@ -60,7 +60,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let found = operations::reveal(&call).await;
                 shown_one(&call, found, true)
             })
-            .takes(Of::Anyone, fields::reveal())
+            .takes(Owner::Anyone, fields::reveal())
             .needs(Permission::Reveal),
         ),
     ]
@@ -79,8 +79,8 @@ fn shown_one(
 /// The sentence of an entry; one of an unknown kind is shown by its title and its subject.
 fn sentence(view: &View<'_>, entry: &OperationEntry) -> String {
     let key = sentence_key(&entry.action, &entry.subject);
-    let said = key.and_then(|key| view.language.filled(key, |variable| filled(view, entry, variable)));
-    said.unwrap_or_else(|| {
+    let message = key.and_then(|key| view.language.filled(key, |variable| filled(view, entry, variable)));
+    message.unwrap_or_else(|| {
         let title = view.word_of(&format!("did-{}", entry.action)).unwrap_or(&entry.action);
         format!("{title}{}{}", view.word("colon"), subject(view, &entry.subject, &entry.names))
     })
@@ -129,7 +129,7 @@ fn item_of(view: &View<'_>, list: &str, item: &Value) -> String {
 
 /// A value in the details of an entry, by its path.
 fn detail(view: &View<'_>, path: &str, value: &Value, names: &Names) -> Markup {
-    let said = match (path, value) {
+    let message = match (path, value) {
         _ if view.language == Language::English => None,
         ("action", Value::String(action)) => view.word_of(&format!("did-{action}")).map(str::to_owned),
         ("fields", Value::Array(items)) => {
@@ -139,8 +139,8 @@ fn detail(view: &View<'_>, path: &str, value: &Value, names: &Names) -> Markup {
         _ => None,
     };
     html! {
-        @match said {
-            Some(said) => span.coded title=(messages::value(value)) { (said) },
+        @match message {
+            Some(message) => span.coded title=(messages::value(value)) { (message) },
             None => (labels::value(view, path, value, names)),
         }
     }
@@ -200,7 +200,7 @@ pub(crate) fn rows(view: &View<'_>, entries: &[OperationEntry]) -> Markup {
             @for one in entries {
                 @let to = view.to(&format!("{PATH}/{}", one.position), &[]);
                 li data-position=(one.position) {
-                    div.said { a.row href=(to) { (sentence(view, one)) } }
+                    div.sentence { a.row href=(to) { (sentence(view, one)) } }
                     div.about {
                         (view.time(one.at))
                         span { (naming::actor_in(view, Some(&one.actor), &one.names)) }
@@ -303,7 +303,7 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
     let hidden = entry.reason.as_ref().is_some_and(|reason| reason.value()["personal"] == "masked");
     html! {
         h1 { (view.word("record")) " #" (entry.position) }
-        p.said { (sentence(view, entry)) }
+        p.sentence { (sentence(view, entry)) }
         p.facts {
             span { (view.time(entry.at)) }
             span { (naming::actor_in(view, Some(&entry.actor), &entry.names)) }

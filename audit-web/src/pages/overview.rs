@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use soonshop_audit::operations::{OperationEntry, latest};
 use soonshop_audit::status::Health;
-use soonshop_projections::integrity::{FOUND, Of};
+use soonshop_projections::integrity::{FOUND, SealedLog};
 use soonshop_projections::runs::{Run, Runs};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
@@ -54,7 +54,7 @@ struct Overview {
 async fn overview(call: &Call) -> Result<(i64, Overview), Problem> {
     let operations = call.shared.reader.registry.operations();
     let (head, find::ShopHealth { checks, followers: health }) = find::shop_health(call, true).await?;
-    let log = health.integrity.iter().find(|one| one.of == Of::Log);
+    let log = health.integrity.iter().find(|one| one.of == SealedLog::Log);
     let proved = match log {
         Some(log) => integrity::last_proof(call, &log.known).await?,
         None => None,

@@ -5,7 +5,7 @@ use soonshop_audit::name::Names;
 use soonshop_audit::parked;
 use soonshop_domain::QueryError;
 use soonshop_projections::parked::Parked;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 
@@ -42,7 +42,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let count = find::retry(&call).await?.to_string();
                 Ok(see_other(&View::of(&call).to("/audit/parked", &[("asked", &count)])))
             })
-            .takes(Of::TheShop, fields::parked())
+            .takes(Owner::TheShop, fields::parked())
             .needs(Permission::RetryParked),
         ),
     ]

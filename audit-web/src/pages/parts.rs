@@ -98,7 +98,7 @@ fn with_code(text: &str) -> Markup {
 }
 
 /// A bar for each number, scaled to the largest one; `said` is their text.
-pub(crate) fn bars(numbers: &[i64], said: &str) -> Markup {
+pub(crate) fn bars(numbers: &[i64], message: &str) -> Markup {
     let most = numbers.iter().copied().max().unwrap_or(0).max(1);
     let width = numbers.len() * 6;
     let mut path = String::new();
@@ -108,7 +108,7 @@ pub(crate) fn bars(numbers: &[i64], said: &str) -> Markup {
         let _ = write!(path, "M{} 32v-{high}h4v{high}z", index * 6);
     }
     html! {
-        svg.bars role="img" aria-label=(said) viewBox=(format!("0 0 {width} 32")) preserveAspectRatio="none" {
+        svg.bars role="img" aria-label=(message) viewBox=(format!("0 0 {width} 32")) preserveAspectRatio="none" {
             path d=(path) {}
         }
     }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use soonshop_audit::name::Names;
 use soonshop_audit::processes::{InstanceDetail, Retry};
 use soonshop_projections::processes::{Instance, Key, MOST_EVENTS, Refused, Unsent};
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
@@ -49,7 +49,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 };
                 Ok(see_other(&address(&View::of(&call), &key, &[("retry", result)])))
             })
-            .takes(Of::TheShop, fields::command_retry())
+            .takes(Owner::TheShop, fields::command_retry())
             .needs(Permission::RetryParked),
         ),
     ]

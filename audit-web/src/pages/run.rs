@@ -79,7 +79,7 @@ fn body(view: &View<'_>, run: &Run, names: &Names) -> Markup {
             progress max=(all) value=(done.clamp(0, all)) aria-label=(view.word("seen")) {}
             @if let Some(result) = &run.result {
                 h2 { (view.word("result")) }
-                (said(view, run, result))
+                (text(view, run, result))
             }
             table {
                 tbody {
@@ -107,7 +107,7 @@ fn body(view: &View<'_>, run: &Run, names: &Names) -> Markup {
 }
 
 /// The result in a sentence; of a run that failed, why.
-fn said(view: &View<'_>, run: &Run, result: &Value) -> Markup {
+fn text(view: &View<'_>, run: &Run, result: &Value) -> Markup {
     let key = match (run.verb.as_str(), result["result"].as_str()) {
         ("verify", Some(_)) => Some("run-verify"),
         ("rebuild", Some(_)) => Some("run-rebuild"),

@@ -21,7 +21,7 @@ use soonshop_audit::views::{self, Saved};
 use soonshop_domain::{ActorKind, Channel, TYPES, catalog, clock};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
@@ -77,7 +77,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 }
                 shown(&call, "look-up", Ok::<_, Problem>((0, found)), people)
             })
-            .takes(Of::Anyone, fields::look_up())
+            .takes(Owner::Anyone, fields::look_up())
         }),
     ]
 }
@@ -337,7 +337,7 @@ pub(crate) fn event_summary(view: &View<'_>, entry: &Entry, detail: &Detail) -> 
     let Detail { leads_on, most, since } = *detail;
     html! {
         div.event {
-            div.said { (sentence(view, entry)) }
+            div.sentence { (sentence(view, entry)) }
             div.about {
                 (times(view, entry.recorded_at, entry.occurred_at))
                 @if let Some(since) = since { span.since { (passed(view, since, entry.recorded_at)) } }

@@ -11,7 +11,7 @@ use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{SetBy, Step, Trail};
 use soonshop_domain::QueryError;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 
@@ -69,7 +69,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let done = Reveals { may: true, done: true };
                 shown_as(&call, found, title, |view, trail| body(view, trail, done, None))
             })
-            .takes(Of::Anyone, fields::reveal())
+            .takes(Owner::Anyone, fields::reveal())
             .needs(Permission::Reveal),
         ),
         page(
@@ -83,7 +83,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let to = View::of(&call).to(trail, &[("v", &version)]);
                 Ok(see_other(&format!("{to}#v{version}")))
             })
-            .takes(Of::Anyone, fields::notes()),
+            .takes(Owner::Anyone, fields::notes()),
         ),
     ]
 }
@@ -215,9 +215,9 @@ fn body(view: &View<'_>, trail: &Trail, reveals: Reveals, missed: Option<NotFoun
     let path = &view.visit.path;
     let step = |version: i64| view.to(path, &[("v", &version.to_string())]);
     let current = trail.events.iter().find(|event| event.version == trail.version);
-    let said = current.map(|event| view.language.kind(&event.kind)).unwrap_or_default();
+    let message = current.map(|event| view.language.kind(&event.kind)).unwrap_or_default();
     let valuetext =
-        view.language.fill("slider-at", &[&trail.version.to_string(), &trail.last.to_string(), &said]);
+        view.language.fill("slider-at", &[&trail.version.to_string(), &trail.last.to_string(), &message]);
     html! {
         div data-swap="trail" {
             (naming::heading(view, &trail.kind, name(trail).or_else(|| revealed_name(trail)), &trail.id))
@@ -352,7 +352,7 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
                     @let is_shown = event.version == trail.version;
                     li id={ "v" (event.version) } aria-current=[is_shown.then_some("true")] data-position=(event.position) data-id=(event.id) {
                         div.event.step {
-                            div.said {
+                            div.sentence {
                                 a.row href=(view.to(path, &[("v", &event.version.to_string())])) { "v" (event.version) " " (view.language.kind(&event.kind)) }
                             }
                             div.about { (about(view, event, &trail.names)) }

@@ -7,7 +7,7 @@ use soonshop_audit::name::Names;
 use soonshop_audit::names;
 use soonshop_audit::views::{self, Saved};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
@@ -43,7 +43,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let slug = find::save_view(&call, &COMMON.map(|param| param.name)).await?;
                 Ok(see_other(&view_address(&slug)))
             })
-            .takes(Of::Own, fields::view()),
+            .takes(Owner::Own, fields::view()),
         ),
         Endpoint::page(
             "/audit/views/{slug}",
@@ -63,7 +63,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 find::rename_view(&call).await?;
                 Ok(see_other(&View::of(&call).to(ALL, &[("done", "renamed")])))
             })
-            .takes(Of::Own, fields::view_name()),
+            .takes(Owner::Own, fields::view_name()),
             refused,
         ),
         Endpoint::page(
@@ -74,7 +74,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 find::delete_view(&call).await?;
                 Ok(see_other(&View::of(&call).to(ALL, &[("done", "deleted")])))
             })
-            .takes(Of::Own, Vec::new()),
+            .takes(Owner::Own, Vec::new()),
             refused,
         ),
     ]
@@ -156,9 +156,9 @@ fn change(view: &View<'_>, one: &Saved, number: usize) -> Markup {
 /// Renders a refusal of a view: that it was deleted, when and by whom; and the way to those that are there.
 fn refused(shared: &Shared, visit: &Visit, problem: &Problem) -> Response {
     refused_with(shared, visit, problem, |view, problem| {
-        let said = problem.extensions();
-        let by = said.get("deleted_by").and_then(Value::as_str);
-        let at = said.get("deleted_at").and_then(Value::as_i64);
+        let message = problem.extensions();
+        let by = message.get("deleted_by").and_then(Value::as_str);
+        let at = message.get("deleted_at").and_then(Value::as_i64);
         html! {
             (refusal(view, problem))
             @if let (Some(by), Some(at)) = (by, at) {

@@ -58,7 +58,7 @@ async fn every_term_filters_the_timeline_in_the_search_and_as_a_parameter() {
         (&newest["actor"], &newest["channel"], &newest["summary"]["quantity"]),
         (&json!({"kind": "staff", "id": "42"}), &json!("admin"), &json!(5))
     );
-    for (query, wanted) in [
+    for (query, expected) in [
         ("order=asc", vec![1, 2, 3, 4]),
         ("type=Product*", vec![3, 2]),
         ("type=ProductCreated&order=asc", vec![2, 3]),
@@ -83,7 +83,7 @@ async fn every_term_filters_the_timeline_in_the_search_and_as_a_parameter() {
         ("q=created:2000-01-01..2000-01-02", vec![]),
         ("q=type:Product*&agg=user", vec![]),
     ] {
-        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?{query}")).await), wanted, "{query}");
+        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?{query}")).await), expected, "{query}");
     }
 }
 
@@ -106,16 +106,16 @@ async fn failures_are_refusals_and_parked_events() {
     for position in [2, 3] {
         shop.sql(&rows, &parked(position)).await;
     }
-    for (query, wanted) in [
+    for (query, expected) in [
         ("failures=1", vec![6, 3, 2]),
         ("failures=1&agg=product&order=asc", vec![2, 3]),
         ("failures=1&q=-type:OrderRefused&before=3", vec![2]),
         ("", vec![6, 5, 4, 3, 2, 1]),
     ] {
-        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?{query}")).await), wanted, "{query}");
+        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?{query}")).await), expected, "{query}");
         let export = shop.see(&format!("/api/audit/export.ndjson?{query}")).await.text;
         let exported = export.lines().skip(1).map(|line| serde_json::from_str::<Value>(line).unwrap());
-        assert_eq!(exported.map(|row| row["position"].as_i64().unwrap()).collect::<Vec<_>>(), wanted);
+        assert_eq!(exported.map(|row| row["position"].as_i64().unwrap()).collect::<Vec<_>>(), expected);
     }
     let page = shop.see("/audit/timeline?failures=1&lang=en").await.text;
     assert!(
@@ -130,7 +130,7 @@ async fn a_moment_leads_to_its_page_and_rows_show_elapsed_times() {
     four(&shop).await;
     let rows = shop.see("/api/audit/timeline?order=asc").await.items();
     let at = |row: usize| rows[row]["recorded_at"].as_str().unwrap();
-    for (query, wanted) in [
+    for (query, expected) in [
         (format!("at={}", at(1)), "/audit/timeline?before=3"),
         (format!("at={}&order=asc&group=1&after=9", at(1)), "/audit/timeline?order=asc&group=1&after=1"),
         ("at=2999-01-01&before=1".to_owned(), "/audit/timeline?before=5"),
@@ -138,7 +138,7 @@ async fn a_moment_leads_to_its_page_and_rows_show_elapsed_times() {
         ("at=1999-01-01T09:41:07&order=asc".to_owned(), "/audit/timeline?order=asc&after=0"),
     ] {
         let got = shop.see(&format!("/audit/timeline?{query}")).await;
-        assert_eq!((got.status, got.header("location")), (303, wanted), "{query}");
+        assert_eq!((got.status, got.header("location")), (303, expected), "{query}");
     }
     assert_eq!(shop.see("/audit/timeline?at=").await.status, 200);
     // The first event has no predecessor, in either order and on any page.
@@ -163,7 +163,7 @@ async fn an_amount_is_searched_in_units_of_its_currency() {
         let id = got.items()[0]["aggregate_id"].as_str().unwrap().parse().unwrap();
         shop.command::<Product>(id, product::Command::SetPrice { sku: sku(name), price }).await;
     }
-    for (term, wanted) in [
+    for (term, expected) in [
         ("amount:%3E100", vec![6]),
         ("amount:%3E=12.50", vec![6, 5]),
         ("amount:%3E12.50", vec![6]),
@@ -183,7 +183,7 @@ async fn an_amount_is_searched_in_units_of_its_currency() {
         ("amount:%3E999999999999999.999", vec![]),
         ("amount:%3C=999999999999999", vec![6, 5]),
     ] {
-        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?q={term}")).await), wanted, "{term}");
+        assert_eq!(positions(&shop.see(&format!("/api/audit/timeline?q={term}")).await), expected, "{term}");
     }
     for bad in ["", "%3E", "NaN", "1e3", "20..10", "1.2345", "12.345GBP", "5XXX", "1,000", "9999999999999999"]
     {
@@ -225,7 +225,7 @@ async fn pages_of_the_timeline_neither_skip_nor_repeat_in_either_order() {
     for number in 0..7 {
         shop.product(&format!("P{number}"), &[&format!("p{number}")], None).await;
     }
-    for (order, mut wanted) in [("desc", (1..=7).rev().collect::<Vec<_>>()), ("asc", (1..=7).collect())] {
+    for (order, mut expected) in [("desc", (1..=7).rev().collect::<Vec<_>>()), ("asc", (1..=7).collect())] {
         let mut path = format!("/api/audit/timeline?limit=3&order={order}");
         let mut seen = Vec::new();
         loop {
@@ -241,11 +241,11 @@ async fn pages_of_the_timeline_neither_skip_nor_repeat_in_either_order() {
             // Events added meanwhile come before the newest page, or after the oldest.
             if order == "desc" {
                 shop.product("late", &[&format!("late-{}", seen.len())], None).await;
-            } else if wanted.len() == 7 {
-                wanted.extend(8..=shop.last.load(Ordering::SeqCst));
+            } else if expected.len() == 7 {
+                expected.extend(8..=shop.last.load(Ordering::SeqCst));
             }
         }
-        assert_eq!(seen, wanted, "{order}");
+        assert_eq!(seen, expected, "{order}");
     }
 }
 
@@ -444,7 +444,7 @@ async fn a_version_of_a_stock_is_found_by_a_quantity_and_by_one_of_its_lines() {
     shop.stock("mug", MAIN, Command::Release { order_id: orders[0], line: 1 }).await;
     let id = stream(&sku("mug"), MAIN);
     let line = |order: &ids::OrderId, value: &str| format!("/lines/{order}~11={value}");
-    for (wanted, version) in [
+    for (expected, version) in [
         ("/on_hand=5".to_owned(), Some(1)),
         ("/on_hand=7".to_owned(), Some(2)),
         ("/reserved=4".to_owned(), Some(4)),
@@ -453,11 +453,11 @@ async fn a_version_of_a_stock_is_found_by_a_quantity_and_by_one_of_its_lines() {
         (line(&orders[1], "released"), None),
         ("/on_hand=-1".to_owned(), None),
     ] {
-        let form: String = url::form_urlencoded::byte_serialize(wanted.as_bytes()).collect();
+        let form: String = url::form_urlencoded::byte_serialize(expected.as_bytes()).collect();
         let got = shop.see(&format!("/api/audit/a/stock/{id}?where={form}")).await;
         match version {
-            Some(version) => assert_eq!(got.ok()["version"], version, "{wanted}"),
-            None => assert_eq!(got.refused(), (400, "invalid-query".into()), "{wanted}"),
+            Some(version) => assert_eq!(got.ok()["version"], version, "{expected}"),
+            None => assert_eq!(got.refused(), (400, "invalid-query".into()), "{expected}"),
         }
     }
 }
@@ -476,7 +476,7 @@ async fn days_of_the_timeline_begin_in_the_asked_time_zone() {
         shop.sql(&rows, &format!("UPDATE @audit SET recorded_at = {micros} WHERE position = {position}"))
             .await;
     }
-    for (query, wanted) in [
+    for (query, expected) in [
         ("from=2026-03-29&to=2026-03-30&tz=Europe/London", vec![3, 2]),
         ("q=created:2026-03-29..2026-03-30&tz=Europe/London", vec![3, 2]),
         ("from=2026-03-29&to=2026-03-30", vec![4, 3, 2]),
@@ -484,11 +484,11 @@ async fn days_of_the_timeline_begin_in_the_asked_time_zone() {
         ("to=2026-03-29&tz=Asia/Kathmandu", vec![]),
         ("from=2026-03-29T00:00:00Z&tz=Asia/Kathmandu", vec![4, 3, 2]),
     ] {
-        assert_eq!(positions(&shop.get(&format!("/api/audit/timeline?{query}")).await), wanted, "{query}");
+        assert_eq!(positions(&shop.get(&format!("/api/audit/timeline?{query}")).await), expected, "{query}");
         let export = shop.get(&format!("/api/audit/export.ndjson?{query}")).await.text;
-        assert_eq!(export.lines().count(), wanted.len() + 1, "{query}");
+        assert_eq!(export.lines().count(), expected.len() + 1, "{query}");
         let page = shop.get(&format!("/audit/timeline?{query}&lang=en")).await.text;
-        assert_eq!(page.matches("<li data-position").count(), wanted.len(), "{query}");
+        assert_eq!(page.matches("<li data-position").count(), expected.len(), "{query}");
     }
     // The pages' days begin in the zone that the browser keeps, and the file has the same.
     let kept = [

@@ -99,14 +99,14 @@ async fn events_of_processes_show_waiting_and_handling_times_and_clock_conflicts
 
     let page = format!("/audit/c/{CORRELATION}?lang=en");
     let short = shop.see(&page).await.text;
-    for said in [
+    for message in [
         "(waited 160.000 ms, handled in 50.000 ms)",
         "the clocks contradict each other",
         "⁄⁄ 2 h ⁄⁄",
         "of which active <strong>400.000 ms",
         "class=\"both torn\"",
     ] {
-        assert!(short.contains(said), "{said}: {short}");
+        assert!(short.contains(message), "{message}: {short}");
     }
     let long = shop.see(&format!("{page}&gap=0")).await.text;
     assert!(!long.contains("⁄⁄") && long.contains("of which idle 2 h 0 min"), "{long}");
@@ -129,7 +129,7 @@ async fn deep_and_numerous_rows_are_folded_with_a_count_and_a_link() {
     let at = async |query: &str| shop.see(&format!("{page}&{query}")).await;
     let [first_twenty, all]: [Vec<i64>; 2] =
         [[1, 2, 34].into_iter().chain(3..=21).collect(), [1, 2, 34].into_iter().chain(3..=33).collect()];
-    for (query, wanted, said) in [
+    for (query, expected, message) in [
         ("", first_twenty.clone(), vec!["show 12 more", "sel=22#at-22"]),
         ("depth=1", (1..=21).collect(), vec!["show 12 more", "show 1 deeper", "sel=34#at-34"]),
         ("depth=0", vec![1], vec!["show 33 deeper", "sel=2#at-2"]),
@@ -140,8 +140,8 @@ async fn deep_and_numerous_rows_are_folded_with_a_count_and_a_link() {
     ] {
         for view in ["waterfall", "tree", "table"] {
             let got = at(&format!("{query}&view={view}")).await;
-            assert_eq!((got.status, shown(&got.text)), (200, wanted.clone()), "{view} {query}");
-            assert!(said.iter().all(|said| got.text.contains(said)), "{view} {query}: {}", got.text);
+            assert_eq!((got.status, shown(&got.text)), (200, expected.clone()), "{view} {query}");
+            assert!(message.iter().all(|message| got.text.contains(message)), "{view} {query}: {}", got.text);
             let chosen = got.text.matches("data-chosen").count();
             assert_eq!(chosen, usize::from(query.contains("sel=")), "{view} {query}");
             assert!(chosen == 0 || got.text.contains("<dl class=\"closer\">"), "{view} {query}");
@@ -165,9 +165,9 @@ async fn deep_and_numerous_rows_are_folded_with_a_count_and_a_link() {
     ] {
         let got = at(unknown).await;
         assert_eq!((got.status, shown(&got.text)), (200, first_twenty.clone()), "{unknown}");
-        let said = format!("The address gives “{name}” a value that this page does not know.");
+        let message = format!("The address gives “{name}” a value that this page does not know.");
         assert!(
-            got.text.contains(&said) && !got.text.contains(&format!("{unknown}&")),
+            got.text.contains(&message) && !got.text.contains(&format!("{unknown}&")),
             "{unknown}: {}",
             got.text
         );
@@ -215,8 +215,8 @@ async fn an_overdue_step_is_shown_until_it_comes_or_is_not_needed() {
         );
         assert_eq!(one["expected"], json!(["OrderConfirmed", "OrderRefused", "OrderCancelled"]));
         assert!(one["overdue_seconds"].as_i64().is_some_and(|late| (1_500..1_800).contains(&late)), "{one}");
-        let said = "ago; still missing: Order confirmed or Order refused or Order cancelled (expected within 15 min)";
-        assert!(page.contains("Order placed 40 min") && page.contains(said), "{page}");
+        let message = "ago; still missing: Order confirmed or Order refused or Order cancelled (expected within 15 min)";
+        assert!(page.contains("Order placed 40 min") && page.contains(message), "{page}");
     }
     for view in ["tree", "table"] {
         let page = shop.see(&format!("/audit/{tree}?view={view}&lang=zh-CN")).await.text;

@@ -41,8 +41,8 @@ fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
 
 /// The readable parts of a page: its texts, and the attributes that are read out or shown; without what is marked as a
 /// code, or as another language.
-fn said(page: &str) -> Vec<String> {
-    let (mut said, mut open): (Vec<String>, Vec<(String, bool)>) = (Vec::new(), Vec::new());
+fn message(page: &str) -> Vec<String> {
+    let (mut message, mut open): (Vec<String>, Vec<(String, bool)>) = (Vec::new(), Vec::new());
     for piece in page.split('<').skip(1) {
         let (tag, text) = piece.split_once('>').unwrap();
         let name = tag.split([' ', '/']).next().unwrap().to_owned();
@@ -56,17 +56,17 @@ fn said(page: &str) -> Vec<String> {
             if !hidden {
                 let read =
                     ["aria-label", "aria-valuetext", "placeholder", "data-name", "data-title", "data-stop"];
-                said.extend(read.iter().filter_map(|name| attribute(tag, name)).map(str::to_owned));
+                message.extend(read.iter().filter_map(|name| attribute(tag, name)).map(str::to_owned));
             }
             if !VOID.contains(&name.as_str()) && !name.starts_with('!') {
                 open.push((name, hidden));
             }
         }
         if !open.last().is_some_and(|(_, hidden)| *hidden) {
-            said.push(text.to_owned());
+            message.push(text.to_owned());
         }
     }
-    said
+    message
 }
 
 /// Words of at least two Latin letters. A search as it is typed, such as `agg:order`, an amount and an address are none.
@@ -193,7 +193,7 @@ async fn no_english_is_left_on_a_chinese_page() {
             continue;
         }
         assert!(got.text.contains("lang=\"zh-CN\""), "{path}");
-        let found: BTreeSet<String> = said(&got.text).iter().flat_map(|text| words(text)).collect();
+        let found: BTreeSet<String> = message(&got.text).iter().flat_map(|text| words(text)).collect();
         left.extend(
             found.into_iter().filter(|word| !GIVEN.contains(&word.as_str())).map(|word| (path.clone(), word)),
         );
@@ -213,19 +213,19 @@ async fn the_page_of_an_entry_of_any_kind_is_chinese() {
         add(&shop, "staff:42", action, subject, detail.clone()).await;
         let page = shop.get(&format!("/audit/operations/{}?lang=zh-CN", number + 1)).await;
         assert_eq!(page.status, 200, "{action}: {}", page.text);
-        let found: BTreeSet<String> = said(&page.text).iter().flat_map(|text| words(text)).collect();
+        let found: BTreeSet<String> = message(&page.text).iter().flat_map(|text| words(text)).collect();
         left.extend(
             found.into_iter().filter(|word| !OF_ENTRIES.contains(&word.as_str())).map(|word| (*action, word)),
         );
     }
     assert!(left.is_empty(), "{left:#?}");
     let page = shop.get("/audit/operations/3?lang=zh-CN").await.text;
-    for said in [
+    for message in [
         "<span class=\"field\" title=\"person\">当事人</span>",
         "<span class=\"coded\" title=\"name, email\">名称、邮箱</span>",
         "<span class=\"coded\" title=\"parcel-label\">包裹标签</span>",
     ] {
-        assert!(page.contains(said), "{said}: {page}");
+        assert!(page.contains(message), "{message}: {page}");
     }
     let english = shop.get("/audit/operations/3?lang=en").await.text;
     assert!(english.contains("<code translate=\"no\">person</code>"), "{english}");
@@ -237,13 +237,13 @@ async fn fields_values_and_reasons_have_chinese_names() {
     let pages = lived(&shop).await;
     let cancelled = pages.iter().filter(|path| path.starts_with("/audit/a/order/")).nth(3).unwrap();
     let page = shop.see(&format!("{cancelled}?lang=zh-CN")).await.text;
-    for said in [
+    for message in [
         "<span class=\"field\" title=\"/status\">状态</span>",
         "<span class=\"coded\" title=\"cancelled\">已取消</span>",
         "<span class=\"field\" title=\"/placed/lines/number=1/quantity\">下单内容 / 各行 / 第 1 行 / 数量</span>",
         "原因：<span class=\"coded\" title=\"not-shipped-in-time\">未按时发货</span>",
     ] {
-        assert!(page.contains(said), "{said}: {page}");
+        assert!(page.contains(message), "{message}: {page}");
     }
     let english = shop.see(&format!("{cancelled}?lang=en")).await.text;
     assert!(english.contains("<code translate=\"no\">/status</code>"), "{english}");
@@ -256,6 +256,6 @@ async fn fields_values_and_reasons_have_chinese_names() {
 fn the_test_reads_what_people_read() {
     let page = "<p aria-label=\"One two\">三 <code>four</code> <b translate=\"no\">five <i>six</i></b> seven<br>8</p>\
                 <span lang=\"en\">nine</span><input placeholder=\"agg:order ten\"> CSV";
-    let found: Vec<String> = said(page).iter().flat_map(|text| words(text)).collect();
+    let found: Vec<String> = message(page).iter().flat_map(|text| words(text)).collect();
     assert_eq!(json!(found), json!(["One", "two", "seven", "ten"]));
 }

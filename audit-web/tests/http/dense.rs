@@ -44,7 +44,7 @@ fn title(page: &str) -> &str {
 async fn a_history_lists_a_window_around_the_selected_version_whose_pages_join() {
     let shop = Shop::open().await;
     let page = format!("/audit/a/product/{}", priced(&shop, 90).await);
-    for (query, wanted) in [
+    for (query, expected) in [
         ("", 86..=90),
         ("?v=90", 86..=90),
         ("?v=1", 1..=21),
@@ -58,9 +58,9 @@ async fn a_history_lists_a_window_around_the_selected_version_whose_pages_join()
         ("?v=50&before=9223372036854775807", 66..=90),
     ] {
         let got = shop.see(&format!("{page}{query}")).await;
-        let wanted: Vec<_> = wanted.collect();
-        assert_eq!((got.status, listed(&got.text)), (200, wanted.clone()), "{query}");
-        let (first, last) = (wanted.first(), wanted.last());
+        let expected: Vec<_> = expected.collect();
+        assert_eq!((got.status, listed(&got.text)), (200, expected.clone()), "{query}");
+        let (first, last) = (expected.first(), expected.last());
         assert_eq!(link(&got.text, '▴').is_some(), first.is_some_and(|first| *first > 1), "{query}");
         assert_eq!(link(&got.text, '▾').is_some(), last.is_some_and(|last| *last < 90), "{query}");
     }
@@ -144,12 +144,12 @@ async fn a_title_names_what_a_page_shows_in_both_languages() {
         ),
         ("/audit/projections/orders".to_owned(), "Read models: orders", "读模型：orders"),
     ] {
-        for (tag, wanted, place) in [("en", english, "Audit"), ("zh-CN", chinese, "审计")] {
+        for (tag, expected, place) in [("en", english, "Audit"), ("zh-CN", chinese, "审计")] {
             let and = if path.contains('?') { '&' } else { '?' };
             let got = shop.see(&format!("{path}{and}lang={tag}")).await;
             assert_eq!(
                 (got.status, title(&got.text)),
-                (200, format!("{wanted} · {place}").as_str()),
+                (200, format!("{expected} · {place}").as_str()),
                 "{path}"
             );
         }

@@ -98,7 +98,7 @@ async fn a_row_is_a_command_with_its_direct_effects() {
     assert_eq!(forgotten(&shop, user, None).await, 9);
     received(&shop, "pan", Some(9)).await;
     let rows = shop.see("/api/audit/timeline?group=1").await.items();
-    let wanted: Vec<Shape> = vec![
+    let requested: Vec<Shape> = vec![
         (vec![8, 9], vec![10]),
         (vec![7], vec![]),
         (vec![6], vec![]),
@@ -107,7 +107,7 @@ async fn a_row_is_a_command_with_its_direct_effects() {
         (vec![3], vec![]),
         (vec![1], vec![2, 4]),
     ];
-    assert_eq!(rows.iter().map(shape).collect::<Vec<_>>(), wanted);
+    assert_eq!(rows.iter().map(shape).collect::<Vec<_>>(), requested);
     let confirmed = &rows[5]["effects"][1];
     assert_eq!(
         (&confirmed["type"], &confirmed["changes"][0]["path"]),
@@ -200,14 +200,14 @@ async fn a_follower_of_rows_by_command_has_those_of_the_page() {
 #[tokio::test]
 async fn commands_with_many_effects_are_complete_on_short_pages() {
     let shop = Shop::open().await;
-    let mut wanted: Vec<Shape> = Vec::new();
+    let mut requested: Vec<Shape> = Vec::new();
     for caused in [90, 90, 3, 230, 3] {
         let first = received(&shop, "mug", None).await;
         let mut effects = Vec::new();
         for _ in 0..caused {
             effects.push(received(&shop, "cup", Some(first)).await);
         }
-        wanted.push((vec![first], effects));
+        requested.push((vec![first], effects));
     }
     for (order, sizes) in [("asc", [3, 1, 1]), ("desc", [1, 1, 3])] {
         let mut path = format!("/api/audit/timeline?group=1&order={order}");
@@ -220,8 +220,8 @@ async fn commands_with_many_effects_are_complete_on_short_pages() {
             path = format!("/api/audit/timeline?group=1&order={order}&{parameter}={}", got.ok()["next"]);
         }
         assert!(path.ends_with("null"), "{path}");
-        assert!(found == wanted, "{order}");
-        wanted.reverse();
+        assert!(found == requested, "{order}");
+        requested.reverse();
     }
 }
 
@@ -280,18 +280,18 @@ async fn all_pages_together_have_every_event_once_for_any_causes() {
         for search in ["", "q=-type:UserDeleted", "agg=stock", "q=-agg:stock"] {
             let all = shop.see(&format!("/api/audit/timeline?order=asc&limit=200&{search}")).await.items();
             assert!(all.len() > 3, "{steps:?}");
-            let mut wanted = expected(&all);
+            let mut requested = expected(&all);
             for order in ["asc", "desc"] {
                 for limit in [1, 2, 3, 7, 200] {
                     let rows = walked(&shop, &format!("order={order}&limit={limit}&{search}")).await;
                     let found: Vec<Shape> = rows.iter().map(shape).collect();
-                    assert_eq!(found, wanted, "{order} {limit} {search} {steps:?}");
+                    assert_eq!(found, requested, "{order} {limit} {search} {steps:?}");
                     let each = found.iter().flat_map(|(own, effects)| own.iter().chain(effects));
                     let each: Vec<i64> = each.copied().collect();
                     assert_eq!(each.len(), all.len());
                     assert_eq!(each.into_iter().collect::<BTreeSet<_>>(), all.iter().map(position).collect());
                 }
-                wanted.reverse();
+                requested.reverse();
             }
         }
     }

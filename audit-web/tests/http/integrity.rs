@@ -128,9 +128,10 @@ async fn acknowledging_ends_an_alarm_says_who_and_why_and_proves_nothing() {
     assert_eq!(kind, "staff");
     let entry = format!("/audit/operations/{}", lines[0].position);
     let page = shop.get_as(Role::Ops, "/audit/integrity?lang=en").await.text;
-    for said in ["Acknowledged, not proved", "ticket 4711: mended by hand", who, &format!("{entry}?lang=en")]
+    for message in
+        ["Acknowledged, not proved", "ticket 4711: mended by hand", who, &format!("{entry}?lang=en")]
     {
-        assert!(page.contains(said), "{said}: {page}");
+        assert!(page.contains(message), "{message}: {page}");
     }
     // The reason is hidden from all others, as everywhere; its entry reveals it.
     for role in [Role::Support, Role::Admin, Role::Auditor] {
@@ -237,9 +238,9 @@ async fn the_overview_says_which_positions_were_proved_last_and_when() {
     check(&shop, &[]).await;
     let entry = recorded(&shop, "check").await.remove(0);
     let at = soonshop_domain::clock::from_micros(entry.at * 1_000).format("%Y-%m-%d %H:%M:%S").to_string();
-    for (lang, said) in [("en", "positions 1…3"), ("zh-CN", "位置 1…3")] {
+    for (lang, message) in [("en", "positions 1…3"), ("zh-CN", "位置 1…3")] {
         let card = card(lang).await;
-        assert!(card.contains(said) && card.contains(&at), "{said} {at}: {card}");
+        assert!(card.contains(message) && card.contains(&at), "{message} {at}: {card}");
         assert!(card.contains(&format!("/audit/operations/{}", entry.position)), "{card}");
     }
     // A range in which something was found is not proved any more.

@@ -295,7 +295,7 @@ async fn a_search_for_an_order_shows_its_own_events_first_and_what_belongs_to_it
         let own: Vec<_> =
             ["Order 558638 was placed", "Order 558638 was confirmed", "Order 558638 was credited"]
                 .iter()
-                .map(|said| card.find(said))
+                .map(|message| card.find(message))
                 .collect();
         assert!(own.iter().all(Option::is_some) && own.is_sorted(), "{q}: {card}");
         let stock = inventory::stream(&sku("mug"), "main");

@@ -112,14 +112,14 @@ async fn sentences_headings_and_paths_show_names_and_ids_are_beside_them_to_copy
     let shop = Shop::open().await;
     let Sold { order, note, stock, .. } = sold(&shop).await;
     let page = shop.see("/audit/timeline?lang=en").await.text;
-    for said in [
+    for message in [
         "1 × MUG reserved for line 731 of order 558638",
         "Order 558638 was confirmed",
         "Credit note C-1 was issued for order 558638, GBP 12.99",
         "order 558638, line 731",
         ">help desk</span>",
     ] {
-        assert!(page.contains(said), "{said}: {page}");
+        assert!(page.contains(message), "{message}: {page}");
     }
     assert!(!page.contains("~1731/reserved<"), "{page}");
     let heading = |page: &str| page.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap().to_owned();

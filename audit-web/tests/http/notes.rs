@@ -58,13 +58,13 @@ async fn a_note_is_private_until_shared_and_erased_with_its_writer() {
         assert_eq!(seen(&shop, other, &trail).await, ["for everybody"], "{other}");
     }
     let mine = shop.get_as(Role::Support, &format!("{page}?lang=en")).await.text;
-    for said in [
+    for message in [
         "Mr Quux rang: &lt;b&gt;call back&lt;/b&gt;",
         "only you can see it",
         "call-back</span>",
         "for everybody",
     ] {
-        assert!(mine.contains(said), "{said}: {mine}");
+        assert!(mine.contains(message), "{message}: {mine}");
     }
 
     // It is an encrypted line of the record of operations, and part of no history: nothing else shows or counts it.

@@ -373,8 +373,8 @@ async fn health_reports_the_log_the_relay_the_seals_and_parked_events() {
     age(&shop).await;
     let (_, late) = health().await;
     for name in ["relay", "seals"] {
-        let said = (&late[name]["complaint"], &late[name]["remedy"], &late[name]["holder"]);
-        assert_eq!(said, (&json!("no worker is running"), &json!("workers"), &Value::Null), "{late}");
+        let message = (&late[name]["complaint"], &late[name]["remedy"], &late[name]["holder"]);
+        assert_eq!(message, (&json!("no worker is running"), &json!("workers"), &Value::Null), "{late}");
     }
     for (number, lease) in [soonshop_event_log::checkpoint::RELAY, SEALER].into_iter().enumerate() {
         Leases::new(process.clone(), format!("worker-{number}")).acquire(lease).await.unwrap().unwrap();
@@ -401,9 +401,10 @@ async fn the_trouble_of_the_relay_and_the_seals_is_shown_in_the_language_of_the_
     shop.product("Mug", &["mug"], None).await;
     shop.see("/api/audit/timeline").await.ok();
     age(&shop).await;
-    for (language, said) in [("en", "No worker is running"), ("zh-CN", "没有正在运行的工作进程")] {
+    for (language, message) in [("en", "No worker is running"), ("zh-CN", "没有正在运行的工作进程")]
+    {
         let page = shop.get(&format!("/audit?lang={language}")).await.text;
-        assert!(page.contains(said) && !page.contains("no worker is running"), "{page}");
+        assert!(page.contains(message) && !page.contains("no worker is running"), "{page}");
         assert!(!page.contains(" s behind"), "{page}");
     }
 }

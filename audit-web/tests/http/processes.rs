@@ -204,8 +204,9 @@ async fn a_page_shows_one_instance_in_both_languages() {
         "{text}"
     );
     let text = page(refused, "zh-CN").await;
-    let said = "reserve</code>、第 2 行 <span class=\"coded\" title=\"insufficient-stock\">库存不足</span>";
-    assert!(text.contains(said), "{text}");
+    let message =
+        "reserve</code>、第 2 行 <span class=\"coded\" title=\"insufficient-stock\">库存不足</span>";
+    assert!(text.contains(message), "{text}");
     // A code without a name is shown by the text of its problem.
     let process = shop.store.log().db().beside("process").unwrap();
     shop.sql(&process, "UPDATE @instances SET refused_slug = 'person-erased' WHERE refused_slug IS NOT NULL")

@@ -41,13 +41,13 @@ async fn a_run_shows_its_result_in_words_and_tables() {
     };
     let equal = ended(&shop, "verify", State::Done, &verified("equal", json!({}))).await;
     let text = page(&shop, equal, "en").await;
-    for said in [
+    for response in [
         "Comparison",
         "Generation 2 is equal to generation 1 at position 4711: 30 rows were compared.",
         "every row, value by value",
         "Rows in v1",
     ] {
-        assert!(text.contains(said), "{said}: {text}");
+        assert!(text.contains(response), "{response}: {text}");
     }
     let text = page(&shop, equal, "zh-CN").await;
     assert!(text.contains("第 2 世代与第 1 世代在位置 4711 相同：比较了 30 行。"), "{text}");
@@ -65,7 +65,7 @@ async fn a_run_shows_its_result_in_words_and_tables() {
     let link = format!(
         "<a href=\"/audit/a/product/{product}?lang=en\" title=\"{product}\">product <span translate=\"no\">Mug"
     );
-    for said in [
+    for response in [
         "Generation 2 differs from generation 1 at position 4711: 3 rows differ, of 30 rows that were compared.",
         "Only a sample of the rows was compared",
         &link,
@@ -76,12 +76,12 @@ async fn a_run_shows_its_result_in_words_and_tables() {
         "/updated_at",
         "rows that only one generation has",
     ] {
-        assert!(text.contains(said), "{said}: {text}");
+        assert!(text.contains(response), "{response}: {text}");
     }
     let text = page(&shop, different, "zh-CN").await;
-    for said in ["比较了 30 行，其中 3 行不同。", "仅存在于", "1 个文档与其数据行不同。"]
+    for response in ["比较了 30 行，其中 3 行不同。", "仅存在于", "1 个文档与其数据行不同。"]
     {
-        assert!(text.contains(said), "{said}: {text}");
+        assert!(text.contains(response), "{response}: {text}");
     }
 
     // A result of an earlier release has the keys of the rows alone.
@@ -135,11 +135,11 @@ async fn a_run_says_what_it_built_swapped_or_why_it_failed() {
             ["The same command may succeed later.", "稍后再执行同一命令可能会成功。"],
         ),
     ];
-    for (verb, state, result, said) in all {
+    for (verb, state, result, response) in all {
         let run = ended(&shop, verb, state, &result).await;
-        for (lang, said) in ["en", "zh-CN"].into_iter().zip(said) {
+        for (lang, response) in ["en", "zh-CN"].into_iter().zip(response) {
             let text = page(&shop, run, lang).await;
-            assert!(text.contains(said), "{said}: {text}");
+            assert!(text.contains(response), "{response}: {text}");
             if let Some(message) = result["message"].as_str() {
                 assert!(text.contains(message), "{text}");
             }

@@ -47,14 +47,14 @@ async fn a_history_that_is_too_long_for_the_memory_is_shown_as_any_other() {
         assert_eq!(to_value(&two).unwrap(), to_value(&one).unwrap(), "{version} {other} {before:?}");
         assert!(one.events.len() <= 200 && one.blame.is_some());
     }
-    for wanted in [1, 199, 200, 201, 450, 451] {
+    for expected in [1, 199, 200, 201, 450, 451] {
         let found = |stream: &Arc<Stream>| {
             let stream = Arc::clone(stream);
-            beside(move || stream.first_where(&[("/variants/mug/price/amount", &wanted.to_string())]))
+            beside(move || stream.first_where(&[("/variants/mug/price/amount", &expected.to_string())]))
         };
-        assert_eq!(found(&long).await.unwrap(), found(&short).await.unwrap(), "{wanted}");
-        let position = short.position_of(wanted).unwrap();
-        assert_eq!((long.position_of(wanted), long.version_at(position)), (Some(position), Some(wanted)));
+        assert_eq!(found(&long).await.unwrap(), found(&short).await.unwrap(), "{expected}");
+        let position = short.position_of(expected).unwrap();
+        assert_eq!((long.position_of(expected), long.version_at(position)), (Some(position), Some(expected)));
     }
     let last = short.event(451).unwrap().recorded_at.timestamp_micros();
     assert_eq!((long.version_as_of(last), long.version_as_of(0), long.last()), (Some(451), None, 451));

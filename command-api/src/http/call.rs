@@ -14,7 +14,7 @@ use soonshop_domain::text::Sku;
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, inventory, user};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Caller, Of, Permission};
+use soonshop_service_kit::access::{Access, Caller, Owner, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch};
 use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
@@ -308,7 +308,7 @@ impl Call {
     /// Another version of the list in `If-Match`, which is the one that the stream has.
     fn other<E>(&self, tried: Option<i64>, done: &Result<Executed, ExecuteError<E>>) -> Option<i64> {
         let Err(ExecuteError::Stale { actual, .. }) = done else { return None };
-        let named = self.if_match.as_ref().is_some_and(|wanted| wanted.names(*actual));
+        let named = self.if_match.as_ref().is_some_and(|requested| requested.names(*actual));
         (named && tried != Some(*actual)).then_some(*actual)
     }
 
@@ -383,7 +383,7 @@ impl Call {
     /// (RFC 9110, section 13.1.2).
     async fn check_preconditions<A: Decider>(&self, id: Uuid) -> Result<(), ExecuteError<A::Error>> {
         // What is new cannot be there.
-        let none_of = self.if_none_match.as_ref().filter(|_| self.row.of != Of::New);
+        let none_of = self.if_none_match.as_ref().filter(|_| self.row.of != Owner::New);
         let any = self.if_match == Some(IfMatch::Any);
         if !any && none_of.is_none() {
             return Ok(());

@@ -21,7 +21,7 @@ macro_rules! endpoints {
                 path: $path,
                 command: $command,
                 permission: ::soonshop_service_kit::access::Permission::$permission,
-                of: ::soonshop_service_kit::access::Of::$of,
+                of: ::soonshop_service_kit::access::Owner::$of,
                 key: $crate::http::row::Key::$key,
                 success: $success,
                 summary: $summary,

@@ -7,7 +7,7 @@ use soonshop_domain::user::User;
 use soonshop_domain::{ActorKind, Purpose, clock, ids, personal};
 use soonshop_event_log::Key;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Employment, Of, Role};
+use soonshop_service_kit::access::{Employment, Owner, Role};
 use uuid::Uuid;
 
 use super::answer::{refused, unreadable};
@@ -29,10 +29,10 @@ impl Call {
             id.ok_or_else(|| Problem::internal("a row without an id says whose thing it touches"))
         };
         match self.row().of {
-            Of::New | Of::TheShop | Of::Anyone => Ok(()),
-            Of::Own => self.own(self.row().aggregate_type(), id()?).await,
-            Of::Person => self.person(id()?).await,
-            Of::Staff => self.staff(id()?).await,
+            Owner::New | Owner::TheShop | Owner::Anyone => Ok(()),
+            Owner::Own => self.own(self.row().aggregate_type(), id()?).await,
+            Owner::Person => self.person(id()?).await,
+            Owner::Staff => self.staff(id()?).await,
         }
     }
 

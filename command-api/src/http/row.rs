@@ -3,7 +3,7 @@
 use axum::http::Method;
 use soonshop_domain::context_of;
 use soonshop_event_store::OutcomeKind;
-use soonshop_service_kit::access::{Of, Permission};
+use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) command: &'static str,
     pub(crate) permission: Permission,
     /// The owner of the things that it touches.
-    pub(crate) of: Of,
+    pub(crate) of: Owner,
     pub(crate) key: Key,
     pub(crate) success: Success,
     pub(crate) summary: &'static str,
@@ -114,7 +114,7 @@ mod tests {
     fn location(path: &'static str, success: Success, sent: &str) -> Option<String> {
         let (permission, command) = (Permission::Shop, "order.place");
         let (method, key, summary) = (Method::POST, Key::Optional, "");
-        let row = Row { method, path, command, permission, of: Of::New, key, success, summary };
+        let row = Row { method, path, command, permission, of: Owner::New, key, success, summary };
         row.location(sent, Uuid::from_u128(7))
     }
 

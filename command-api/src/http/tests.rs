@@ -197,12 +197,12 @@ async fn a_parameter_that_cannot_be_read_is_an_invalid_id_that_names_it() {
         ("DELETE", format!("/shelves/{id}/goods/mug/4294967296"), "line"),
     ] {
         let got = shop.send(method, &path, &key(), if method == "POST" { "{}" } else { "" }).await;
-        let said = problem(&got);
-        assert_eq!((got.0, &said["type"]), (400, &json!("/problems/invalid-id")), "{path}");
-        assert_eq!(said["parameter"], parameter, "{path}");
+        let message = problem(&got);
+        assert_eq!((got.0, &message["type"]), (400, &json!("/problems/invalid-id")), "{path}");
+        assert_eq!(message["parameter"], parameter, "{path}");
         assert!(
-            said["detail"].as_str().unwrap().starts_with(&format!("the {parameter} in the path ")),
-            "{said}"
+            message["detail"].as_str().unwrap().starts_with(&format!("the {parameter} in the path ")),
+            "{message}"
         );
         assert!(!got.2.contains("secret"), "{}", got.2);
     }
@@ -261,10 +261,10 @@ fn the_description_says_what_each_kind_of_success_answers() {
     assert!(removed["responses"]["204"]["content"].is_null() && removed["requestBody"].is_null());
     let parameters = removed["parameters"].as_array().unwrap();
     let path: Vec<_> = parameters.iter().filter(|parameter| parameter["in"] == "path").collect();
-    let said =
+    let message =
         |index: usize| (&path[index]["name"], &path[index]["schema"]["type"], &path[index]["required"]);
-    assert_eq!(said(0), (&json!("id"), &json!("string"), &json!(true)));
+    assert_eq!(message(0), (&json!("id"), &json!("string"), &json!(true)));
     assert_eq!(path[0]["schema"]["format"], "uuid");
-    assert_eq!(said(1), (&json!("sku"), &json!("string"), &json!(true)));
-    assert_eq!(said(2), (&json!("line"), &json!("integer"), &json!(true)));
+    assert_eq!(message(1), (&json!("sku"), &json!("string"), &json!(true)));
+    assert_eq!(message(2), (&json!("line"), &json!("integer"), &json!(true)));
 }

@@ -235,7 +235,7 @@ async fn a_hundred_credits_at_once_take_each_unit_of_an_order_once() {
     let done = all.iter().filter(|got| got.status == 201).count();
     let refused = all.iter().filter(|got| got.status == 409).map(pointed).collect::<Vec<_>>();
     assert_eq!((done, refused.len()), (18, 82));
-    assert!(refused.iter().all(|said| *said == at(409, "credit-too-large", "/lines/0/quantity")));
+    assert!(refused.iter().all(|message| *message == at(409, "credit-too-large", "/lines/0/quantity")));
     let credits = state(&shop, &ordered).await.credits;
     assert_eq!((credits.amount, credits.lines[&1].units, credits.lines[&2].units), (18 * 500, 7, 11));
 }

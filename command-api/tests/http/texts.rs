@@ -195,8 +195,12 @@ async fn invisible_characters_make_no_text_of_any_body_another_one() {
         };
         let at_field = |got: &Got, pointer: &str| {
             assert_eq!(got.refused(), (422, "invalid-body".into()), "{command} {pointer}: {}", got.text);
-            let said = got.json()["pointer"].as_str().unwrap_or_default().to_owned();
-            assert!(!said.is_empty() && pointer.starts_with(&said), "{command} {pointer}: {}", got.text);
+            let message = got.json()["pointer"].as_str().unwrap_or_default().to_owned();
+            assert!(
+                !message.is_empty() && pointer.starts_with(&message),
+                "{command} {pointer}: {}",
+                got.text
+            );
         };
         let sent = key();
         let first = send(&sent, &sample).await;

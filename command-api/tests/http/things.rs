@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use soonshop_command_api::{self as http, Commands};
 use soonshop_domain::{Purpose, ids};
-use soonshop_service_kit::access::{Access, ApiKey, Of, Permission, Role};
+use soonshop_service_kit::access::{Access, ApiKey, Owner, Permission, Role};
 use soonshop_service_kit::serve::stack;
 use uuid::Uuid;
 
@@ -93,7 +93,7 @@ struct Described {
     method: String,
     path: String,
     permission: Permission,
-    of: Of,
+    of: Owner,
     privileged: Vec<Value>,
 }
 
@@ -109,7 +109,7 @@ fn described() -> Vec<Described> {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 permission: *Permission::ALL.iter().find(|one| one.as_ref() == permission).unwrap(),
-                of: Of::all().find(|one| one.as_ref() == of).unwrap(),
+                of: Owner::all().find(|one| one.as_ref() == of).unwrap(),
                 privileged: operation["requestBody"]["x-privileged"].as_array().cloned().unwrap_or_default(),
             });
         }
@@ -150,7 +150,7 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
             // Each thing, and why it is refused to this identity although the permission is there.
             let mut things: Vec<(String, Option<&str>)> = Vec::new();
             match row.of {
-                Of::Own => {
+                Owner::Own => {
                     things.push((shop.begun(Role::Guest, aggregate_type).await, None));
                     let foreign = (role == Role::Guest).then_some("not-yours");
                     for other in [Role::Support, Role::Admin, Role::Service] {
@@ -158,7 +158,7 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
                     }
                     things.push((nobody.clone(), None));
                 }
-                Of::Person => {
+                Owner::Person => {
                     for begun in [Role::Guest, Role::Service] {
                         things.push((shop.begun(begun, "user").await, None));
                     }
@@ -169,7 +169,7 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
                         things.push((id.to_string(), Some("not-a-data-subject")));
                     }
                 }
-                Of::Staff => {
+                Owner::Staff => {
                     things.push((shop.begun(Role::Guest, "user").await, Some("key-not-found")));
                     things.push((nobody.clone(), Some("key-not-found")));
                     things.push((operator.clone(), Some("not-a-data-subject")));
@@ -180,7 +180,7 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
                     things.push((shop.expired.to_string(), None));
                 }
                 // No thing of anybody's is at stake.
-                Of::New | Of::TheShop | Of::Anyone => continue,
+                Owner::New | Owner::TheShop | Owner::Anyone => continue,
             }
             tried.insert(row.name.clone());
             for (id, why) in things {

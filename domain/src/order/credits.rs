@@ -172,19 +172,19 @@ impl Credits {
                     from.retain(|one| one.price == *price);
                 }
             }
-            let mut wanted = *quantity;
+            let mut expected = *quantity;
             for one in from {
                 let price = price.unwrap_or(one.price);
-                let quantity = wanted.min(credits.left(one, price, charged));
+                let quantity = expected.min(credits.left(one, price, charged));
                 if quantity > 0 {
                     let credited = CreditedLine { line: one.number, quantity, price };
                     credits.add(std::slice::from_ref(&credited), price.times(quantity));
                     all.push(Allocation { request, credited, below_price: price.amount < one.price.amount });
-                    wanted -= quantity;
+                    expected -= quantity;
                 }
             }
-            if wanted > 0 {
-                return Err(unfit(Field::Quantity, Error::CreditTooLarge { left: quantity - wanted }));
+            if expected > 0 {
+                return Err(unfit(Field::Quantity, Error::CreditTooLarge { left: quantity - expected }));
             }
         }
         Ok(all)
@@ -224,16 +224,16 @@ impl Credits {
         let mut found = Vec::new();
         let same_currency = note.total.currency == charged.currency;
         for Line { sku, quantity, price, .. } in note.lines.iter().filter(|_| same_currency) {
-            let mut wanted = *quantity;
+            let mut expected = *quantity;
             for line in lines.iter().filter(|line| line.sku == *sku) {
                 let before = self.lines.get(&line.number).map_or(0, |before| before.units);
                 let before = u32::try_from(before).unwrap_or(u32::MAX);
-                let quantity = line.quantity.saturating_sub(before).min(wanted);
+                let quantity = line.quantity.saturating_sub(before).min(expected);
                 if quantity > 0 {
                     let part = CreditedLine { line: line.number, quantity, price: *price };
                     self.add(std::slice::from_ref(&part), None);
                     found.push(part);
-                    wanted -= quantity;
+                    expected -= quantity;
                 }
             }
         }

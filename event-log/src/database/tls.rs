@@ -93,8 +93,8 @@ mod tests {
         assert!(read("?sslmode=require&sslcert=c.pem&sslkey=k.pem").unwrap().own().is_some());
         assert!(read("?sslmode=verify-full&ca=a.pem").unwrap_err().contains("sslrootcert"));
         for bad in ["?ssl_mode=verify-full", "?sslmod=require", "?pass=hush"] {
-            let said = read(bad).unwrap_err();
-            assert!(said.contains("has no parameter") && !said.contains("hush"), "{said}");
+            let message = read(bad).unwrap_err();
+            assert!(message.contains("has no parameter") && !message.contains("hush"), "{message}");
         }
         assert!(read("?application_name=x&options[jit]=off&port=5432").is_ok());
         assert!(read("?sslmode=verify-full&sslcert=c.pem").unwrap_err().contains("given together"));

@@ -52,7 +52,7 @@ struct Model {
 }
 
 impl Model {
-    fn judge(&mut self, request: &Request, said: &str) -> Result<(), String> {
+    fn judge(&mut self, request: &Request, message: &str) -> Result<(), String> {
         let stream = &request.streams[0];
         let at = self.streams.get(&stream.aggregate_id).copied().unwrap_or_default();
         let mut right: Vec<&str> = Vec::new();
@@ -71,10 +71,10 @@ impl Model {
                 right.push("done");
             }
         }
-        if !right.contains(&said) {
-            return Err(format!("{said}, and not {right:?}: {request:?}"));
+        if !right.contains(&message) {
+            return Err(format!("{message}, and not {right:?}: {request:?}"));
         }
-        if said == "done" {
+        if message == "done" {
             self.apply(request);
         }
         Ok(())
@@ -151,8 +151,8 @@ fn judged_as_if_one_by_one(fixture: impl Future<Output = Fixture>) {
         let requests = requests(&steps, &ids::new().as_bytes()[..]);
         let outcomes = runtime.block_on(submit(&store, requests.clone()));
         let mut model = Model::default();
-        for (request, said) in requests.iter().zip(words(&outcomes)) {
-            model.judge(request, said).map_err(TestCaseError::fail)?;
+        for (request, message) in requests.iter().zip(words(&outcomes)) {
+            model.judge(request, message).map_err(TestCaseError::fail)?;
         }
         // Afterwards the owners are those of the model.
         for (value, owner) in &model.owners {

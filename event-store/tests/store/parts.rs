@@ -283,17 +283,22 @@ async fn an_index_of_parts_that_is_missing_or_lacks_an_event_is_named_with_the_r
         let store = shop.store();
         assert_eq!(outcome(&store, stream, reserve(2, 1)).await, Ok(true), "the event is not in the index");
         shop.run("log", &ready(true)).await;
-        let said = defect().await.unwrap();
-        assert!(said.contains("lacks an event") && said.contains("REINDEX INDEX log.stock_parts"), "{said}");
+        let message = defect().await.unwrap();
+        assert!(
+            message.contains("lacks an event") && message.contains("REINDEX INDEX log.stock_parts"),
+            "{message}"
+        );
         shop.run("log", "REINDEX INDEX log.stock_parts").await;
         assert_eq!(defect().await, None);
     }
     shop.run("log", if shop.is_sqlite() { "DROP INDEX stock_parts" } else { "DROP INDEX log.stock_parts" })
         .await;
-    let said = defect().await.unwrap();
+    let message = defect().await.unwrap();
     assert!(
-        said.contains("stock_parts") && said.contains("003_parts") && said.contains("soonshop migrate"),
-        "{said}"
+        message.contains("stock_parts")
+            && message.contains("003_parts")
+            && message.contains("soonshop migrate"),
+        "{message}"
     );
     shop.run("log", "DELETE FROM soonshop_log_steps WHERE version = '003_parts'").await;
     soonshop_migrations::migrate(Namespace::Log, &shop.db("log").connection).await.unwrap();

@@ -195,8 +195,8 @@ async fn parked_events_hold_no_personal_values_and_are_projected_as_erased(shop:
     let parked = "SELECT string_agg(rows || cause, ' ') FROM @parked";
     let parked =
         if shop.is_sqlite() { parked.replace("string_agg", "group_concat") } else { parked.to_owned() };
-    let said = shop.text(&namespace, &parked).await.unwrap_or_default();
-    assert!(![NAME, EMAIL, PHONE].iter().any(|value| said.contains(value)), "{said}");
+    let message = shop.text(&namespace, &parked).await.unwrap_or_default();
+    assert!(![NAME, EMAIL, PHONE].iter().any(|value| message.contains(value)), "{message}");
     writer.write(uuid(1), erasure_requested()).await;
     writer.store.keys().erase(uuid(1), &BOTH).await.unwrap();
     let last = writer.write(uuid(1), erased()).await;

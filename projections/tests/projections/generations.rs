@@ -139,13 +139,15 @@ async fn indexes_are_built_when_the_head_is_reached(shop: Shop) {
             )
         };
         assert_eq!(shop.number(&generation.namespace(), &count).await, 0);
-        let wanted = i64::try_from(projector.indexes().len()).unwrap();
+        let expected = i64::try_from(projector.indexes().len()).unwrap();
         let running = shop.start(Arc::clone(&projector), &generation);
-        until("the indexes are there", async || shop.number(&generation.namespace(), &count).await == wanted)
-            .await;
+        until("the indexes are there", async || {
+            shop.number(&generation.namespace(), &count).await == expected
+        })
+        .await;
         running.stop().await;
         // Doing it again changes nothing.
         shop.project(projector, &generation).await;
-        assert_eq!(shop.number(&generation.namespace(), &count).await, wanted);
+        assert_eq!(shop.number(&generation.namespace(), &count).await, expected);
     }
 }

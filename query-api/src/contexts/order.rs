@@ -7,7 +7,7 @@ use soonshop_domain::clock;
 use soonshop_domain::order::Order as State;
 use soonshop_domain::order::credit_note::CreditNote as CreditState;
 use soonshop_projections::order::{Model, credit};
-use soonshop_service_kit::access::sight::Field;
+use soonshop_service_kit::access::personal_access::Field;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use soonshop_service_kit::rates::Class::Reads;
 use utoipa::ToSchema;

@@ -158,20 +158,20 @@ fn priced(params: &Params, sort: &Sort, values: &mut Vec<sea_orm::Value>) -> Opt
     if wheres.is_empty() && sort.column != "price" {
         return None;
     }
-    let wanted = if wheres.is_empty() { "TRUE".to_owned() } else { wheres.join(" AND ") };
+    let expected = if wheres.is_empty() { "TRUE".to_owned() } else { wheres.join(" AND ") };
     let column = |column: Column| match column {
         Column::Price => "lowest.amount AS price".to_owned(),
         // Of equal amounts the first currency, as the search says it.
         Column::Currency => format!(
             "(SELECT min(currency) FROM @product_prices \
-             WHERE product_id = p.id AND amount = lowest.amount AND {wanted}) AS currency"
+             WHERE product_id = p.id AND amount = lowest.amount AND {expected}) AS currency"
         ),
         other => format!("p.{}", other.as_str()),
     };
     let columns: Vec<String> = Column::iter().map(column).collect();
     Some(format!(
         "(SELECT {} FROM @products p JOIN (SELECT product_id, min(amount) AS amount FROM @product_prices \
-         WHERE {wanted} GROUP BY product_id) lowest ON lowest.product_id = p.id) priced",
+         WHERE {expected} GROUP BY product_id) lowest ON lowest.product_id = p.id) priced",
         columns.join(", ")
     ))
 }

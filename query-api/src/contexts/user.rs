@@ -5,7 +5,7 @@ use serde::Serialize;
 use soonshop_domain::clock;
 use soonshop_domain::user::User as State;
 use soonshop_projections::user::Model;
-use soonshop_service_kit::access::sight::Field;
+use soonshop_service_kit::access::personal_access::Field;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
 use soonshop_service_kit::rates::Class::LookUps;
 use utoipa::ToSchema;

@@ -145,7 +145,7 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
             Problem::not_found("not-found", "there is nothing of this name")
         });
     };
-    if matches!(point, Point::Version(wanted) if wanted > last.version) {
+    if matches!(point, Point::Version(expected) if expected > last.version) {
         return Err(not_yet().with("version", last.version));
     }
     let (state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;

@@ -65,12 +65,12 @@ impl ProductCache {
 
     /// The cached value, if it was read at `wanted` or later, and the cache is invalidated in time. `db` holds the
     /// rows.
-    pub(crate) async fn get(&self, db: &Db, space: &str, key: &str, wanted: Option<i64>) -> Option<Entry> {
+    pub(crate) async fn get(&self, db: &Db, space: &str, key: &str, expected: Option<i64>) -> Option<Entry> {
         if !self.is_invalidated(db, space).await {
             return None;
         }
         let entry = self.within(self.cache.get(space, key)).await??;
-        wanted.is_none_or(|wanted| entry.position >= wanted).then_some(entry)
+        expected.is_none_or(|expected| entry.position >= expected).then_some(entry)
     }
 
     /// Caches what was read at `position`, unless the cache holds something newer.

@@ -88,8 +88,16 @@ async fn find<M: Shown>(call: &Call, id: Uuid) -> Result<At<Option<Entity>>, Pro
     let source = call.shared.source(M::MODEL.projection, None).await?;
     let space = source.generation.namespace();
     if M::MODEL.cached {
-        let entry =
-            call.shared.kept.get(source.db(), &space, &name, call.wanted.map(|wanted| wanted.position)).await;
+        let entry = call
+            .shared
+            .kept
+            .get(
+                source.db(),
+                &space,
+                &name,
+                call.required_position.map(|required_position| required_position.position),
+            )
+            .await;
         // Another release may have cached another shape; then the row is read.
         if let Some(entry) = entry
             && let Ok(found) = serde_json::from_slice(&entry.value)

@@ -147,20 +147,20 @@ pub(crate) fn sql_value(value: Value) -> sea_orm::Value {
 
 /// Adds the conditions of the filters in SQL with their values; returns a text that identifies the query in cursors.
 fn conditions<M: Shown>(params: &Params, sql: &mut Vec<String>, values: &mut Vec<sea_orm::Value>) -> String {
-    let mut said = table_of::<M>();
+    let mut message = table_of::<M>();
     for filter in M::MODEL.filters {
         let default = || filter.default.map(|text| Value::Text(text.to_owned()));
         let Some(value) = params.value(filter.param.name).cloned().or_else(default) else { continue };
-        said = format!("{said}&{}={value:?}", filter.param.name);
+        message = format!("{message}&{}={value:?}", filter.param.name);
         values.push(sql_value(value));
         sql.push(filter.sql.replace('?', &format!("${}", values.len())));
     }
     for param in M::MODEL.together.iter().flat_map(|together| together.params) {
         if let Some(value) = params.value(param.name) {
-            said = format!("{said}&{}={value:?}", param.name);
+            message = format!("{message}&{}={value:?}", param.name);
         }
     }
-    said
+    message
 }
 
 /// The column with this name, and whether it holds numbers.
@@ -177,8 +177,8 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
     let rows =
         M::MODEL.together.as_ref().and_then(|together| (together.rows)(&call.params, sort, &mut values));
     let rows = rows.unwrap_or_else(|| format!("@{}", table_of::<M>()));
-    let said = conditions::<M>(&call.params, &mut wheres, &mut values);
-    let query = Uuid::new_v5(&Uuid::nil(), format!("{said}&{}", sort.name).as_bytes());
+    let message = conditions::<M>(&call.params, &mut wheres, &mut values);
+    let query = Uuid::new_v5(&Uuid::nil(), format!("{message}&{}", sort.name).as_bytes());
     let numbers = {
         use sea_orm::{ColumnTrait as _, ColumnType};
         matches!(column.def().get_column_type(), ColumnType::BigInteger)

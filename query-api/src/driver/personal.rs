@@ -8,7 +8,7 @@ use soonshop_event_log::codec;
 use soonshop_event_log::history::DecryptedValues;
 use soonshop_event_log::redactor::{Answer, Redacted, answer};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::sight::{self, Field, Purposes};
+use soonshop_service_kit::access::personal_access::{self, Field, Purposes};
 use uuid::Uuid;
 
 use super::state::Call;
@@ -54,7 +54,7 @@ impl Serialize for PersonalText {
 
 /// Lets people recognize a person in a list, if the caller may: never more, whoever asks.
 pub(crate) fn in_list(call: &Call, values: Vec<&mut PersonalText>) {
-    if !sight::recognizes(call.caller()) {
+    if !personal_access::may_search_people(call.caller()) {
         return;
     }
     for value in values {
@@ -72,7 +72,7 @@ pub(crate) async fn in_look_up(
     values: Vec<&mut PersonalText>,
 ) -> Result<(), Problem> {
     let purposes = Purposes::of(&call.headers_in)?;
-    let seen = sight::seen(call.caller(), &purposes, person);
+    let seen = personal_access::visible_fields(call.caller(), &purposes, person);
     let mut clear = Vec::new();
     for value in values {
         if seen.contains(&value.field) {
@@ -92,7 +92,7 @@ pub(crate) async fn in_state(
 ) -> Result<Answer, Problem> {
     let Some(person) = person_of(decrypted) else { return Ok(answer(decrypted, state, |_| false)) };
     let purposes = Purposes::of(&call.headers_in)?;
-    let seen = sight::seen(call.caller(), &purposes, person);
+    let seen = personal_access::visible_fields(call.caller(), &purposes, person);
     let sees = |name: &str| name.parse().is_ok_and(|field: Field| seen.contains(&field));
     let answer = answer(decrypted, state, sees);
     let clear: Vec<_> = answer.clear.iter().cloned().collect();
@@ -126,7 +126,7 @@ async fn recorded(
     person: Uuid,
     fields: &[String],
 ) -> Result<(), Problem> {
-    if fields.is_empty() || sight::is_own(call.caller(), person) {
+    if fields.is_empty() || personal_access::is_own(call.caller(), person) {
         return Ok(());
     }
     let ViewedObject { kind, id, version } = viewed;

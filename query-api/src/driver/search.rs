@@ -268,7 +268,7 @@ async fn index_position(call: &Call, source: &Source) -> Result<i64, Problem> {
     let search = &*call.shared.queries.search;
     Wait::new(source, at_least(call), AnsweredBy::Index(search), None).reach().await?;
     let position = source.indexed(search).await?;
-    if call.wanted.is_some() {
+    if call.required_position.is_some() {
         search_in_time(search.refresh(&source.generation.namespace())).await?;
     }
     Ok(position)

@@ -60,8 +60,8 @@ impl endpoint::Shared for Shared {
         &self.queries.work
     }
 
-    fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()> {
-        let at_least = AtLeast { position: wanted.position, deadline: wanted.deadline };
+    fn reach(&self, required_position: RequiredPosition) -> BoxFuture<'_, ()> {
+        let at_least = AtLeast { position: required_position.position, deadline: required_position.deadline };
         // An error is not returned here: the endpoint reads the log again, and reports it.
         Box::pin(async move { drop(wait::head(&self.queries.log, Some(at_least)).await) })
     }
@@ -84,5 +84,8 @@ impl Shared {
 
 /// The position that the answer must include.
 pub(crate) fn at_least(call: &Call) -> Option<AtLeast> {
-    call.wanted.map(|wanted| AtLeast { position: wanted.position, deadline: wanted.deadline })
+    call.required_position.map(|required_position| AtLeast {
+        position: required_position.position,
+        deadline: required_position.deadline,
+    })
 }

@@ -16,13 +16,13 @@ use crate::shop::*;
 async fn a_query_waits_for_the_requested_position() {
     let shop = Shop::open().await;
     shop.user("Ada", "UK").await;
-    let wanted = (shop.last.load(Ordering::SeqCst) + 1).to_string();
-    let headers = [("event-position", wanted.as_str()), ("prefer", "wait=20")];
+    let expected = (shop.last.load(Ordering::SeqCst) + 1).to_string();
+    let headers = [("event-position", expected.as_str()), ("prefer", "wait=20")];
     let (got, _) = tokio::join!(shop.get_with("/users", &headers), shop.user("Ben", "UK"));
     assert_eq!((got.items().len(), got.header("preference-applied")), (2, "wait"));
-    assert_eq!(got.header("event-position"), format!("main:{wanted}"));
+    assert_eq!(got.header("event-position"), format!("main:{expected}"));
     // Once it has been reached, nothing waits, and a check succeeds.
-    let got = shop.get_with("/users", &[("event-position", &wanted)]).await;
+    let got = shop.get_with("/users", &[("event-position", &expected)]).await;
     assert_eq!((got.items().len(), got.header("preference-applied")), (2, ""));
 }
 

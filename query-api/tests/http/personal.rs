@@ -141,8 +141,9 @@ async fn a_look_is_recorded_once_a_minute_for_the_same_caller_thing_and_reason()
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].subject, format!("order/{order}"));
     assert!(lines[0].actor.starts_with("staff:"), "{}", lines[0].actor);
-    let said = json!({ "person": person, "fields": ["name", "phone", "address"], "reason": "parcel-label" });
-    assert_eq!(lines[0].detail, said);
+    let message =
+        json!({ "person": person, "fields": ["name", "phone", "address"], "reason": "parcel-label" });
+    assert_eq!(lines[0].detail, message);
 
     // Another reason, another caller, another thing, another point of the past.
     shop.see_as(Role::Ops, &of_order, &[("x-reason", "complaint")]).await.ok();
@@ -158,9 +159,9 @@ async fn a_look_is_recorded_once_a_minute_for_the_same_caller_thing_and_reason()
         (&lines[1].detail["version"], lines[1].subject.as_str()),
         (&json!(1), &*format!("user/{person}"))
     );
-    let said = serde_json::to_string(&lines).unwrap();
+    let message = serde_json::to_string(&lines).unwrap();
     for value in [NAME, EMAIL, PHONE, ADDRESS] {
-        assert!(!said.contains(value), "the record holds {value}");
+        assert!(!message.contains(value), "the record holds {value}");
     }
 
     // An answer without a value is no look.
@@ -215,8 +216,8 @@ fn every_personal_column_of_an_answer_is_described_as_one() {
         let columns = columns.filter(|columns| columns.table == table).flat_map(|columns| columns.columns);
         for column in columns {
             let name = column.strip_prefix(prefix).unwrap_or(column);
-            let said = schemas[schema]["properties"][name].to_string();
-            assert!(said.contains("#/components/schemas/PersonalText"), "{schema}.{name}: {said}");
+            let message = schemas[schema]["properties"][name].to_string();
+            assert!(message.contains("#/components/schemas/PersonalText"), "{schema}.{name}: {message}");
             found += 1;
         }
     }

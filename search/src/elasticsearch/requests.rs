@@ -74,10 +74,10 @@ pub(super) fn write(change: &Change, body: &mut String) {
     }
 }
 
-fn condition(wanted: &Condition) -> Value {
+fn condition(expected: &Condition) -> Value {
     let constant =
         |filter: Value, score: u8| json!({"constant_score": {"filter": filter, "boost": f32::from(score)}});
-    match wanted {
+    match expected {
         Condition::Term { field, text, score } => constant(json!({"term": {field.name(): text}}), *score),
         Condition::Prefix { field, text, score } => constant(json!({"prefix": {field.name(): text}}), *score),
         Condition::Fuzzy { field, text, typos, score } => {
@@ -90,10 +90,10 @@ fn condition(wanted: &Condition) -> Value {
     }
 }
 
-pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cursor>) -> Value {
+pub(super) fn search(query: &Query, expected: Option<Condition>, after: Option<&Cursor>) -> Value {
     let mut filter = vec![json!({"term": {"deleted": false}})];
-    if let Some(wanted) = prices(query) {
-        filter.push(json!({"nested": {"path": "prices", "query": wanted}}));
+    if let Some(expected) = prices(query) {
+        filter.push(json!({"nested": {"path": "prices", "query": expected}}));
     }
     // Filters are applied after counting: each facet is counted with all filters but its own.
     let filters = facets::filters(query);
@@ -122,7 +122,7 @@ pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cu
         counts.insert(format!("f{n}"), json!({"filter": under(Some(&facet.prefix)), "aggs": values}));
     }
     let mut body = json!({
-        "query": {"bool": {"must": wanted.iter().map(condition).collect::<Vec<_>>(), "filter": filter}},
+        "query": {"bool": {"must": expected.iter().map(condition).collect::<Vec<_>>(), "filter": filter}},
         "post_filter": under(None),
         "sort": sort(query),
         // One more hit than wanted shows whether there is another page.
@@ -140,10 +140,10 @@ pub(super) fn search(query: &Query, wanted: Option<Condition>, after: Option<&Cu
 }
 
 /// Whether any live document meets the condition.
-pub(super) fn any(wanted: Option<&Condition>) -> Value {
+pub(super) fn any(expected: Option<&Condition>) -> Value {
     json!({
         "query": {"bool": {
-            "must": wanted.map(condition).into_iter().collect::<Vec<_>>(),
+            "must": expected.map(condition).into_iter().collect::<Vec<_>>(),
             "filter": [{"term": {"deleted": false}}],
         }},
         "size": 0,
@@ -168,8 +168,8 @@ fn prices(query: &Query) -> Option<Value> {
 fn sort(query: &Query) -> Value {
     let by_price = |order| {
         let mut nested = json!({"path": "prices"});
-        if let Some(wanted) = prices(query) {
-            nested["filter"] = wanted;
+        if let Some(expected) = prices(query) {
+            nested["filter"] = expected;
         }
         json!({"prices.amount": {"order": order, "mode": "min", "missing": "_last", "nested": nested}})
     };

@@ -268,10 +268,10 @@ impl RankedSegment {
     fn price(&self, document: DocId) -> Option<i64> {
         let WantedPrices { from, to, currency, .. } = self.prices;
         let prices = self.amounts.values_for_doc(document).zip(self.currencies.values_for_doc(document));
-        let wanted = prices.filter(|(amount, of)| {
+        let expected = prices.filter(|(amount, of)| {
             (from..=to).contains(amount) && currency.is_none_or(|currency| currency == *of)
         });
-        wanted.map(|(amount, _)| amount).min()
+        expected.map(|(amount, _)| amount).min()
     }
 
     fn key(&self, document: DocId, score: Score) -> u64 {

@@ -115,9 +115,9 @@ impl Fields {
         Term::from_field_text(self.id, id)
     }
 
-    fn field(&self, wanted: parsed_query::Field) -> Field {
+    fn field(&self, expected: parsed_query::Field) -> Field {
         // Every field of `parsed_query` is in the table; the id field would find nothing.
-        self.texts.iter().find(|(field, _)| *field == wanted).map_or(self.id, |(_, field)| *field)
+        self.texts.iter().find(|(field, _)| *field == expected).map_or(self.id, |(_, field)| *field)
     }
 
     pub(super) fn document(&self, change: &Change) -> Result<TantivyDocument, TantivyError> {

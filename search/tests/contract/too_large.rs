@@ -114,8 +114,8 @@ async fn written(search: &dyn Search) {
     let too_large = search.apply(INDEX, &products(), "main:1").await.unwrap();
     let [whale] = &*too_large else { panic!("{}", too_large.len()) };
     assert_eq!((whale.id.as_str(), whale.version), ("whale", 1));
-    for said in ["whale", "bytes", "http.max_content_length", "client_max_body_size"] {
-        assert!(whale.reason.contains(said), "{}", whale.reason);
+    for message in ["whale", "bytes", "http.max_content_length", "client_max_body_size"] {
+        assert!(whale.reason.contains(message), "{}", whale.reason);
     }
 }
 

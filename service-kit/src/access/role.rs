@@ -35,7 +35,7 @@ impl Role {
 pub enum Permission {
     /// Query the read models.
     Read,
-    /// See personal values of one person in a look-up, as far as [`Role::sight`] says; each look is recorded.
+    /// See personal values of one person in a look-up, as far as [`Role::personal_access`] says; each look is recorded.
     ReadPersonal,
     /// Have an account, and buy.
     Shop,

@@ -29,7 +29,7 @@ struct Inner {
     per_address: HashMap<IpAddr, usize>,
     reserved: usize,
     next: u64,
-    said: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 /// The connections of a listener.
@@ -146,8 +146,8 @@ impl Inner {
     }
 
     fn say(&mut self, limits: &Limits) {
-        if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-            self.said = Some(Instant::now());
+        if self.logged_at.is_none_or(|logged_at| logged_at.elapsed() >= SAY_EVERY) {
+            self.logged_at = Some(Instant::now());
             tracing::warn!(
                 in_all = self.entries.len(),
                 limit = limits.connections,

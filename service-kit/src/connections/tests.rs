@@ -32,7 +32,7 @@ use crate::metrics::Http;
 use crate::problem::Problem;
 use crate::rates::Proxies;
 use crate::security_headers::came_over_tls;
-use crate::serve::{Door, Stopped, serve};
+use crate::serve::{ServerSettings, Stopped, serve};
 
 const SMALL: &[u8] = b"GET /small HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 /// The bytes of `/large`: more than the buffers between the two sides hold.
@@ -111,7 +111,7 @@ fn router(signals: &Signals) -> Router {
         .route("/tls", get(async |headers: HeaderMap| came_over_tls(&headers).to_string()))
 }
 
-async fn behind(door: Door) -> Served {
+async fn behind(server_settings: ServerSettings) -> Served {
     let (begun, dropped) = (watch::Sender::new(0), watch::Sender::new(0));
     let signals = Signals { go_on: Arc::default(), begun, dropped, given: Arc::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -119,13 +119,13 @@ async fn behind(door: Door) -> Served {
         (listener.local_addr().unwrap(), router(&signals), CancellationToken::new());
     let stopped = stop.clone();
     let server = tokio::spawn(async move {
-        serve(listener, router, Http::default(), &door, stopped, Duration::from_secs(10)).await
+        serve(listener, router, Http::default(), &server_settings, stopped, Duration::from_secs(10)).await
     });
     Served { address, signals, stop, server }
 }
 
 async fn served(limits: Limits) -> Served {
-    behind(Door { limits, ..Door::default() }).await
+    behind(ServerSettings { limits, ..ServerSettings::default() }).await
 }
 
 impl Served {
@@ -449,7 +449,7 @@ async fn pages_of_the_origins_that_are_named_may_use_the_api_and_no_others() {
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n")
     };
     let origins = Origins::new(["https://shop.example"]).unwrap();
-    let named = behind(Door { origins, ..Door::default() }).await;
+    let named = behind(ServerSettings { origins, ..ServerSettings::default() }).await;
     let yes = named.tell(preflight("https://shop.example").as_bytes()).await;
     assert!(yes.contains("\r\naccess-control-allow-origin: https://shop.example\r\n"), "{yes}");
     assert!(yes.contains("idempotency-key") && !yes.contains("allow-credentials"), "{yes}");
@@ -496,7 +496,7 @@ async fn tls_has_the_same_bounds_and_tells_browsers_to_stay_with_it() {
     assert!(refused(certificate.path(), key.path()).contains("chmod 600"));
 
     let limits = Limits { head: Duration::from_millis(500), ..Limits::default() };
-    let served = behind(Door { tls: Some(tls), limits, ..Door::default() }).await;
+    let served = behind(ServerSettings { tls: Some(tls), limits, ..ServerSettings::default() }).await;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -516,9 +516,9 @@ async fn tls_has_the_same_bounds_and_tells_browsers_to_stay_with_it() {
     assert_eq!(served.tell(b"").await, "");
     let mut plain = served.connect().await;
     plain.write_all(SMALL).await.unwrap();
-    let mut said = Vec::new();
-    drop(plain.read_to_end(&mut said).await);
-    assert!(!String::from_utf8_lossy(&said).contains("HTTP/1.1"));
+    let mut message = Vec::new();
+    drop(plain.read_to_end(&mut message).await);
+    assert!(!String::from_utf8_lossy(&message).contains("HTTP/1.1"));
 }
 
 #[test]

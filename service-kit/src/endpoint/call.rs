@@ -35,7 +35,7 @@ pub trait Shared: Send + Sync + 'static {
     fn work(&self) -> &Work;
 
     /// Waits until the log has reached a position, or no longer than was asked for.
-    fn reach(&self, wanted: RequiredPosition) -> BoxFuture<'_, ()>;
+    fn reach(&self, required_position: RequiredPosition) -> BoxFuture<'_, ()>;
 }
 
 /// The position that the answer must have seen.
@@ -129,7 +129,7 @@ pub struct Call<S> {
     /// The fields of the form.
     pub form: Params,
     /// The position that the answer must have seen.
-    pub wanted: Option<RequiredPosition>,
+    pub required_position: Option<RequiredPosition>,
     /// The turn of a request that costs something: it ends with the request, or where it is taken from here.
     pub turn: Option<Turn>,
     /// The versions that the client has.
@@ -173,7 +173,7 @@ impl<S> Call<S> {
             network: address_of(&parts.extensions),
             params,
             form,
-            wanted: wanted(&parts.headers)?,
+            required_position: required_position(&parts.headers)?,
             turn: None,
             has: IfNoneMatch::optional(&parts.headers)?,
             expects: IfMatch::optional(&parts.headers)?,
@@ -211,7 +211,7 @@ impl<S> Call<S> {
         headers.insert(EVENT_POSITION, position_header(position));
         // The client asks again each time with `If-None-Match`; the answer may hold personal values.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        if self.wanted.is_some_and(|wanted| wanted.waits) {
+        if self.required_position.is_some_and(|required_position| required_position.waits) {
             headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
         }
         headers
@@ -297,7 +297,7 @@ fn encoded(body: &impl Serialize) -> Result<Box<serde_json::value::RawValue>, Pr
     serde_json::value::to_raw_value(body).map_err(Problem::internal)
 }
 
-fn wanted(headers: &HeaderMap) -> Result<Option<RequiredPosition>, Problem> {
+fn required_position(headers: &HeaderMap) -> Result<Option<RequiredPosition>, Problem> {
     let wait = headers::prefer_wait(headers)?;
     let Some(EventPosition { log, position }) = EventPosition::optional(headers)? else { return Ok(None) };
     if log.is_some_and(|log| log != LOG) {

@@ -12,7 +12,7 @@ use super::call::{Call, Shared, Takes, Visit};
 use super::described::Described;
 use super::params::{Param, Params};
 use crate::Problem;
-use crate::access::{Of, Permission};
+use crate::access::{Owner, Permission};
 use crate::problem::Kind;
 use crate::rates::Class;
 use crate::work::{Price, caller_of};
@@ -27,7 +27,7 @@ pub struct Action<S> {
     params: Vec<Param>,
     answers: Described,
     needs: Permission,
-    form: Option<(Of, Vec<Param>)>,
+    form: Option<(Owner, Vec<Param>)>,
     price: PriceOf,
     headers: &'static [(&'static str, &'static str)],
     refuses: Vec<Kind>,
@@ -75,7 +75,7 @@ impl<S> Action<S> {
 
     /// Makes it a command that takes a form with these fields, and says whose things it touches.
     #[must_use]
-    pub fn takes(self, of: Of, form: Vec<Param>) -> Self {
+    pub fn takes(self, of: Owner, form: Vec<Param>) -> Self {
         Self { form: Some((of, form)), ..self }
     }
 
@@ -117,7 +117,7 @@ impl<S> Action<S> {
     }
 
     /// The owner of the things that it touches; `None` for a query.
-    pub fn of(&self) -> Option<Of> {
+    pub fn of(&self) -> Option<Owner> {
         self.form.as_ref().map(|(of, _)| *of)
     }
 
@@ -220,11 +220,13 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         let price = endpoint.action.price(&call.params);
         let taker = caller_of(call.caller(), &place);
         let mut waiting = None;
-        if let Some(wanted) = call.wanted.filter(|wanted| wanted.waits) {
+        if let Some(required_position) =
+            call.required_position.filter(|required_position| required_position.waits)
+        {
             waiting = Some(shared.work().waiting(taker.clone()).await?);
             if price != Price::Low {
                 // Nobody holds a turn of another kind while waiting for what is not written yet.
-                shared.reach(wanted).await;
+                shared.reach(required_position).await;
                 waiting = None;
             }
         }

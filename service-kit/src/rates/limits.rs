@@ -62,7 +62,7 @@ pub struct Limits {
     /// `shared` did not answer the last time.
     away: AtomicBool,
     /// A log line has said that a peer reports addresses and is not trusted.
-    said: AtomicBool,
+    warned: AtomicBool,
     refused: Family<OfClass, Counter>,
 }
 
@@ -80,8 +80,8 @@ impl Limits {
         for class in Class::ALL {
             drop(refused.get_or_create(&OfClass { class: class.into() }));
         }
-        let (own, away, said) = (InProcess::default(), AtomicBool::new(false), AtomicBool::new(false));
-        Self { rates: RateTable::of(settings), proxies, shared, own, away, said, refused }
+        let (own, away, warned) = (InProcess::default(), AtomicBool::new(false), AtomicBool::new(false));
+        Self { rates: RateTable::of(settings), proxies, shared, own, away, warned, refused }
     }
 
     /// Adds the counters.
@@ -122,7 +122,7 @@ pub fn counted_as(router: Router, class: Class) -> Router {
 
 async fn limited(State(limits): State<Arc<Limits>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(UNKNOWN, |peer| peer.0.ip());
-    if limits.proxies.ignores(peer, request.headers()) && !limits.said.swap(true, Ordering::Relaxed) {
+    if limits.proxies.ignores(peer, request.headers()) && !limits.warned.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             "a peer reports the addresses of callers and is not trusted to, so all of them share its rates, and none of \
              them counts as speaking TLS: if it is a proxy of yours, name it with --behind-proxy"

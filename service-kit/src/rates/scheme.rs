@@ -19,8 +19,8 @@ impl Proxies {
         }
         let plain = elements(headers, &X_FORWARDED_PROTO);
         let plain = plain.last().map(|scheme| is_https(scheme));
-        let said = [self.by_forwarded(headers), plain];
-        said.contains(&Some(true)) && !said.contains(&Some(false))
+        let message = [self.by_forwarded(headers), plain];
+        message.contains(&Some(true)) && !message.contains(&Some(false))
     }
 
     /// The scheme in the element that names the caller: the last one whose address is no trusted proxy's.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use soonshop_identity::Living;
+use soonshop_identity::ActiveSession;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ const MOST: u64 = 10_000;
 
 /// The sessions that were read lately.
 pub(super) struct Remembered {
-    sessions: Cache<Uuid, (Instant, Living)>,
+    sessions: Cache<Uuid, (Instant, ActiveSession)>,
     /// What was read before this moment counts no more: a session ended in this process.
     not_before: Mutex<Option<Instant>>,
 }
@@ -28,23 +28,23 @@ impl Remembered {
     }
 
     /// The session, if it was read lately and is a customer's.
-    pub(super) fn get(&self, session: Uuid) -> Option<Living> {
-        let (read_at, living) = self.sessions.get(&session)?;
+    pub(super) fn get(&self, session: Uuid) -> Option<ActiveSession> {
+        let (read_at, active) = self.sessions.get(&session)?;
         let not_before = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = read_at.elapsed() < REMEMBERED && not_before.is_none_or(|moment| read_at > moment);
-        counts.then_some(living)
+        counts.then_some(active)
     }
 
     /// Keeps what a reading that began at that moment found.
-    pub(super) fn keep(&self, session: Uuid, read_at: Instant, living: Option<&Living>) {
-        match living.filter(|living| !living.staff) {
-            Some(living) => self.sessions.insert(session, (read_at, living.clone())),
+    pub(super) fn keep(&self, session: Uuid, read_at: Instant, active: Option<&ActiveSession>) {
+        match active.filter(|active| !active.staff) {
+            Some(active) => self.sessions.insert(session, (read_at, active.clone())),
             None => self.sessions.invalidate(&session),
         }
     }
 
     /// Some session has ended: nothing that was read before counts.
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
@@ -53,8 +53,8 @@ impl Remembered {
 mod tests {
     use super::*;
 
-    fn living(staff: bool) -> Living {
-        Living {
+    fn active(staff: bool) -> ActiveSession {
+        ActiveSession {
             account: Uuid::from_u128(1),
             session: Uuid::from_u128(2),
             roles: Vec::new(),
@@ -69,11 +69,11 @@ mod tests {
         let read_at = Instant::now();
         // The reading took a while.
         tokio::time::advance(Duration::from_millis(1_500)).await;
-        remembered.keep(id, read_at, Some(&living(false)));
+        remembered.keep(id, read_at, Some(&active(false)));
         assert!(remembered.get(id).is_some());
         tokio::time::advance(Duration::from_millis(500)).await;
         assert_eq!(remembered.get(id), None);
-        remembered.keep(id, Instant::now(), Some(&living(true)));
+        remembered.keep(id, Instant::now(), Some(&active(true)));
         assert_eq!(remembered.get(id), None, "staff are read at each request");
     }
 
@@ -82,11 +82,11 @@ mod tests {
         let (remembered, id) = (Remembered::new(), Uuid::from_u128(2));
         let read_at = Instant::now();
         tokio::time::advance(Duration::from_millis(10)).await;
-        remembered.forget();
-        remembered.keep(id, read_at, Some(&living(false)));
+        remembered.clear();
+        remembered.keep(id, read_at, Some(&active(false)));
         assert_eq!(remembered.get(id), None);
         tokio::time::advance(Duration::from_millis(10)).await;
-        remembered.keep(id, Instant::now(), Some(&living(false)));
+        remembered.keep(id, Instant::now(), Some(&active(false)));
         assert!(remembered.get(id).is_some());
         remembered.keep(id, Instant::now(), None);
         assert_eq!(remembered.get(id), None);

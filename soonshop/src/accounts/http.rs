@@ -13,7 +13,9 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use soonshop_domain::identity::session::EndedBy;
-use soonshop_identity::{Begun, Cause, Door, Living, Means, NewPassword, Password, SignIn};
+use soonshop_identity::{
+    ActiveSession, Cause, CredentialKind, Credentials, NewPassword, Password, SignIn, StartedSession,
+};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller};
 use soonshop_service_kit::json_text::JsonText;
@@ -31,14 +33,14 @@ const KEYS_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
 /// The largest text that is taken for an address or a token.
 const LONGEST: usize = 2_048;
 
-struct Doors {
+struct AuthState {
     accounts: Accounts,
     access: Access,
 }
 
 /// The endpoints.
 pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
-    let doors = Arc::new(Doors { accounts, access });
+    let state = Arc::new(AuthState { accounts, access });
     let auth = Router::new()
         .route("/auth/login", post(login))
         .route("/auth/refresh", post(refresh))
@@ -48,8 +50,8 @@ pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
         .route("/auth/sessions/{id}", delete(end_session))
         .route("/auth/password", post(password))
         .layer(from_fn(never_stored));
-    let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&doors));
-    auth.with_state(doors).merge(counted_as(keys, Class::Reads))
+    let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&state));
+    auth.with_state(state).merge(counted_as(keys, Class::Reads))
 }
 
 /// Nobody keeps an answer of these: there may be tokens in it.
@@ -148,16 +150,16 @@ async fn read<T: DeserializeOwned>(
     Ok((parts.headers, network, value))
 }
 
-fn tokens(begun: Begun) -> Result<Response, Problem> {
-    match begun.means {
-        Means::Tokens { access, refresh } => Ok(Json(Tokens {
+fn tokens(started: StartedSession) -> Result<Response, Problem> {
+    match started.credentials {
+        Credentials::Tokens { access, refresh } => Ok(Json(Tokens {
             access_token: access,
             token_type: "Bearer",
-            expires_in: begun.expires_in,
+            expires_in: started.expires_in,
             refresh_token: refresh,
         })
         .into_response()),
-        Means::Cookie(_) => Err(Problem::internal("a session of a program began with a cookie")),
+        Credentials::Cookie(_) => Err(Problem::internal("a session of a program began with a cookie")),
     }
 }
 
@@ -165,7 +167,7 @@ fn device(headers: &HeaderMap) -> Option<&str> {
     headers.get(USER_AGENT).and_then(|value| value.to_str().ok())
 }
 
-async fn login(State(doors): State<Arc<Doors>>, request: Request) -> Result<Response, Problem> {
+async fn login(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
     count(Class::SignIns, Who::Guest).await?;
     let (headers, network, body) = read::<Login>(request, "email, password").await?;
     if body.email.len() > LONGEST {
@@ -176,55 +178,62 @@ async fn login(State(doors): State<Arc<Doors>>, request: Request) -> Result<Resp
         password: Password::typed(&body.password),
         network: &network,
         device: device(&headers),
-        door: Door::Tokens,
+        kind: CredentialKind::Tokens,
     };
-    tokens(doors.accounts.identity.sign_in(asked, &cause()).await.map_err(problem)?)
+    tokens(state.accounts.identity.sign_in(asked, &cause()).await.map_err(problem)?)
 }
 
-async fn refresh(State(doors): State<Arc<Doors>>, request: Request) -> Result<Response, Problem> {
+async fn refresh(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
     count(Class::SignIns, Who::Guest).await?;
     let (_, _, body) = read::<Refresh>(request, "refresh_token").await?;
-    let refreshed = doors.accounts.identity.refresh(&body.refresh_token, &cause()).await;
+    let refreshed = state.accounts.identity.refresh(&body.refresh_token, &cause()).await;
     if refreshed.is_err() {
         // It may have ended the session.
-        doors.accounts.forget();
+        state.accounts.clear();
     }
     tokens(refreshed.map_err(problem)?)
 }
 
 /// Who is signed in with an access token, and their session.
-async fn signed_in(doors: &Doors, headers: &HeaderMap, class: Class) -> Result<(Living, Cause), Problem> {
-    let caller: Caller = doors.access.caller(headers).await?;
+async fn signed_in(
+    state: &AuthState,
+    headers: &HeaderMap,
+    class: Class,
+) -> Result<(ActiveSession, Cause), Problem> {
+    let caller: Caller = state.access.caller(headers).await?;
     caller.count(class).await?;
     let session = caller.session.ok_or_else(ended)?;
-    let living = doors.accounts.identity.living(session).await.map_err(problem)?.ok_or_else(ended)?;
+    let active = state.accounts.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
     let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
-    Ok((living, cause))
+    Ok((active, cause))
 }
 
-async fn logout(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Result<StatusCode, Problem> {
-    let (living, cause) = signed_in(&doors, &headers, Class::Writes).await?;
-    let identity = &doors.accounts.identity;
-    let ended = identity.end_session(living.account, living.session, EndedBy::SignedOut, &cause).await;
-    doors.accounts.forget();
+async fn logout(State(state): State<Arc<AuthState>>, headers: HeaderMap) -> Result<StatusCode, Problem> {
+    let (active, cause) = signed_in(&state, &headers, Class::Writes).await?;
+    let identity = &state.accounts.identity;
+    let ended = identity.end_session(active.account, active.session, EndedBy::SignedOut, &cause).await;
+    state.accounts.clear();
     ended.map(|_| StatusCode::NO_CONTENT).map_err(problem)
 }
 
 async fn logout_everywhere(
-    State(doors): State<Arc<Doors>>,
+    State(state): State<Arc<AuthState>>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (living, cause) = signed_in(&doors, &headers, Class::Writes).await?;
-    let ended = doors.accounts.identity.end_all_sessions(living.account, &cause).await;
-    doors.accounts.forget();
+    let (active, cause) = signed_in(&state, &headers, Class::Writes).await?;
+    let ended = state.accounts.identity.end_all_sessions(active.account, &cause).await;
+    state.accounts.clear();
     ended.map(|()| StatusCode::NO_CONTENT).map_err(problem)
 }
 
-async fn sessions(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Result<Json<Sessions>, Problem> {
-    let (living, _) = signed_in(&doors, &headers, Class::Reads).await?;
-    let all = doors.accounts.identity.sessions(living.account).await.map_err(problem)?;
+async fn sessions(
+    State(state): State<Arc<AuthState>>,
+    headers: HeaderMap,
+) -> Result<Json<Sessions>, Problem> {
+    let (active, _) = signed_in(&state, &headers, Class::Reads).await?;
+    let all = state.accounts.identity.sessions(active.account).await.map_err(problem)?;
     let items = all.into_iter().map(|one| Session {
-        current: one.id == living.session,
+        current: one.id == active.session,
         id: one.id,
         client: one.client,
         device: one.device,
@@ -236,16 +245,16 @@ async fn sessions(State(doors): State<Arc<Doors>>, headers: HeaderMap) -> Result
 }
 
 async fn end_session(
-    State(doors): State<Arc<Doors>>,
+    State(state): State<Arc<AuthState>>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (living, cause) = signed_in(&doors, &headers, Class::Writes).await?;
+    let (active, cause) = signed_in(&state, &headers, Class::Writes).await?;
     let id = Uuid::try_parse(&id).map_err(|_| {
         Problem::malformed("invalid-id", "the id in the path is not a UUID").with("parameter", "id")
     })?;
-    let ended = doors.accounts.identity.end_session(living.account, id, EndedBy::Revoked, &cause).await;
-    doors.accounts.forget();
+    let ended = state.accounts.identity.end_session(active.account, id, EndedBy::Revoked, &cause).await;
+    state.accounts.clear();
     if ended.map_err(problem)? {
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -255,23 +264,23 @@ async fn end_session(
     ))
 }
 
-async fn password(State(doors): State<Arc<Doors>>, request: Request) -> Result<StatusCode, Problem> {
-    let (living, cause) = signed_in(&doors, request.headers(), Class::Writes).await?;
+async fn password(State(state): State<Arc<AuthState>>, request: Request) -> Result<StatusCode, Problem> {
+    let (active, cause) = signed_in(&state, request.headers(), Class::Writes).await?;
     count(Class::SignIns, Who::Guest).await?;
     let (_, network, body) = read::<PasswordChange>(request, "old_password, new_password").await?;
     let change = NewPassword {
-        living: &living,
+        active: &active,
         old: Password::typed(&body.old_password),
         new: Password::new(&body.new_password).map_err(problem)?,
         network: &network,
     };
-    let changed = doors.accounts.identity.change_password(change, &cause).await;
-    doors.accounts.forget();
+    let changed = state.accounts.identity.change_password(change, &cause).await;
+    state.accounts.clear();
     changed.map(|()| StatusCode::NO_CONTENT).map_err(problem)
 }
 
-async fn jwks(State(doors): State<Arc<Doors>>) -> Result<Response, Problem> {
-    let keys = doors.accounts.identity.jwks().await.map_err(problem)?;
+async fn jwks(State(state): State<Arc<AuthState>>) -> Result<Response, Problem> {
+    let keys = state.accounts.identity.jwks().await.map_err(problem)?;
     let body = Json(serde_json::json!({ "keys": keys }));
     Ok(([(CACHE_CONTROL, KEYS_KEPT)], body).into_response())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use soonshop_identity::{Cause, Door, Identity, Living, Means, Password, SignIn};
+use soonshop_identity::{ActiveSession, Cause, CredentialKind, Credentials, Identity, Password, SignIn};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Employment, People, Role, SignedIn, Typed};
 use soonshop_service_kit::serve::RequestContext;
@@ -21,17 +21,17 @@ pub(crate) struct Accounts {
 }
 
 /// The role of an account: of several the one that may do most. `None`: a customer.
-fn role(living: &Living) -> Option<Role> {
+fn role(active: &ActiveSession) -> Option<Role> {
     let known = [Role::Admin, Role::Ops, Role::Auditor, Role::Support];
-    known.into_iter().find(|role| living.roles.iter().any(|name| name == role.as_ref()))
+    known.into_iter().find(|role| active.roles.iter().any(|name| name == role.as_ref()))
 }
 
-pub(super) fn signed_in(living: &Living) -> SignedIn {
+pub(super) fn signed_in(active: &ActiveSession) -> SignedIn {
     SignedIn {
-        account: living.account,
-        session: living.session,
-        role: role(living),
-        expires_at: living.expires_at,
+        account: active.account,
+        session: active.session,
+        role: role(active),
+        expires_at: active.expires_at,
     }
 }
 
@@ -54,18 +54,18 @@ impl Accounts {
     }
 
     /// Some session of this shop has ended.
-    pub(super) fn forget(&self) {
-        self.remembered.forget();
+    pub(super) fn clear(&self) {
+        self.remembered.clear();
     }
 
-    async fn living(&self, session: Uuid) -> Result<Option<Living>, Problem> {
-        if let Some(living) = self.remembered.get(session) {
-            return Ok(Some(living));
+    async fn active(&self, session: Uuid) -> Result<Option<ActiveSession>, Problem> {
+        if let Some(active) = self.remembered.get(session) {
+            return Ok(Some(active));
         }
         let read_at = Instant::now();
-        let living = self.identity.living(session).await.map_err(problem)?;
-        self.remembered.keep(session, read_at, living.as_ref());
-        Ok(living)
+        let active = self.identity.active(session).await.map_err(problem)?;
+        self.remembered.keep(session, read_at, active.as_ref());
+        Ok(active)
     }
 }
 
@@ -73,14 +73,14 @@ impl Accounts {
 impl People for Accounts {
     async fn bearer(&self, token: &str) -> Result<Option<SignedIn>, Problem> {
         let Some(claims) = self.identity.claims(token).await.map_err(problem)? else { return Ok(None) };
-        let living = self.living(claims.session).await?;
-        let living = living.filter(|living| living.account == claims.account);
-        Ok(living.as_ref().map(signed_in))
+        let active = self.active(claims.session).await?;
+        let active = active.filter(|active| active.account == claims.account);
+        Ok(active.as_ref().map(signed_in))
     }
 
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem> {
-        let living = self.identity.living_by_cookie(secret).await.map_err(problem)?;
-        Ok(living.as_ref().map(signed_in))
+        let active = self.identity.living_by_cookie(secret).await.map_err(problem)?;
+        Ok(active.as_ref().map(signed_in))
     }
 
     async fn sign_in(&self, typed: Typed<'_>) -> Result<(SignedIn, [u8; 32]), Problem> {
@@ -89,18 +89,18 @@ impl People for Accounts {
             password: Password::typed(typed.password),
             network: typed.network,
             device: typed.device,
-            door: Door::Cookie,
+            kind: CredentialKind::Cookie,
         };
-        let begun = self.identity.sign_in(asked, &cause()).await.map_err(problem)?;
-        match begun.means {
-            Means::Cookie(secret) => Ok((signed_in(&begun.living), secret)),
-            Means::Tokens { .. } => Err(Problem::internal("a session of a browser began with tokens")),
+        let started = self.identity.sign_in(asked, &cause()).await.map_err(problem)?;
+        match started.credentials {
+            Credentials::Cookie(secret) => Ok((signed_in(&started.active), secret)),
+            Credentials::Tokens { .. } => Err(Problem::internal("a session of a browser began with tokens")),
         }
     }
 
     async fn sign_out(&self, secret: &[u8; 32]) -> Result<(), Problem> {
         if self.identity.end_by_cookie(secret, &cause()).await.map_err(problem)?.is_some() {
-            self.forget();
+            self.clear();
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(super) const REMEDY: &str = "own-certificate";
 
 /// The files that it is about.
 pub(super) fn object(shop: &Shop) -> String {
-    let own = shop.door.tls.as_ref().map(Tls::file);
+    let own = shop.server_settings.tls.as_ref().map(Tls::file);
     let for_servers = for_servers(shop).into_iter();
     let for_servers = for_servers.filter_map(|tls| Some(tls.own()?.0.display().to_string()));
     let mut files: Vec<String> = own.into_iter().chain(for_servers).collect();
@@ -27,12 +27,16 @@ pub(super) fn object(shop: &Shop) -> String {
 
 /// Whether the shop has any certificate of its own.
 pub(super) fn is_asked(shop: &Shop) -> bool {
-    shop.door.tls.is_some() || for_servers(shop).iter().any(|tls| tls.own().is_some())
+    shop.server_settings.tls.is_some() || for_servers(shop).iter().any(|tls| tls.own().is_some())
 }
 
 pub(super) fn ask(shop: &Shop) -> Result<(), Fault> {
     let now = clock::now();
-    let own = shop.door.tls.as_ref().and_then(|tls| Some(format!("{}: {}", tls.file(), tls.complaint(now)?)));
+    let own = shop
+        .server_settings
+        .tls
+        .as_ref()
+        .and_then(|tls| Some(format!("{}: {}", tls.file(), tls.complaint(now)?)));
     let for_servers = for_servers(shop).into_iter().filter_map(|tls| tls.complaint(now));
     let mut complaints: Vec<String> = own.into_iter().chain(for_servers).collect();
     complaints.dedup();

@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn the_end_of_a_certificate_is_a_date() {
-        let said = "invalid peer certificate: certificate expired: verification time 1700000000 (UNIX), but \
+        let message = "invalid peer certificate: certificate expired: verification time 1700000000 (UNIX), but \
                     certificate is not valid after 1609459199 (90540801 seconds ago)";
-        let fault = with_remedy(said.to_owned().into());
+        let fault = with_remedy(message.to_owned().into());
         assert!(fault.reason.contains("not valid after 2020-12-31T23:59:59Z"), "{}", fault.reason);
         assert_eq!(fault.remedy, Some("certificate"));
         let early = "certificate is not valid before 4102444800 (1 seconds in future)".to_owned();

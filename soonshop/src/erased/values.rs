@@ -76,16 +76,16 @@ impl KnownValues {
 }
 
 /// Everywhere: tables, index, cache, files.
-pub(super) async fn search(shop: &Shop, wanted: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn search(shop: &Shop, expected: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
     for (namespace, database) in migrate::homes(shop) {
-        search_tables(&database.namespace(namespace.name())?, wanted, report).await?;
+        search_tables(&database.namespace(namespace.name())?, expected, report).await?;
     }
     for namespace in generations(shop).await? {
-        search_tables(&shop.read_database.namespace(&namespace)?, wanted, report).await?;
+        search_tables(&shop.read_database.namespace(&namespace)?, expected, report).await?;
         if projector_of(&namespace).is_some_and(|projector| projector.searchable()) {
-            search_index(shop, &namespace, wanted, report).await?;
+            search_index(shop, &namespace, expected, report).await?;
             if shop.cache.shared() {
-                search_cache(shop, &namespace, wanted, report).await?;
+                search_cache(shop, &namespace, expected, report).await?;
             }
         }
     }
@@ -94,7 +94,7 @@ pub(super) async fn search(shop: &Shop, wanted: &KnownValues, report: &mut Repor
         report.not_looked_at.push(what.to_owned());
     }
     close(shop).await?;
-    search_files(shop, wanted, report)
+    search_files(shop, expected, report)
 }
 
 /// Closes every file of SQLite that was opened here: to read one beside it would take away the locks on it.
@@ -139,7 +139,7 @@ impl Table {
     }
 }
 
-async fn search_tables(db: &Db, wanted: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
+async fn search_tables(db: &Db, expected: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
     for table in tables(db).await? {
         let mut found: BTreeMap<&str, (u64, String)> = BTreeMap::new();
         let (mut seen, mut after) = (0, Vec::<String>::new());
@@ -152,7 +152,7 @@ async fn search_tables(db: &Db, wanted: &KnownValues, report: &mut Report) -> an
                     .map(|index| text(index).map(Option::unwrap_or_default))
                     .collect::<Result<_, _>>()?;
                 for (index, column) in table.columns.iter().enumerate() {
-                    if text(table.key.len() + index)?.is_some_and(|text| wanted.is_in(&text)) {
+                    if text(table.key.len() + index)?.is_some_and(|text| expected.is_in(&text)) {
                         let (times, _) = found.entry(column).or_insert((0, after.join(" ")));
                         *times += 1;
                     }
@@ -175,7 +175,7 @@ async fn search_tables(db: &Db, wanted: &KnownValues, report: &mut Report) -> an
 async fn search_index(
     shop: &Shop,
     index: &str,
-    wanted: &KnownValues,
+    expected: &KnownValues,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     if shop.search.checkpoint(index).await?.is_none() {
@@ -188,7 +188,7 @@ async fn search_index(
         let page = shop.search.search(index, &query).await?;
         seen += page.hits.len();
         for hit in page.hits {
-            if wanted.is_in(&serde_json::to_string(&hit.document)?) {
+            if expected.is_in(&serde_json::to_string(&hit.document)?) {
                 report.find("search", format!("{index}, document {}", hit.document.id), "one of the values");
             }
         }
@@ -205,7 +205,7 @@ async fn search_index(
 async fn search_cache(
     shop: &Shop,
     space: &str,
-    wanted: &KnownValues,
+    expected: &KnownValues,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let db = shop.read_database.namespace(space)?;
@@ -214,7 +214,7 @@ async fn search_cache(
         let key: String = row.try_get_by_index(0)?;
         let Some(entry) = shop.cache.get(space, &key).await? else { continue };
         seen += 1;
-        if wanted.is_in(&String::from_utf8_lossy(&entry.value)) {
+        if expected.is_in(&String::from_utf8_lossy(&entry.value)) {
             report.find("cache", format!("{space}, entry {key}"), "one of the values");
         }
     }
@@ -223,7 +223,7 @@ async fn search_cache(
 }
 
 /// The files of SQLite and of the embedded index, byte by byte: deleted values must not be readable either.
-fn search_files(shop: &Shop, wanted: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
+fn search_files(shop: &Shop, expected: &KnownValues, report: &mut Report) -> anyhow::Result<()> {
     let mut folders = BTreeSet::new();
     for database in [&shop.store_database, &shop.read_database, &shop.keys_database, &shop.erasures_database]
     {
@@ -249,11 +249,11 @@ fn search_files(shop: &Shop, wanted: &KnownValues, report: &mut Report) -> anyho
                 }
                 continue;
             }
-            if path == wanted.file {
+            if path == expected.file {
                 continue;
             }
             // A file may be deleted during the search: a segment of an index, a write-ahead log.
-            match wanted.is_in_file(&path) {
+            match expected.is_in_file(&path) {
                 Ok(true) => report.find("files", path.display().to_string(), "one of the values"),
                 Ok(false) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

@@ -11,7 +11,7 @@ use soonshop_domain::order::{self, Customer, MOST_LINES};
 use soonshop_domain::text::Sku;
 use uuid::Uuid;
 
-use compared::{Compared, StoredAt, pounds, said};
+use compared::{Compared, StoredAt, message, pounds};
 
 use super::book::{Book, Entry};
 use super::natural::{Kind, adjustment_key, cause, correlation, guest};
@@ -183,14 +183,14 @@ impl Judge<'_> {
         for entry in missing {
             let line = |line: &StoredAt| line.sku == *self.book.sku(entry);
             let like = surplus.iter_mut().find(|other| other.as_ref().is_some_and(line));
-            let said = said(entry.quantity.unsigned_abs(), self.book.sku(entry), pounds(entry.pence));
+            let message = message(entry.quantity.unsigned_abs(), self.book.sku(entry), pounds(entry.pence));
             let reason = match like.and_then(Option::take) {
-                Some(other) => format!("it says {said}, and {other}: nothing was changed"),
+                Some(other) => format!("it says {message}, and {other}: nothing was changed"),
                 None if same_header => format!(
-                    "{said} is not stored, and was not added, because the files lack lines that are stored; say \
+                    "{message} is not stored, and was not added, because the files lack lines that are stored; say \
                      --parts if they have other parts of the document"
                 ),
-                None => format!("{said} is not stored, and was not added"),
+                None => format!("{message} is not stored, and was not added"),
             };
             self.report.differs(self.book.at(&name_of(kind, document), entry, reason));
             self.not_added.insert(entry.index);
@@ -634,9 +634,9 @@ mod tests {
 
     #[test]
     fn a_document_of_another_date_gets_no_lines_and_a_part_may_be_earlier() {
-        let wanted = HashSet::from(["1".to_owned()]);
+        let requested = HashSet::from(["1".to_owned()]);
         let mut stored = EarlierImports::default();
-        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &requested);
         let rows = |minute, other| [row("1", "mug", 2, 100, minute), row("1", "cup", 1, 100, other)];
         for (minute, other, planned, differing) in [(1, 5, 1, 0), (5, 1, 1, 0), (5, 0, 0, 2), (2, 2, 0, 2)] {
             let (plan, report) = judged(&stored, rows(minute, other));
@@ -648,10 +648,10 @@ mod tests {
 
     #[test]
     fn a_number_with_a_slash_is_a_supplement_only_by_its_key() {
-        let wanted = HashSet::from(["1".to_owned()]);
+        let requested = HashSet::from(["1".to_owned()]);
         let mut stored = EarlierImports::default();
         let other = sold("1/2", &[("MUG", 9, 100)]);
-        stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &wanted);
+        stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &requested);
         assert!(stored.pieces(Kind::Order, "1").is_empty());
         let (plan, _) = judged(&stored, [row("1", "mug", 2, 100, 1)]);
         assert_eq!((plan.orders[0].piece, plan.orders[0].number()), (1, "1".to_owned()));
@@ -659,13 +659,13 @@ mod tests {
 
     #[test]
     fn a_document_is_compared_as_a_whole_with_its_lines_and_its_adjustments() {
-        let wanted = HashSet::from(["1".to_owned()]);
+        let requested = HashSet::from(["1".to_owned()]);
         let adjusted = |stored: &mut EarlierImports, code: &str| {
             let id = correlation(Kind::Adjustment, adjustment_key("1", &sku(code), 1));
             stored.adjusted(Some(id), StoredAdjustment { sku: sku(code), quantity: 2, at: at(1) });
         };
         let ordered = |stored: &mut EarlierImports| {
-            stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 500)]), true, None, &wanted);
+            stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 500)]), true, None, &requested);
         };
         // A row got a price: its goods are counted already.
         let mut stored = EarlierImports::default();
@@ -689,9 +689,9 @@ mod tests {
 
     #[test]
     fn a_supplement_takes_no_number_that_a_document_has() {
-        let wanted = HashSet::from(["1".to_owned(), "1/2".to_owned()]);
+        let requested = HashSet::from(["1".to_owned(), "1/2".to_owned()]);
         let mut stored = EarlierImports::default();
-        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &requested);
         let rows = || [row("1", "mug", 2, 100, 1), row("1", "tea", 3, 100, 1)];
         // The other document is in the same file, or stored.
         let (plan, report) = judged(&stored, rows().into_iter().chain([row("1/2", "cup", 1, 100, 1)]));
@@ -699,27 +699,27 @@ mod tests {
         numbers.sort_unstable();
         assert_eq!((numbers, report.exit_code()), (vec!["1/2".to_owned(), "1/3".to_owned()], 0));
         let other = sold("1/2", &[("CUP", 1, 100)]);
-        stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &wanted);
+        stored.sale(Kind::Order, "1/2".into(), other, true, Some(soonshop_domain::ids::new()), &requested);
         let (plan, report) = judged(&stored, rows());
         assert_eq!((plan.orders[0].number(), report.exit_code()), ("1/3".to_owned(), 0));
         // A document comes after a supplement that has its number.
         let mut stored = EarlierImports::default();
-        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &wanted);
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 2, 100)]), true, None, &requested);
         let ours = correlation(Kind::Order, sale_key(Kind::Order, "1", 2));
-        stored.sale(Kind::Order, "1/2".into(), sold("1", &[("TEA", 3, 100)]), true, Some(ours), &wanted);
+        stored.sale(Kind::Order, "1/2".into(), sold("1", &[("TEA", 3, 100)]), true, Some(ours), &requested);
         let (plan, report) = judged(&stored, [row("1/2", "cup", 1, 100, 1)]);
         assert_eq!((plan.orders.len(), plan.receipts.len(), report.refused.len()), (0, 0, 1));
     }
 
     #[test]
     fn a_customer_who_was_never_seen_is_another_than_one_who_is_known() {
-        let wanted = HashSet::from(["1".to_owned()]);
+        let requested = HashSet::from(["1".to_owned()]);
         let mut stored = EarlierImports::default();
         let id = key(Kind::Customer, "17");
         stored.user(Some(correlation(Kind::Customer, id)), id);
         let mut sale = sold("1", &[("MUG", 2, 100)]);
         sale.customer = Customer::User(UserId(id));
-        stored.sale(Kind::Order, "1".into(), sale, true, None, &wanted);
+        stored.sale(Kind::Order, "1".into(), sale, true, None, &requested);
         for (number, differing) in [("17", 0), ("18", 1)] {
             let customer = Some(number.to_owned());
             let (_, report) = judged(&stored, [Row { customer, ..row("1", "mug", 2, 100, 1) }]);
@@ -734,10 +734,10 @@ mod tests {
     #[test]
     fn lines_that_the_rules_always_refuse_are_refused_before_they_are_tried() {
         let long = "N".repeat(63);
-        let wanted = HashSet::from(["1".to_owned(), long.clone()]);
+        let requested = HashSet::from(["1".to_owned(), long.clone()]);
         let mut stored = EarlierImports::default();
-        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 1, 100)]), false, None, &wanted);
-        stored.sale(Kind::Order, long.clone(), sold(&long, &[("MUG", 1, 100)]), true, None, &wanted);
+        stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 1, 100)]), false, None, &requested);
+        stored.sale(Kind::Order, long.clone(), sold(&long, &[("MUG", 1, 100)]), true, None, &requested);
         let rows = [
             row("1", "mug", 1, 100, 1),
             row("3", "mug", i64::from(u32::MAX), 100_000_000_000, 1),

@@ -76,7 +76,7 @@ impl Answer {
         self.body["items"].as_array().map_or(&[], Vec::as_slice)
     }
 
-    fn said(&self) -> String {
+    fn summary(&self) -> String {
         let detail = self.body["detail"].as_str().unwrap_or("nothing more was said");
         match (self.problem(), self.body["pointer"].as_str()) {
             ("", _) => format!("{}: {detail}", self.status),
@@ -151,15 +151,15 @@ impl Remote {
             if let Some(body) = &body {
                 request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
             }
-            let (said, wait) = match answered(request).await {
+            let (summary, wait) = match answered(request).await {
                 Ok((answer, None)) => return self.sane(path, answer),
-                Ok((answer, Some(wait))) => (answer.said(), wait.max(pause)),
+                Ok((answer, Some(wait))) => (answer.summary(), wait.max(pause)),
                 Err(error) => (format!("{:#}", anyhow::Error::from(error.without_url())), pause),
             };
             if began.elapsed() > PATIENCE {
-                bail!("{} has not taken {method} {path} for a minute: {said}", self.base);
+                bail!("{} has not taken {method} {path} for a minute: {summary}", self.base);
             }
-            tracing::debug!(path, said, "sent again");
+            tracing::debug!(path, summary, "sent again");
             tokio::time::sleep(wait.min(Duration::from_secs(5))).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
@@ -182,7 +182,7 @@ impl Remote {
                     "{base} has no {path}: give the address of a server, or of the gateway, that takes commands and answers queries"
                 )
             }
-            500.. if !answer.is_behind() => bail!("{base} failed at {path}: {}", answer.said()),
+            500.. if !answer.is_behind() => bail!("{base} failed at {path}: {}", answer.summary()),
             _ => Ok(answer),
         }
     }
@@ -210,7 +210,7 @@ impl Remote {
         // Or another client created a product with this code.
         let known = ["imported-before", "sku-taken"].contains(&answer.problem());
         let there = answer.body["owner"].as_str().filter(|_| known).and_then(owner);
-        Ok(there.map_or_else(|| StepOutcome::Refused(answer.said()), StepOutcome::There))
+        Ok(there.map_or_else(|| StepOutcome::Refused(answer.summary()), StepOutcome::There))
     }
 
     /// Sends a query that must have seen `position`; the answer may say that it is behind.
@@ -222,7 +222,7 @@ impl Remote {
         }
         let answer = self.send(Method::GET, path, headers, None).await?;
         if !answer.status.is_success() && !answer.is_behind() {
-            bail!("{} did not answer {path}: {}", self.base, answer.said());
+            bail!("{} did not answer {path}: {}", self.base, answer.summary());
         }
         Ok(answer)
     }
@@ -233,18 +233,18 @@ impl Remote {
         path: &str,
         position: i64,
         what: &str,
-        wanted: impl Fn(&Answer) -> bool,
+        expected: impl Fn(&Answer) -> bool,
     ) -> anyhow::Result<Answer> {
         let (mut before, mut since) = (None, Instant::now());
         loop {
             let answer = self.get(path, position, 10).await?;
-            if !answer.is_behind() && wanted(&answer) {
+            if !answer.is_behind() && expected(&answer) {
                 return Ok(answer);
             }
             if answer.position != before {
                 (before, since) = (answer.position, Instant::now());
             } else if since.elapsed() > PATIENCE {
-                bail!("{what}, and nothing has moved for a minute: {}", answer.said());
+                bail!("{what}, and nothing has moved for a minute: {}", answer.summary());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -302,13 +302,13 @@ fn header(data: &[u8], given: Option<Separator>) -> anyhow::Result<(Separator, [
             header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let mut columns = [0; 8];
         let mut lacks = None;
-        for (column, wanted) in columns.iter_mut().zip(COLUMNS) {
-            let mut found = names.iter().enumerate().filter(|(_, name)| name.eq_ignore_ascii_case(wanted));
+        for (column, requested) in columns.iter_mut().zip(COLUMNS) {
+            let mut found = names.iter().enumerate().filter(|(_, name)| name.eq_ignore_ascii_case(requested));
             match (found.next(), found.next()) {
                 (Some((place, _)), None) => *column = place,
-                (Some(_), Some(_)) => bail!("the column {wanted} is there twice"),
+                (Some(_), Some(_)) => bail!("the column {requested} is there twice"),
                 (None, _) => {
-                    lacks = Some(wanted);
+                    lacks = Some(requested);
                     break;
                 }
             }

@@ -79,7 +79,7 @@ pub(super) struct EarlierImports {
 
 impl EarlierImports {
     /// Reads the whole log once.
-    pub(super) async fn read(log: &EventLog, wanted: &HashSet<String>) -> anyhow::Result<Self> {
+    pub(super) async fn read(log: &EventLog, expected: &HashSet<String>) -> anyhow::Result<Self> {
         let mut stored = Self::default();
         let mut pages = log.read_all(0, PAGE);
         loop {
@@ -88,12 +88,12 @@ impl EarlierImports {
                 return Ok(stored);
             }
             for row in rows {
-                stored.row(log, row, wanted)?;
+                stored.row(log, row, expected)?;
             }
         }
     }
 
-    fn row(&mut self, log: &EventLog, row: StoredEvent, wanted: &HashSet<String>) -> anyhow::Result<()> {
+    fn row(&mut self, log: &EventLog, row: StoredEvent, expected: &HashSet<String>) -> anyhow::Result<()> {
         // Most events are of stock that is reserved, which no import does: they are not decoded.
         let may_be_imported = row.metadata.contains(Channel::Import.as_ref());
         if !may_be_imported && !COMPARED.iter().any(|of| of() == row.aggregate_type) {
@@ -111,7 +111,7 @@ impl EarlierImports {
         } else {
             (false, None)
         };
-        self.event(recorded, imported, correlation, wanted);
+        self.event(recorded, imported, correlation, expected);
         Ok(())
     }
 
@@ -120,13 +120,13 @@ impl EarlierImports {
         recorded: RecordedEvent,
         imported: bool,
         correlation: Option<Uuid>,
-        wanted: &HashSet<String>,
+        expected: &HashSet<String>,
     ) {
         let RecordedEvent { event, stream, occurred_at: at, .. } = recorded;
         match event {
             Event::Order(order::Event::OrderPlaced { number, customer, lines, country, .. }) => {
                 let sale = StoredSale { piece: 1, customer, country, at, lines: stored(lines) };
-                self.sale(Kind::Order, number, sale, imported, correlation, wanted);
+                self.sale(Kind::Order, number, sale, imported, correlation, expected);
             }
             Event::CreditNote(credit_note::Event::CreditNoteIssued {
                 number,
@@ -136,7 +136,7 @@ impl EarlierImports {
                 ..
             }) => {
                 let sale = StoredSale { piece: 1, customer, country, at, lines: stored(lines) };
-                self.sale(Kind::CreditNote, number, sale, imported, correlation, wanted);
+                self.sale(Kind::CreditNote, number, sale, imported, correlation, expected);
             }
             Event::Stock(inventory::Event::StockReceived { place, quantity, .. }) if imported => {
                 self.received(place.sku, quantity);
@@ -166,13 +166,13 @@ impl EarlierImports {
         mut sale: StoredSale,
         imported: bool,
         correlated: Option<Uuid>,
-        wanted: &HashSet<String>,
+        expected: &HashSet<String>,
     ) {
         if of.contains('/') {
             self.with_slash.insert((kind, of.clone()));
         }
         if !imported {
-            if wanted.contains(&of) {
+            if expected.contains(&of) {
                 self.taken.insert((kind, of));
             }
             return;
@@ -190,7 +190,7 @@ impl EarlierImports {
             ours.then(|| (document.to_owned(), piece))
         });
         let (document, piece) = supplement.unwrap_or((of, 1));
-        if wanted.contains(&document) {
+        if expected.contains(&document) {
             sale.piece = piece;
             let pieces = self.sales.entry((kind, document)).or_default();
             pieces.push(sale);

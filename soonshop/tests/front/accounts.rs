@@ -44,9 +44,9 @@ async fn opened(shop: &Shop, email: &str, role: &str) -> Opened {
         person: Some("Grace".to_owned()),
         password_stdin: false,
     };
-    let said = run(shop, &verb).await.unwrap().text;
-    let (_, password) = said.split_once("\npassword: ").unwrap();
-    let id = said.split(' ').nth(1).unwrap().parse().unwrap();
+    let message = run(shop, &verb).await.unwrap().text;
+    let (_, password) = message.split_once("\npassword: ").unwrap();
+    let id = message.split(' ').nth(1).unwrap().parse().unwrap();
     Opened { id, email: email.to_owned(), password: password.to_owned() }
 }
 
@@ -327,9 +327,9 @@ async fn a_bad_body_is_refused_without_a_word_of_it() {
         ("[]".to_owned(), 422),
         (format!("{{\"email\":\"a\",\"password\":\"{}\"}}", "hunter2".repeat(1_500_000)), 413),
     ] {
-        let (got, said) = post(body).await;
-        assert_eq!(got, status, "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let (got, message) = post(body).await;
+        assert_eq!(got, status, "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
     let form = form(shop.client.post(shop.url("/auth/login")), &[("email", "a"), ("password", "b")]);
     assert_eq!(form.send().await.unwrap().status(), 415);

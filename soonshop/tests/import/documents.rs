@@ -67,7 +67,7 @@ impl Place {
         let dry = run(&self.shop, &Options { dry_run: true, ..options.clone() }).await.unwrap();
         assert_eq!(head(&self.shop).await, before, "a dry run writes nothing");
         let done = run(&self.shop, &options).await.unwrap();
-        assert_eq!(said(&dry), said(&done), "a dry run says what is done");
+        assert_eq!(message(&dry), message(&done), "a dry run says what is done");
         assert_eq!(dry.exit_code(), done.exit_code());
         done
     }
@@ -82,13 +82,14 @@ impl Place {
 }
 
 /// All of a report but how long it took.
-fn said(report: &Report) -> Value {
-    let mut said = serde_json::to_value(report).unwrap();
+fn message(report: &Report) -> Value {
+    let mut message = serde_json::to_value(report).unwrap();
     let of_the_run = |name: &str| name.starts_with("seconds") || name.ends_with("per_second");
-    said.as_object_mut()
+    message
+        .as_object_mut()
         .unwrap()
         .retain(|name, _| !of_the_run(name) && !["dry_run", "events"].contains(&name.as_str()));
-    said
+    message
 }
 
 /// File, line and document of each difference.

@@ -180,8 +180,8 @@ async fn a_database_of_a_wrong_authority_is_named_with_what_to_do() {
         .args(["--store", &place.config.store, "list"])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    assert!(!ran.status.success() && said.contains("ca.pem: No such file"), "{said}");
+    let message = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && message.contains("ca.pem: No such file"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

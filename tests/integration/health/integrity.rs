@@ -28,8 +28,8 @@ async fn tool_says(shop: &TestShop, well: bool) {
     assert_eq!((code(&status), &summary["healthy"]), (if well { 0 } else { 3 }, &well.into()), "{summary}");
     let doctor = ran(&shop.place, &["doctor"]).await;
     assert_eq!(code(&doctor), if well { 0 } else { 3 });
-    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert_eq!(said.contains("replay-tool acknowledge"), !well, "the remedy: {said}");
+    let message = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert_eq!(message.contains("replay-tool acknowledge"), !well, "the remedy: {message}");
 }
 
 async fn until_sealed(shop: &TestShop) {

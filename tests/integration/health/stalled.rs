@@ -46,9 +46,9 @@ async fn a_stalled_read_model_is_red_until_it_has_worked_and_shows_since_when() 
         }
     }
     let tool = ran(&shop.place, &["status", "products", "--json"]).await;
-    let said = String::from_utf8(tool.stdout.clone()).unwrap();
-    assert_eq!(code(&tool), 3, "{said}");
-    assert!(said.contains(since.as_str().unwrap()), "the same since when: {since} {said}");
+    let message = String::from_utf8(tool.stdout.clone()).unwrap();
+    assert_eq!(code(&tool), 3, "{message}");
+    assert!(message.contains(since.as_str().unwrap()), "the same since when: {since} {message}");
     run(&shop.shop, "rm_products_1", "DROP TRIGGER stands").await;
     eventually("it has worked", Duration::from_secs(60), async || {
         products(&shop.client).await.1["complaint"] == Value::Null
@@ -69,12 +69,12 @@ async fn the_tool_ends_alike_for_a_healthy_generation_of_another_release_and_tak
         .await;
     for verb in ["status", "doctor"] {
         let ended = ran(&shop.place, &[verb]).await;
-        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
-        assert_eq!(code(&ended), 0, "{verb}: {said}");
+        let message = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert_eq!(code(&ended), 0, "{verb}: {message}");
     }
     let short = ran(&shop.place, &["acknowledge", "--from", "1", "--reason", " x "]).await;
-    let said = String::from_utf8_lossy(&short.stderr).into_owned();
-    assert_eq!(code(&short), 2, "{said}");
-    assert!(said.contains("at least three characters"), "{said}");
+    let message = String::from_utf8_lossy(&short.stderr).into_owned();
+    assert_eq!(code(&short), 2, "{message}");
+    assert!(message.contains("at least three characters"), "{message}");
     shop.stop().await;
 }

@@ -118,8 +118,8 @@ async fn a_clock_that_was_ahead_once_is_named_with_the_time_until_somebody_confi
         red(&shop.client, &fault()).await;
     };
     let mend = async || {
-        let said = confirm(Some("compared with the station's clock")).await;
-        assert!(said.contains("all events get that time"), "{said}");
+        let message = confirm(Some("compared with the station's clock")).await;
+        assert!(message.contains("all events get that time"), "{message}");
     };
     tried(&shop, fault(), make, mend).await;
     nothing_is_lost(&shop, "AFTER").await;

@@ -19,24 +19,24 @@ impl Work {
     /// commands tried again that had to wait.
     pub(super) async fn clock(self, position: watch::Receiver<i64>) -> Stopped {
         let mut ticks = tokio::time::interval_at(Instant::now() + EVERY, EVERY);
-        let mut said = false;
+        let mut message = false;
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return Stopped::Lost,
                 _ = ticks.tick() => {}
             }
             let at = *position.borrow();
-            if let Err(stopped) = self.tick(at, &mut said).await {
+            if let Err(stopped) = self.tick(at, &mut message).await {
                 return stopped;
             }
         }
     }
 
-    async fn tick(&self, position: i64, said: &mut bool) -> Result<(), Stopped> {
-        if !*said {
+    async fn tick(&self, position: i64, message: &mut bool) -> Result<(), Stopped> {
+        if !*message {
             // Only now: one that stops as soon as it goes on is stopped all the time.
             status::write(&self.reactor.db, self.reactor.process.name(), "running", None).await?;
-            *said = true;
+            *message = true;
         }
         for instance in self.rows().waiting().await? {
             self.name(Named::Again(instance));

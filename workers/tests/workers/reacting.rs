@@ -98,8 +98,8 @@ pub(crate) async fn receive(store: &EventStore, name: &str, quantity: u32) {
     send::<Stock>(store, stock(name), command).await;
 }
 
-fn order_for(number: u128, wanted: &[(&str, u32)]) -> order::Command {
-    let lines = (1..).zip(wanted).map(|(n, (name, quantity))| line(n, name, *quantity, 100)).collect();
+fn order_for(number: u128, expected: &[(&str, u32)]) -> order::Command {
+    let lines = (1..).zip(expected).map(|(n, (name, quantity))| line(n, name, *quantity, 100)).collect();
     order::Command::Place(Placement {
         number: format!("S-{number}"),
         customer: guest(number),
@@ -109,8 +109,8 @@ fn order_for(number: u128, wanted: &[(&str, u32)]) -> order::Command {
     })
 }
 
-pub(crate) async fn place_order(store: &EventStore, number: u128, wanted: &[(&str, u32)]) -> Uuid {
-    send::<Order>(store, uuid(number), order_for(number, wanted)).await;
+pub(crate) async fn place_order(store: &EventStore, number: u128, expected: &[(&str, u32)]) -> Uuid {
+    send::<Order>(store, uuid(number), order_for(number, expected)).await;
     uuid(number)
 }
 
@@ -118,8 +118,8 @@ pub(crate) async fn status(store: &EventStore, order: Uuid) -> Status {
     store.load::<Order>(order).await.unwrap().0.status
 }
 
-pub(crate) async fn becomes(store: &EventStore, order: Uuid, wanted: Status) {
-    until(&format!("the order {wanted}"), async || status(store, order).await == wanted).await;
+pub(crate) async fn becomes(store: &EventStore, order: Uuid, expected: Status) {
+    until(&format!("the order {expected}"), async || status(store, order).await == expected).await;
 }
 
 /// On hand and reserved.
@@ -428,8 +428,8 @@ async fn an_event_of_a_newer_release_stops_the_reactor_after_earlier_events(shop
     for name in &names {
         receive(&store, name, 5).await;
     }
-    let wanted: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    let order = place_order(&store, 1, &wanted).await;
+    let expected: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let order = place_order(&store, 1, &expected).await;
     let unknown = Raw {
         aggregate_type: "order",
         stream: uuid(2).to_string(),

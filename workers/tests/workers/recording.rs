@@ -5,7 +5,7 @@ use soonshop_domain::user::{self, User};
 use soonshop_domain::{Metadata, Purpose, ids};
 use soonshop_event_log::Database;
 use soonshop_event_store::{CommandContext, EventStore};
-use soonshop_identity::{Cause, Cost, Door, Identity, Opening, Password, Roles, SignIn};
+use soonshop_identity::{Cause, Cost, CredentialKind, Identity, Opening, Password, Roles, SignIn};
 use soonshop_workers::facts::Facts;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -55,7 +55,7 @@ pub(crate) fn typed(password: &str) -> SignIn<'_> {
         password: Password::typed(password),
         network: "192.0.2.1",
         device: Some("A browser"),
-        door: Door::Tokens,
+        kind: CredentialKind::Tokens,
     }
 }
 
@@ -84,7 +84,7 @@ async fn facts_become_the_versions_that_they_were_given(shop: Shop) {
     let (store, identity) = (shop.store(), identity(&shop));
     let id = open(&shop, &store, &identity, "support").await;
     let cause = Cause::system();
-    let begun = identity.sign_in(typed(PASSWORD), &cause).await.unwrap();
+    let started = identity.sign_in(typed(PASSWORD), &cause).await.unwrap();
     assert!(identity.set_roles(id, &Roles::given(["auditor"]), &cause).await.unwrap());
     assert!(!identity.set_roles(id, &Roles::given(["auditor"]), &cause).await.unwrap(), "it has them");
     assert!(identity.disable(id, "left", &cause).await.unwrap());
@@ -108,10 +108,10 @@ async fn facts_become_the_versions_that_they_were_given(shop: Shop) {
         "AllSessionsEnded",
     ];
     assert_eq!(recorded(&store, "account", id).await, expected);
-    assert_eq!(recorded(&store, "session", begun.living.session).await, ["SessionStarted"]);
-    let rows = store.log().stream("session", &begun.living.session.to_string(), 0, 1).await.unwrap();
+    assert_eq!(recorded(&store, "session", started.active.session).await, ["SessionStarted"]);
+    let rows = store.log().stream("session", &started.active.session.to_string(), 0, 1).await.unwrap();
     let metadata: Metadata = serde_json::from_str(&rows[0].metadata).unwrap();
-    assert_eq!(metadata.session_id, Some(begun.living.session));
+    assert_eq!(metadata.session_id, Some(started.active.session));
     assert_eq!(metadata.actor().unwrap().to_string(), format!("staff:{id}"));
     // Nothing of a secret is in the log.
     let all = store.log().read(1, 1_000).await.unwrap();
@@ -157,9 +157,9 @@ async fn a_fact_that_the_log_has_otherwise_stops_its_stream_alone(shop: Shop) {
     shop.run("identity", "UPDATE @accounts SET number = 2").await;
     identity.set_roles(id, &Roles::given(["auditor"]), &Cause::system()).await.unwrap();
     identity.disable(id, "left", &Cause::system()).await.unwrap();
-    let begun = identity.enable(id, "mistake", &Cause::system()).await.unwrap();
-    assert!(begun);
-    let session = identity.sign_in(typed(PASSWORD), &Cause::system()).await.unwrap().living.session;
+    let started = identity.enable(id, "mistake", &Cause::system()).await.unwrap();
+    assert!(started);
+    let session = identity.sign_in(typed(PASSWORD), &Cause::system()).await.unwrap().active.session;
     while worker.round().await.unwrap() {}
     assert_eq!(soonshop_identity::outbox::refused(&shop.db("identity")).await.unwrap(), 1);
     assert_eq!(recorded(&store, "account", id).await.len(), 3, "nothing is put where it does not belong");
@@ -176,14 +176,14 @@ async fn a_fact_that_the_log_has_otherwise_stops_its_stream_alone(shop: Shop) {
 async fn who_is_erased_signs_in_no_more_and_has_no_row_left(shop: Shop) {
     let (store, identity) = (shop.store(), identity(&shop));
     let id = open(&shop, &store, &identity, "customer").await;
-    let begun = identity.sign_in(typed(PASSWORD), &Cause::system()).await.unwrap();
+    let started = identity.sign_in(typed(PASSWORD), &Cause::system()).await.unwrap();
     let eraser = crate::erasing::eraser(&shop, &store);
     let context = CommandContext::new(ids::new(), b"a test".to_vec(), Metadata::default());
     let ask = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
     store.execute::<Person>(id, ask, context).await.unwrap();
     until("the account is gone", async || identity.accounts().await.unwrap().is_empty()).await;
     assert_eq!(shop.number("identity", "SELECT count(*) FROM @sessions").await, 0);
-    assert_eq!(identity.living(begun.living.session).await.unwrap(), None);
+    assert_eq!(identity.active(started.active.session).await.unwrap(), None);
     assert!(identity.sign_in(typed(PASSWORD), &Cause::system()).await.is_err());
     eraser.stop().await;
 }

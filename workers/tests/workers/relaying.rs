@@ -224,8 +224,8 @@ async fn an_unroutable_message_does_not_stop_the_relay(shop: Shop) {
     reach(&shop, last).await;
     Run { stop, task }.stop().await;
     assert_eq!(bus.positions(), [1, 2, 3, 4, 5]);
-    let said = log_lines.0.load(Ordering::Relaxed);
-    assert!((1..=5).contains(&said), "of five messages that nobody wants, {said} were spoken of");
+    let response = log_lines.0.load(Ordering::Relaxed);
+    assert!((1..=5).contains(&response), "of five messages that nobody wants, {response} were spoken of");
 }
 
 /// Adds up the unroutable messages that the log lines report.

@@ -43,9 +43,11 @@ async fn step(shop: &Shop, order: Uuid) -> Option<String> {
     processes::show(&shop.db("process"), &key).await.unwrap()?.step
 }
 
-async fn steps_to(shop: &Shop, order: Uuid, wanted: &str) {
-    until(&format!("the instance {wanted}"), async || step(shop, order).await.as_deref() == Some(wanted))
-        .await;
+async fn steps_to(shop: &Shop, order: Uuid, requested: &str) {
+    until(&format!("the instance {requested}"), async || {
+        step(shop, order).await.as_deref() == Some(requested)
+    })
+    .await;
 }
 
 async fn confirmed(store: &EventStore, number: u128) -> Uuid {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::identity::session::EndedBy;
-use soonshop_identity::{Cause, Door, Error, Means, NewPassword, Password, Roles, SignIn};
+use soonshop_identity::{Cause, CredentialKind, Credentials, Error, NewPassword, Password, Roles, SignIn};
 use tokio::time::Instant;
 
 use crate::fixture::{Shop, on_both};
@@ -79,22 +79,22 @@ async fn a_taken_role_and_a_disabled_account_are_seen_at_the_next_look(shop: Sho
     let (store, identity) = (shop.store(), identity(&shop));
     let id = open(&shop, &store, &identity, "admin").await;
     let cause = Cause::system();
-    let begun = identity.sign_in(typed(PASSWORD), &cause).await.unwrap();
-    let session = begun.living.session;
-    let Means::Tokens { access, .. } = begun.means else { panic!("no tokens") };
+    let started = identity.sign_in(typed(PASSWORD), &cause).await.unwrap();
+    let session = started.active.session;
+    let Credentials::Tokens { access, .. } = started.credentials else { panic!("no tokens") };
     let claims = identity.claims(&access).await.unwrap().unwrap();
     assert_eq!((claims.account, claims.session), (id, session));
     assert_eq!(identity.claims(&format!("{access}x")).await.unwrap(), None);
-    assert_eq!(identity.living(session).await.unwrap().unwrap().roles, ["admin"]);
+    assert_eq!(identity.active(session).await.unwrap().unwrap().roles, ["admin"]);
     identity.set_roles(id, &Roles::given(["customer"]), &cause).await.unwrap();
-    let living = identity.living(session).await.unwrap().unwrap();
-    assert_eq!((living.roles, living.staff), (vec!["customer".to_owned()], false));
+    let active = identity.active(session).await.unwrap().unwrap();
+    assert_eq!((active.roles, active.staff), (vec!["customer".to_owned()], false));
     assert_eq!(identity.works_here(id).await.unwrap(), Some(false), "who was staff is erased as staff");
     assert_eq!(identity.works_here(soonshop_domain::ids::new()).await.unwrap(), None);
     identity.disable(id, "left", &cause).await.unwrap();
-    assert_eq!(identity.living(session).await.unwrap(), None);
+    assert_eq!(identity.active(session).await.unwrap(), None);
     identity.enable(id, "mistake", &cause).await.unwrap();
-    assert_eq!(identity.living(session).await.unwrap(), None, "what ended does not come back");
+    assert_eq!(identity.active(session).await.unwrap(), None, "what ended does not come back");
 }
 
 async fn a_new_password_ends_all_sessions_but_the_one_that_set_it(shop: Shop) {
@@ -102,10 +102,11 @@ async fn a_new_password_ends_all_sessions_but_the_one_that_set_it(shop: Shop) {
     open(&shop, &store, &identity, "customer").await;
     let cause = Cause::system();
     let mine = identity.sign_in(typed(PASSWORD), &cause).await.unwrap();
-    let other = identity.sign_in(SignIn { door: Door::Cookie, ..typed(PASSWORD) }, &cause).await.unwrap();
+    let other =
+        identity.sign_in(SignIn { kind: CredentialKind::Cookie, ..typed(PASSWORD) }, &cause).await.unwrap();
     let new = "eight blue herons";
     let change = |old: &str| NewPassword {
-        living: &mine.living,
+        active: &mine.active,
         old: Password::typed(old),
         new: Password::new(new).unwrap(),
         network: "",
@@ -113,9 +114,9 @@ async fn a_new_password_ends_all_sessions_but_the_one_that_set_it(shop: Shop) {
     let refused = identity.change_password(change("wrong password"), &cause).await;
     assert!(matches!(refused, Err(Error::WrongPassword)), "{refused:?}");
     identity.change_password(change(PASSWORD), &cause).await.unwrap();
-    assert!(identity.living(mine.living.session).await.unwrap().is_some());
-    assert!(identity.living(other.living.session).await.unwrap().is_none());
-    let Means::Tokens { refresh, .. } = mine.means else { panic!("no tokens") };
+    assert!(identity.active(mine.active.session).await.unwrap().is_some());
+    assert!(identity.active(other.active.session).await.unwrap().is_none());
+    let Credentials::Tokens { refresh, .. } = mine.credentials else { panic!("no tokens") };
     assert!(identity.refresh(&refresh, &cause).await.is_ok(), "it took the new epoch");
     assert!(matches!(identity.sign_in(typed(PASSWORD), &cause).await, Err(Error::SignIn)));
     assert!(identity.sign_in(typed(new), &cause).await.is_ok());
@@ -125,32 +126,33 @@ async fn an_account_has_twenty_sessions_and_begins_thirty_an_hour(shop: Shop) {
     let (store, identity) = (shop.store(), identity(&shop));
     let id = open(&shop, &store, &identity, "customer").await;
     let cause = Cause::system();
-    let mut begun = Vec::new();
+    let mut started = Vec::new();
     for _ in 0..30 {
-        begun.push(identity.sign_in(typed(PASSWORD), &cause).await.unwrap().living.session);
+        started.push(identity.sign_in(typed(PASSWORD), &cause).await.unwrap().active.session);
     }
     let listed: Vec<_> = identity.sessions(id).await.unwrap().into_iter().map(|one| one.id).collect();
-    let mut newest = begun.split_off(10);
+    let mut newest = started.split_off(10);
     newest.reverse();
     assert_eq!(listed, newest);
     assert!(matches!(identity.sign_in(typed(PASSWORD), &cause).await, Err(Error::TooManySessions)));
     let worker = facts(&shop, &store);
     while worker.round().await.unwrap() {}
-    assert_eq!(recorded(&store, "session", begun[0]).await, ["SessionStarted", "SessionEnded"]);
+    assert_eq!(recorded(&store, "session", started[0]).await, ["SessionStarted", "SessionEnded"]);
 }
 
 async fn a_session_is_listed_and_ended_by_its_owner_alone(shop: Shop) {
     let (store, identity) = (shop.store(), identity(&shop));
     let id = open(&shop, &store, &identity, "support").await;
     let cause = Cause::system();
-    let asked = SignIn { device: Some("Firefox\u{7} on a phone"), door: Door::Cookie, ..typed(PASSWORD) };
-    let begun = identity.sign_in(asked, &cause).await.unwrap();
-    let Means::Cookie(secret) = begun.means else { panic!("no cookie") };
+    let asked =
+        SignIn { device: Some("Firefox\u{7} on a phone"), kind: CredentialKind::Cookie, ..typed(PASSWORD) };
+    let started = identity.sign_in(asked, &cause).await.unwrap();
+    let Credentials::Cookie(secret) = started.credentials else { panic!("no cookie") };
     let listed = identity.sessions(id).await.unwrap();
     assert_eq!(listed[0].device.as_deref(), Some("Firefox on a phone"));
     let stored = shop.text("identity", "SELECT device FROM @sessions").await.unwrap();
     assert!(stored.starts_with("eyJhbGciOiJkaXIi"), "it is sealed: {stored}");
-    let session = begun.living.session;
+    let session = started.active.session;
     assert_eq!(identity.living_by_cookie(&secret).await.unwrap().unwrap().session, session);
     assert_eq!(identity.living_by_cookie(&[0; 32]).await.unwrap(), None);
     let stranger = soonshop_domain::ids::new();
@@ -170,8 +172,8 @@ async fn a_key_is_published_before_it_signs_and_after_it_signed(shop: Shop) {
     let cause = Cause::system();
     let token = async || {
         let fresh = identity(&shop);
-        let begun = fresh.sign_in(typed(PASSWORD), &cause).await.unwrap();
-        let Means::Tokens { access, .. } = begun.means else { panic!("no tokens") };
+        let started = fresh.sign_in(typed(PASSWORD), &cause).await.unwrap();
+        let Credentials::Tokens { access, .. } = started.credentials else { panic!("no tokens") };
         (fresh, access)
     };
     let kids = async || -> Vec<String> {

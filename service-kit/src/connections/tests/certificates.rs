@@ -70,7 +70,7 @@ async fn tls_1_2_and_1_3_are_spoken_and_no_earlier_version() {
     let folder = folder_of_tests();
     let file = |name: &str| folder.path().join(name);
     let tls = Tls::read(&file("valid.pem"), &file("server.key")).unwrap();
-    let served = behind(Door { tls: Some(tls), ..Door::default() }).await;
+    let served = behind(ServerSettings { tls: Some(tls), ..ServerSettings::default() }).await;
     for version in [&version::TLS12, &version::TLS13] {
         let mut connection = connected(&served, &connector(&folder, &[version])).await;
         assert_eq!(connection.get_ref().1.protocol_version(), Some(version.version));
@@ -86,10 +86,10 @@ async fn tls_1_2_and_1_3_are_spoken_and_no_earlier_version() {
         hello.extend(body);
         let mut plain = served.connect().await;
         plain.write_all(&hello).await.unwrap();
-        let mut said = Vec::new();
-        plain.read_to_end(&mut said).await.unwrap();
+        let mut message = Vec::new();
+        plain.read_to_end(&mut message).await.unwrap();
         // Nothing but a fatal alert: handshake_failure or protocol_version.
-        assert!(matches!(said[..], [21, 3, _, 0, 2, 2, 40 | 70]), "{said:?}");
+        assert!(matches!(message[..], [21, 3, _, 0, 2, 2, 40 | 70]), "{message:?}");
     }
 }
 
@@ -107,7 +107,7 @@ async fn a_new_certificate_is_shown_to_those_who_connect_later_and_nobody_is_cut
     }
     std::os::unix::fs::symlink(file("1"), file("now")).unwrap();
     let tls = Tls::read(&file("now/tls.pem"), &file("now/tls.key")).unwrap();
-    let served = behind(Door { tls: Some(tls.clone()), ..Door::default() }).await;
+    let served = behind(ServerSettings { tls: Some(tls.clone()), ..ServerSettings::default() }).await;
     let connector = connector(&folder, rustls::DEFAULT_VERSIONS);
     let mut early = connected(&served, &connector).await;
     answered(&mut early).await;
@@ -156,8 +156,8 @@ fn a_pair_that_does_not_fit_is_not_taken_and_is_complained_of_until_one_does() {
         put(&certificate, &new);
         put(&key, &new_key);
         tls.read_again(now);
-        let said = tls.complaint(now).unwrap();
-        assert!(said.contains("the new one is not taken") && said.contains(words), "{said}");
+        let message = tls.complaint(now).unwrap();
+        assert!(message.contains("the new one is not taken") && message.contains(words), "{message}");
         assert_eq!(tls.ends(), ends);
         good();
         tls.read_again(now);
@@ -187,9 +187,9 @@ fn a_certificate_that_ends_soon_or_has_ended_is_complained_of() {
         ("2020-06-01T00:00:00Z", None),
         ("2018-06-01T00:00:00Z", Some("valid from 2019-01-01T00:00:00Z on")),
     ] {
-        let said = tls.complaint(at(now));
-        assert_eq!(said.is_some(), words.is_some(), "{said:?}");
-        assert!(said.unwrap_or_default().contains(words.unwrap_or_default()), "{now}");
+        let message = tls.complaint(at(now));
+        assert_eq!(message.is_some(), words.is_some(), "{message:?}");
+        assert!(message.unwrap_or_default().contains(words.unwrap_or_default()), "{now}");
         // The files are as they were: they are not refused as a new pair.
         tls.read_again(at(now));
     }
@@ -202,7 +202,7 @@ async fn over_tls_a_client_without_a_place_is_told_so_and_no_more_than_a_few_at_
     let file = |name: &str| folder.path().join(name);
     let tls = Tls::read(&file("valid.pem"), &file("server.key")).unwrap();
     let limits = Limits { connections: 1, connections_per_address: 1, reserve: 0, ..Limits::default() };
-    let served = behind(Door { tls: Some(tls), limits, ..Door::default() }).await;
+    let served = behind(ServerSettings { tls: Some(tls), limits, ..ServerSettings::default() }).await;
     let connector = connector(&folder, &[&version::TLS12, &version::TLS13]);
     let mut begun = served.signals.begun.subscribe();
     let mut busy = connected(&served, &connector).await;

@@ -9,7 +9,7 @@ async fn only_a_trusted_proxy_or_the_connection_itself_says_that_a_client_speaks
     for (proxies, believed) in
         [(Vec::new(), false), (proxies("10.0.0.0/8"), false), (proxies("127.0.0.1"), true)]
     {
-        let served = behind(Door { proxies: proxies.into(), ..Door::default() }).await;
+        let served = behind(ServerSettings { proxies: proxies.into(), ..ServerSettings::default() }).await;
         for (field, https) in [
             ("X-Forwarded-Proto: https", true),
             ("Forwarded: for=198.51.100.9;proto=https", true),

@@ -20,7 +20,7 @@ fn amount(money: Money) -> String {
     if money.currency == Currency::GBP { amount } else { format!("{amount} {}", money.currency) }
 }
 
-pub(super) fn said(quantity: impl fmt::Display, sku: &Sku, price: Money) -> String {
+pub(super) fn message(quantity: impl fmt::Display, sku: &Sku, price: Money) -> String {
     format!("{quantity} of {sku} at {}", amount(price))
 }
 
@@ -35,7 +35,7 @@ pub(super) struct StoredAt {
 
 impl fmt::Display for StoredAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {} as stored is {}", self.line, said(self.quantity, &self.sku, self.price))
+        write!(f, "line {} as stored is {}", self.line, message(self.quantity, &self.sku, self.price))
     }
 }
 

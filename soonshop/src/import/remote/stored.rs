@@ -77,7 +77,10 @@ fn field<T: DeserializeOwned>(summary: &Value, name: &str) -> anyhow::Result<T> 
 
 impl Remote {
     /// The documents of earlier imports, as far as they are wanted.
-    pub(in crate::import) async fn stored(&self, wanted: &HashSet<String>) -> anyhow::Result<EarlierImports> {
+    pub(in crate::import) async fn stored(
+        &self,
+        expected: &HashSet<String>,
+    ) -> anyhow::Result<EarlierImports> {
         let head = self.end_of_log().await?;
         let mut stored = EarlierImports::default();
         self.wait("/api/audit/timeline?limit=1", head, "the audit trail is behind", |_| true).await?;
@@ -121,7 +124,7 @@ impl Remote {
                 let sale = StoredSale { piece: 1, customer, country, at, lines: lines.collect() };
                 let (imported, correlation) =
                     sales.get(&id).map_or((false, None), |correlation| (true, *correlation));
-                stored.sale(kind, number, sale, imported, correlation, wanted);
+                stored.sale(kind, number, sale, imported, correlation, expected);
             }
         }
         self.pages("/products?limit=200", head, |product: ListedProduct| {
@@ -142,7 +145,7 @@ impl Remote {
             return Ok(head);
         }
         let answer = self.sane(path, Answer { status, position: None, body })?;
-        bail!("{} does not say where its log ends: {}", self.base, answer.said())
+        bail!("{} does not say where its log ends: {}", self.base, answer.summary())
     }
 
     /// The export of what came by imports, as it is answered.
@@ -153,7 +156,7 @@ impl Remote {
         }
         let body = serde_json::from_str(&text).unwrap_or_default();
         let answer = self.sane(IMPORTED, Answer { status, position: None, body })?;
-        bail!("{} did not answer {IMPORTED}: {}", self.base, answer.said())
+        bail!("{} did not answer {IMPORTED}: {}", self.base, answer.summary())
     }
 
     /// The answer, however long it takes; asked again, for a minute, while nobody answers or `later` holds.

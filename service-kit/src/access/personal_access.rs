@@ -1,4 +1,4 @@
-//! Which personal values of one person a role sees in the clear. Two tables: [`Role::sight`], and what it holds.
+//! Which personal values of one person a role sees in the clear. Two tables: [`Role::personal_access`], and what it holds.
 //!
 //! Everybody else gets a marker in place of each value. A list never shows one in the clear.
 
@@ -26,7 +26,7 @@ pub const ALL_FIELDS: &[Field] = <Field as strum::VariantArray>::VARIANTS;
 
 /// How much of another person's values a role sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum PersonalAccess {
     /// None.
     Nothing,
     /// These, where the request says why (`X-Reason`).
@@ -39,13 +39,13 @@ pub enum Sight {
 
 impl Role {
     /// The values that it sees. A role that sees any has the permission `read-personal`.
-    pub const fn sight(self) -> Sight {
+    pub const fn personal_access(self) -> PersonalAccess {
         match self {
-            Self::Guest => Sight::Nothing,
-            Self::Support => Sight::ForReason(&[Field::Name, Field::Email, Field::Phone]),
-            Self::Ops => Sight::ForReason(&[Field::Name, Field::Phone, Field::Address]),
-            Self::Service => Sight::OnBehalf,
-            Self::Auditor | Self::Admin => Sight::Everything,
+            Self::Guest => PersonalAccess::Nothing,
+            Self::Support => PersonalAccess::ForReason(&[Field::Name, Field::Email, Field::Phone]),
+            Self::Ops => PersonalAccess::ForReason(&[Field::Name, Field::Phone, Field::Address]),
+            Self::Service => PersonalAccess::OnBehalf,
+            Self::Auditor | Self::Admin => PersonalAccess::Everything,
         }
     }
 }
@@ -74,15 +74,15 @@ impl Purposes {
 }
 
 /// The fields of this person that the caller sees in the clear. What they see of others has to be recorded first.
-pub fn seen(caller: &Caller, purposes: &Purposes, person: Uuid) -> &'static [Field] {
+pub fn visible_fields(caller: &Caller, purposes: &Purposes, person: Uuid) -> &'static [Field] {
     if is_own(caller, person) {
         return ALL_FIELDS;
     }
-    match caller.role.sight() {
-        Sight::Everything => ALL_FIELDS,
-        Sight::ForReason(fields) if purposes.reason.is_some() => fields,
-        Sight::OnBehalf if purposes.is_for(person) => ALL_FIELDS,
-        Sight::Nothing | Sight::ForReason(_) | Sight::OnBehalf => &[],
+    match caller.role.personal_access() {
+        PersonalAccess::Everything => ALL_FIELDS,
+        PersonalAccess::ForReason(fields) if purposes.reason.is_some() => fields,
+        PersonalAccess::OnBehalf if purposes.is_for(person) => ALL_FIELDS,
+        PersonalAccess::Nothing | PersonalAccess::ForReason(_) | PersonalAccess::OnBehalf => &[],
     }
 }
 
@@ -92,8 +92,8 @@ pub fn is_own(caller: &Caller, person: Uuid) -> bool {
 }
 
 /// Whether the caller may recognize people in a list, by the beginnings of names and e-mail addresses.
-pub fn recognizes(caller: &Caller) -> bool {
-    matches!(caller.role.sight(), Sight::Everything | Sight::ForReason(_))
+pub fn may_search_people(caller: &Caller) -> bool {
+    matches!(caller.role.personal_access(), PersonalAccess::Everything | PersonalAccess::ForReason(_))
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_role_that_sees_a_value_has_the_permission_and_no_other() {
         for role in Role::ALL {
-            let sees = role.sight() != Sight::Nothing;
+            let sees = role.personal_access() != PersonalAccess::Nothing;
             assert_eq!(sees, role.may(Permission::ReadPersonal), "{role}");
         }
     }
@@ -134,11 +134,11 @@ mod tests {
             (Role::Service, "", "", all),
         ] {
             let caller = caller(role);
-            let sees = |purposes: &Purposes| names(seen(&caller, purposes, ada));
+            let sees = |purposes: &Purposes| names(visible_fields(&caller, purposes, ada));
             let found = [sees(&Purposes::default()), sees(&why), sees(&for_ada)];
             assert_eq!(found, [plain, with_reason, on_behalf], "{role}");
         }
-        assert_eq!(names(seen(&caller(Role::Service), &for_ada, ben)), "", "another person");
+        assert_eq!(names(visible_fields(&caller(Role::Service), &for_ada, ben)), "", "another person");
     }
 
     #[test]
@@ -146,8 +146,8 @@ mod tests {
         let (ada, ben) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let actor = Actor { kind: ActorKind::Customer, id: ada.to_string() };
         let owner = Caller { actor, ..Caller::guest() };
-        assert_eq!(seen(&owner, &Purposes::default(), ada), ALL_FIELDS);
-        assert!(seen(&owner, &Purposes::default(), ben).is_empty());
+        assert_eq!(visible_fields(&owner, &Purposes::default(), ada), ALL_FIELDS);
+        assert!(visible_fields(&owner, &Purposes::default(), ben).is_empty());
         let posing =
             Caller { actor: Actor { kind: ActorKind::Staff, id: ada.to_string() }, ..Caller::guest() };
         assert!(!is_own(&posing, ada), "a key is no customer");

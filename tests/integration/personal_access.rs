@@ -205,14 +205,14 @@ async fn a_value_is_only_where_the_table_says(set: Set) {
     for role in Role::ALL {
         for asks in [Asks::Plainly, Asks::WithReason, Asks::OnBehalfOfUser, Asks::OnBehalfOfBuyer] {
             let bearer = bearers.get(&role).map(|key| format!("Bearer {key}"));
-            let said = match asks {
+            let message = match asks {
                 Asks::Plainly => None,
                 Asks::WithReason => Some(("x-reason", "parcel-label")),
                 Asks::OnBehalfOfUser => Some(("x-on-behalf-of", mine.as_str())),
                 Asks::OnBehalfOfBuyer => Some(("x-on-behalf-of", theirs.as_str())),
             };
             let key = bearer.as_deref().map(|bearer| ("authorization", bearer));
-            let headers: Vec<_> = key.into_iter().chain(said).collect();
+            let headers: Vec<_> = key.into_iter().chain(message).collect();
             for path in addresses(&filled) {
                 let answer = shop.client.send(Method::GET, &path, None, &headers).await;
                 let text = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.bytes));

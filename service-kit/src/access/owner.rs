@@ -8,7 +8,7 @@ use strum::IntoEnumIterator as _;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display, strum::EnumIter,
 )]
 #[strum(serialize_all = "kebab-case")]
-pub enum Of {
+pub enum Owner {
     /// Something new, which no one has yet.
     New,
     /// Something that the caller has: for a guest what a guest began, for a key every customer's.
@@ -24,7 +24,7 @@ pub enum Of {
     Anyone,
 }
 
-impl Of {
+impl Owner {
     /// All of them, in their order.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::iter()
