@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use soonshop_domain::{QueryError, QueryErrorKind};
 use soonshop_event_log::{Error, Stopped};
 
-use crate::sentences::{Language, Sentence};
+use crate::sentences::{Language, Problem, Sentence};
 
 /// Done, healthy, equal, intact.
 pub const DONE: u8 = 0;
@@ -61,7 +61,9 @@ impl Failure {
     /// The sentence that people read.
     pub fn sentence(&self) -> Sentence {
         match self {
-            Self::Unexpected(said) | Self::Usage(said) | Self::Unavailable(said) => said.clone(),
+            Self::Unexpected(sentence) | Self::Usage(sentence) | Self::Unavailable(sentence) => {
+                sentence.clone()
+            }
             Self::Refused(why) => Sentence::RefusedBecause { why: Box::new(why.clone()) },
             Self::Poison { position, cause } => {
                 Sentence::CannotBeProjected { position: *position, cause: cause.clone() }
@@ -140,17 +142,17 @@ impl From<Error> for Failure {
 impl From<QueryError> for Failure {
     /// Mapped as over HTTP.
     fn from(error: QueryError) -> Self {
-        let detail = error.detail().to_owned();
+        let problem = Problem { slug: error.slug().to_owned(), detail: error.detail().to_owned() };
         match error.kind() {
             // This release cannot read what another one wrote; the store itself works.
             QueryErrorKind::Unavailable
                 if ["history-unreadable", "read-model-missing"].contains(&error.slug()) =>
             {
-                Self::Refused(Sentence::CannotRead { detail })
+                Self::Refused(Sentence::HistoryUnreadable { problem })
             }
-            QueryErrorKind::Unavailable => Self::Unavailable(Sentence::StoreUnavailable { detail }),
+            QueryErrorKind::Unavailable => Self::Unavailable(Sentence::NotAvailable { problem }),
             QueryErrorKind::Internal => Self::unexpected(error.causes()),
-            _ => Self::Usage(Sentence::NotAnswered { detail }),
+            _ => Self::Usage(Sentence::NotAnswered { problem }),
         }
     }
 }

@@ -119,6 +119,23 @@ impl Variable for Remedy {
     }
 }
 
+/// Why a query was refused, by its problem. In English its detail; in other languages the text of the problem's page, with
+/// the detail behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub slug: String,
+    pub detail: String,
+}
+
+impl Variable for Problem {
+    fn value(&self, language: Language) -> Value<'_> {
+        match language.find(&format!("problem-{}", self.slug)) {
+            Some(text) if language != Language::English => format!("{text} {}", self.detail).into(),
+            _ => (&self.detail).into(),
+        }
+    }
+}
+
 /// Why a position or a seal does not match: the pages say it in the same words.
 impl Variable for Fault {
     fn value(&self, language: Language) -> Value<'_> {
@@ -192,7 +209,9 @@ sentences! {
     NoKeyFile { file: String, detail: String } => "tool-no-key-file";
     SchemaUnfit { detail: String } => "tool-schema-unfit";
     AheadOfLog { detail: String } => "tool-ahead-of-log";
-    NotAnswered { detail: String } => "tool-not-answered";
+    NotAnswered { problem: Problem } => "tool-not-answered";
+    HistoryUnreadable { problem: Problem } => "tool-history-unreadable";
+    NotAvailable { problem: Problem } => "tool-not-available";
     CannotRead { detail: String } => "tool-cannot-read";
     OfAnotherRelease { detail: String } => "tool-of-another-release";
     OfFile { file: String, detail: String } => "tool-of-file";
@@ -431,9 +450,19 @@ sentences! {
     ReadingRows { count: u64 } => "tool-reading-rows";
     ManifestDiffers { file: String, detail: String } => "tool-manifest-differs";
     NotListening { address: String, detail: String } => "tool-not-listening";
-    BadTls { detail: String } => "tool-bad-tls";
+    BadTls { why: Box<Sentence> } => "tool-bad-tls";
+    NoPemCertificate { file: String, detail: String } => "tool-no-pem-certificate";
+    NoCertificate { file: String } => "tool-no-certificate";
+    CertificateDamaged { file: String, detail: String } => "tool-certificate-damaged";
+    NoPemKey { file: String, detail: String } => "tool-no-pem-key";
+    NotItsKey { certificate: String, key: String } => "tool-not-its-key";
+    CertificateUnusable { file: String, detail: String } => "tool-certificate-unusable";
+    CertificateEnded { file: String, date: String } => "tool-certificate-ended";
+    CertificateNotYet { file: String, date: String } => "tool-certificate-not-yet";
+    KeyExposed { detail: String } => "tool-key-exposed";
+    ServersTls { detail: String } => "tool-servers-tls";
     OwnCertificate { file: String, detail: String } => "tool-own-certificate";
-    NotLoopback { detail: String } => "tool-not-loopback";
+    NotLoopback { address: String } => "tool-not-loopback";
     SignedBy { fingerprint: String } => "tool-signed-by";
     Showing { count: u64, head: i64, role: String } => "tool-showing";
 }

@@ -19,11 +19,11 @@ use soonshop_migrations::Namespace;
 use soonshop_projections::Registry;
 use soonshop_search::Search;
 use soonshop_service_kit::access::{Access, Role};
-use soonshop_service_kit::connections::Tls;
+use soonshop_service_kit::connections::{InvalidTls, Tls, date};
 use soonshop_service_kit::health::Health;
 use soonshop_service_kit::listening::must_be_of_this_machine;
 use soonshop_service_kit::metrics::Http;
-use soonshop_service_kit::serve::{Door, serve};
+use soonshop_service_kit::serve::{ServerSettings, serve};
 use soonshop_service_kit::work::Work;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -74,12 +74,42 @@ impl<F: Into<Failure>> From<F> for NotShown {
     }
 }
 
+/// What is wrong with the certificate or its key.
+fn tls_fault(invalid: &InvalidTls) -> Sentence {
+    match invalid {
+        InvalidTls::Certificate(file, error) => {
+            Sentence::NoPemCertificate { file: file.clone(), detail: error.to_string() }
+        }
+        InvalidTls::NoCertificate(file) => Sentence::NoCertificate { file: file.clone() },
+        InvalidTls::Damaged(file, error) => {
+            Sentence::CertificateDamaged { file: file.clone(), detail: error.clone() }
+        }
+        InvalidTls::Key(file, error) => Sentence::NoPemKey { file: file.clone(), detail: error.to_string() },
+        InvalidTls::File(file, error) => Sentence::OfFile { file: file.clone(), detail: error.to_string() },
+        InvalidTls::Apart(certificate, key) => {
+            Sentence::NotItsKey { certificate: certificate.clone(), key: key.clone() }
+        }
+        InvalidTls::Unusable(file, error) => {
+            Sentence::CertificateUnusable { file: file.clone(), detail: error.to_string() }
+        }
+        InvalidTls::Ended(file, at) => Sentence::CertificateEnded { file: file.clone(), date: date(*at) },
+        InvalidTls::NotYet(file, at) => Sentence::CertificateNotYet { file: file.clone(), date: date(*at) },
+        InvalidTls::Readable(why) => Sentence::KeyExposed { detail: why.clone() },
+        InvalidTls::NoAuthority(_)
+        | InvalidTls::Authority(..)
+        | InvalidTls::Alone(..)
+        | InvalidTls::Parameter(_)
+        | InvalidTls::WithoutTls(..) => Sentence::ServersTls { detail: invalid.to_string() },
+    }
+}
+
 /// Shows the file until stopped.
 pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
     must_be_of_this_machine(options.listen)
-        .map_err(|error| Failure::Usage(Sentence::NotLoopback { detail: error.to_string() }))?;
+        .map_err(|_| Failure::Usage(Sentence::NotLoopback { address: options.listen.to_string() }))?;
     let tls = options.tls.as_ref().map(|(certificate, key)| Tls::read(certificate, key)).transpose();
-    let tls = tls.map_err(|error| Failure::Usage(Sentence::BadTls { detail: error.to_string() }))?;
+    let tls =
+        tls.map_err(|invalid| Failure::Usage(Sentence::BadTls { why: Box::new(tls_fault(&invalid)) }))?;
     let folder = Folder::new()?;
     let shop = Shop::new(&folder).await?;
     let name = || options.file.display().to_string();
@@ -87,14 +117,14 @@ pub async fn view(options: &Options, out: &Output, stop: &Stop) -> Outcome {
         Ok(file) => Err(show(options, tls, &shop, file, out, stop).await),
         Err(NotShown::Differs(why)) => {
             let sentence = Sentence::ManifestDiffers { file: name(), detail: why };
-            let said = sentence.to_string();
-            out.message("error", &json!({ "message": said }));
+            let response = sentence.to_string();
+            out.message("error", &json!({ "message": response }));
             out.say(&Sentence::ByTool { text: Box::new(sentence) });
-            Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": said }) })
+            Ok(Ended { code: exit::FOUND, summary: json!({ "result": "differs", "reason": response }) })
         }
         Err(NotShown::Unread(detail)) => Err(Failure::Usage(Sentence::OfFile { file: name(), detail })),
-        Err(NotShown::Failed(Failure::Usage(said))) => {
-            Err(Failure::Usage(Sentence::OfFile { file: name(), detail: said.to_string() }))
+        Err(NotShown::Failed(Failure::Usage(sentence))) => {
+            Err(Failure::Usage(Sentence::OfFile { file: name(), detail: sentence.text(out.language()) }))
         }
         Err(NotShown::Failed(failure)) => Err(failure),
     }
@@ -140,12 +170,12 @@ async fn show(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{address}/audit/timeline{language}");
     let (count, listed) = (file.manifest().count(), file.manifest().listed());
-    let mut said = json!({
+    let mut response = json!({
         "address": address, "file": file.name(), "count": count, "head": listed.head, "role": listed.role,
     });
     let about = Sentence::Showing { count, head: listed.head, role: listed.role.clone() };
     if let Some(signer) = file.manifest().signed_by() {
-        said["signed_by"] = signer.fingerprint.as_str().into();
+        response["signed_by"] = signer.fingerprint.as_str().into();
         out.say(&Sentence::SignedBy { fingerprint: signer.fingerprint.clone() });
     }
     let shutdown = CancellationToken::new();
@@ -155,9 +185,10 @@ async fn show(
     let (viewer, file) = (shop.viewer(role, &shutdown), Arc::new(file));
     let pages = PagesOfRefusals::of_file(Arc::clone(&file));
     let router = router_of_file(viewer, file);
-    let door = Door { pages: Some(Arc::new(pages)), tls: tls.clone(), ..Door::default() };
-    let serving = serve(listener, router, Http::default(), &door, shutdown.clone(), GRACE);
-    out.result("status", &said, |_| address);
+    let server_settings =
+        ServerSettings { pages: Some(Arc::new(pages)), tls: tls.clone(), ..ServerSettings::default() };
+    let serving = serve(listener, router, Http::default(), &server_settings, shutdown.clone(), GRACE);
+    out.result("status", &response, |_| address);
     out.say(&about);
     let stopped = async {
         stop.requested().await;

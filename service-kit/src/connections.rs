@@ -36,7 +36,7 @@ pub(crate) use reserve::only_health;
 pub(crate) use service::Held;
 pub use socket::is_of_this_machine;
 use table::Table;
-pub use tls::{InvalidTls, Tls};
+pub use tls::{InvalidTls, Tls, date};
 
 /// How long to wait before the next connection is taken after the operating system refused one.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(50);

@@ -14,11 +14,11 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
-use soonshop_certificates::{Pair, ValidityState, date};
+use soonshop_certificates::{Pair, ValidityState};
 use soonshop_domain::clock;
 use tokio_rustls::TlsAcceptor;
 
-pub use soonshop_certificates::Invalid as InvalidTls;
+pub use soonshop_certificates::{Invalid as InvalidTls, date};
 
 /// How often the files are looked at.
 const AGAIN: Duration = Duration::from_secs(2);
