@@ -411,7 +411,7 @@ impl Decider for Order {
 
     fn holds(&self, event: &Event) -> Vec<Hold> {
         match event {
-            Event::OrderPlaced { number, .. } => vec![Hold::one(scope::ORDER_NUMBER, number)],
+            Event::OrderPlaced { number, .. } => vec![Hold::number(scope::ORDER_NUMBER, number)],
             _ => Vec::new(),
         }
     }

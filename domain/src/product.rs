@@ -1,6 +1,6 @@
 //! Products and their variants. A variant is sold: it has a price, and a SKU that no other product has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -39,14 +39,15 @@ pub struct Details {
 impl Details {
     /// Normalises every text; the pointer names the field that is invalid.
     pub fn try_new(raw: Self) -> Result<Self, (String, crate::text::TextError)> {
-        use crate::text::{TextError, line, prose};
-        let mut attributes = BTreeMap::new();
+        use crate::text::{TextError, folded, line, prose};
+        let (mut attributes, mut names) = (BTreeMap::new(), BTreeSet::new());
         for (key, value) in raw.attributes {
             let at = |error| ("/attributes".to_owned(), error);
             let name = line(&key, 64).map_err(at)?;
-            if attributes.insert(name, line(&value, 200).map_err(at)?).is_some() {
+            if !names.insert(folded(&name)) {
                 return Err(at(TextError::SameName));
             }
+            attributes.insert(name, line(&value, 200).map_err(at)?);
         }
         Ok(Self {
             name: line(&raw.name, 200).map_err(|e| ("/name".to_owned(), e))?,
@@ -451,8 +452,10 @@ mod tests {
         let red = |name: &str| (name.to_owned(), "red".to_owned());
         let named =
             |attributes| Details::try_new(Details { name: "Mug".into(), attributes, ..Details::default() });
-        let refused = named(BTreeMap::from([red("colour"), red("colour\u{200b} ")])).unwrap_err();
-        assert_eq!(refused, ("/attributes".to_owned(), crate::text::TextError::SameName));
+        for other in ["colour\u{200b} ", "Colour", "COLOUR"] {
+            let refused = named(BTreeMap::from([red("colour"), red(other)])).unwrap_err();
+            assert_eq!(refused, ("/attributes".to_owned(), crate::text::TextError::SameName), "{other}");
+        }
         let one = named(BTreeMap::from([red("col\u{ad}our\u{a0}")])).unwrap();
         assert_eq!(one.attributes, BTreeMap::from([red("colour")]));
     }

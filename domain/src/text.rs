@@ -67,6 +67,17 @@ fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
+/// The form in which two texts are compared where people see no difference between capitals and small letters: `STRASSE`
+/// is `straße`, and `ΟΔΟΣ` is `οδος`. In NFC. For comparing only: what is stored and shown stays as it was typed.
+pub fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    // Letter by letter: a sigma at the end of a word is like any other.
+    composed(&composed(text).to_uppercase().chars().flat_map(char::to_lowercase).collect::<String>())
+        .into_owned()
+}
+
 /// A text that is safe to show: characters that would act on a terminal or change the direction of the text around them
 /// are escaped as in JSON (`\u202e`). Line breaks and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
@@ -215,6 +226,22 @@ mod tests {
             ("H\u{331}@b.c", "\u{1e96}@b.c"),
         ] {
             assert_eq!(email_key(one), email_key(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn texts_that_differ_in_capitals_or_composition_are_folded_alike() {
+        for (one, other) in [
+            ("X-1", "x-1"),
+            ("Stra\u{df}e", "STRASSE"),
+            ("\u{39f}\u{394}\u{39f}\u{3a3}", "\u{3bf}\u{3b4}\u{3bf}\u{3c2}"),
+            ("Cafe\u{301}", "CAF\u{c9}"),
+            ("H\u{331}", "\u{1e96}"),
+        ] {
+            assert_eq!(folded(one), folded(other), "{one} and {other}");
+        }
+        for (one, other) in [("x-1", "x_1"), ("e", "\u{e9}"), ("France", "Franc")] {
+            assert_ne!(folded(one), folded(other), "{one} and {other}");
         }
     }
 

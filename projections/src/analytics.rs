@@ -7,6 +7,7 @@
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
 use soonshop_domain::order::{Event as OrderEvent, credit_note};
+use soonshop_domain::text::folded;
 use soonshop_domain::{Event, inventory, product, user};
 use soonshop_event_log::RecordedEvent;
 
@@ -28,6 +29,9 @@ pub struct Model {
     pub day: String,
     #[sea_orm(column_type = "Text")]
     pub country: String,
+    /// The country as it is grouped by, whatever its capitals.
+    #[sea_orm(column_type = "Text")]
+    pub country_key: String,
     #[sea_orm(column_type = "Text")]
     pub currency: String,
     #[sea_orm(column_type = "Text")]
@@ -123,6 +127,9 @@ pub mod fact {
         pub day: String,
         #[sea_orm(column_type = "Text", nullable)]
         pub country: Option<String>,
+        /// The country as it is grouped by, whatever its capitals.
+        #[sea_orm(column_type = "Text", nullable)]
+        pub country_key: Option<String>,
         #[sea_orm(column_type = "Text", nullable)]
         pub currency: Option<String>,
         #[sea_orm(column_type = "Text", nullable)]
@@ -167,6 +174,7 @@ impl Sales {
             at: event.occurred_at.timestamp_micros(),
             day: day(event),
             country: None,
+            country_key: None,
             currency: None,
             sku: None,
             order_id: None,
@@ -189,11 +197,11 @@ impl Projector for Sales {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn shape(&self) -> i32 {
-        2
+        3
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -257,6 +265,7 @@ impl Projector for Sales {
                     counted: true,
                     at,
                     day,
+                    country_key: folded(country),
                     country: country.clone(),
                     currency: total.currency.to_string(),
                     customer_kind: kind(customer),
@@ -287,6 +296,7 @@ impl Projector for Sales {
             }) => {
                 unit.add(fact::Model {
                     order_id: order_id.map(|id| id.to_string()),
+                    country_key: Some(folded(country)),
                     country: Some(country.clone()),
                     currency: Some(total.currency.to_string()),
                     lines: i64::try_from(lines.len()).unwrap_or(i64::MAX),
@@ -305,7 +315,9 @@ impl Projector for Sales {
                 unit.add(fact::Model { sku, units, ..Self::fact(event, kind) });
             }
             Event::User(user::Event::UserRegistered { details }) => {
-                unit.add(fact::Model { country: details.country.clone(), ..Self::fact(event, "user") });
+                let country = details.country.clone();
+                let country_key = country.as_deref().map(folded);
+                unit.add(fact::Model { country, country_key, ..Self::fact(event, "user") });
             }
             Event::Product(product::Event::ProductCreated { .. }) => unit.add(Self::fact(event, "product")),
             _ => {}

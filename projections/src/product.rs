@@ -175,7 +175,7 @@ impl Projector for Products {
     }
 
     fn version(&self) -> i32 {
-        2
+        3
     }
 
     fn shape(&self) -> i32 {

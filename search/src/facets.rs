@@ -29,9 +29,11 @@ const SEPARATOR: char = '\u{1}';
 /// The form in which values are compared: two values with the same key look the same to a reader.
 pub fn value_key(value: &str) -> String {
     let seen = |c: &char| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
-    let lower: String = value.nfkc().filter(seen).flat_map(char::to_lowercase).collect();
+    // By capitals first: `ß` is `SS`.
+    let capitals = value.nfkc().filter(seen).flat_map(char::to_uppercase);
+    let lower: String = capitals.flat_map(char::to_lowercase).collect();
     let words: Vec<&str> = lower.split_whitespace().collect();
-    words.join(" ").replace('ς', "σ").nfc().collect()
+    words.join(" ").nfc().collect()
 }
 
 /// The facet of an attribute: its name; with `attribute.` in front where the name alone would mean another facet.

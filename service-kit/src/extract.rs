@@ -125,9 +125,12 @@ pub(crate) fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> 
     Problem::invalid("invalid-body", detail).with_pointer(pointer)
 }
 
+/// The beginnings of sentences of our own types that never repeat the value.
+const OWN_SENTENCES: [&str; 2] = ["this SKU cannot be used: ", "two attributes have the same name"];
+
 /// serde's sentence about a value, without the value: only what was expected, which the code wrote. Also the name of a
-/// field that the path does not lead to: missing or duplicate. A custom message of our own types may quote the value,
-/// so it is left out.
+/// field that the path does not lead to: missing or duplicate. A custom message may quote the value: only
+/// [`OWN_SENTENCES`] are passed on.
 fn without_value(sentence: &str) -> (Option<&str>, String) {
     let quoted = |prefix: &str| sentence.strip_prefix(prefix).and_then(|rest| rest.split('`').next());
     if let Some(field) = quoted("missing field `") {
@@ -149,6 +152,7 @@ fn without_value(sentence: &str) -> (Option<&str>, String) {
         let ours = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant `"];
         match expected.filter(|_| ours.iter().any(|prefix| sentence.starts_with(prefix))) {
             Some(expected) => format!("expected {expected}"),
+            None if OWN_SENTENCES.iter().any(|own| sentence.starts_with(own)) => sentence.to_owned(),
             None => "the value cannot be accepted here".to_owned(),
         }
     };

@@ -20,10 +20,10 @@ pub(crate) async fn as_problems(request: Request, next: Next) -> Response {
         return response;
     }
     let Some(problem) = problem(status) else { return response };
-    let message = std::mem::take(response.headers_mut());
+    let earlier = std::mem::take(response.headers_mut());
     let mut response = problem.into_response();
     let made = response.headers().clone();
-    for (name, value) in &message {
+    for (name, value) in &earlier {
         if name != CONTENT_LENGTH && !made.contains_key(name) {
             response.headers_mut().append(name, value.clone());
         }

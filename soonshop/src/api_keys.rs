@@ -35,7 +35,7 @@ const SIGN_INS_KEPT_DAYS: i64 = 400;
 pub enum Verb {
     /// Create a key and show it once
     Create {
-        /// support, auditor, ops, admin or service
+        /// support, warehouse, finance, auditor, ops, admin or service
         #[arg(long, value_parser = role)]
         role: Role,
         /// The use of the key. It is not treated as personal data: do not name a person
@@ -71,7 +71,9 @@ pub enum Verb {
 
 fn role(text: &str) -> Result<Role, String> {
     match text.parse() {
-        Ok(Role::Guest) | Err(_) => Err("a role is support, auditor, ops, admin or service".to_owned()),
+        Ok(Role::Guest) | Err(_) => {
+            Err("a role is support, warehouse, finance, auditor, ops, admin or service".to_owned())
+        }
         Ok(role) => Ok(role),
     }
 }

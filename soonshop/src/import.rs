@@ -31,6 +31,7 @@ use anyhow::anyhow;
 use futures::{StreamExt as _, TryStreamExt as _};
 use sea_orm::DatabaseBackend;
 use soonshop_domain::ids;
+use soonshop_domain::text::folded;
 use soonshop_event_log::{Lease, Leases};
 use soonshop_event_store::EventStore;
 use soonshop_projections::runner::Readers;
@@ -134,9 +135,9 @@ pub async fn run(shop: &Shop, options: &Options) -> anyhow::Result<Report> {
     outcome
 }
 
-/// The numbers of all documents.
+/// The numbers of all documents, folded.
 fn expected(book: &Book) -> HashSet<String> {
-    book.documents().map(|(number, _)| number.to_owned()).collect()
+    book.documents().map(|(number, _)| folded(number)).collect()
 }
 
 /// The plan of an import; `None` after a dry run, whose report has it.

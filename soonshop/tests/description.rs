@@ -9,7 +9,7 @@ use serde_json::Value;
 use soonshop::Role;
 use soonshop::serve::{default_port, openapi, openapi_file};
 use soonshop_domain::context::CONTEXTS;
-use soonshop_service_kit::access::Owner;
+use soonshop_service_kit::access::{Owner, Permission};
 
 fn docs(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(name)
@@ -124,9 +124,11 @@ fn table(page: &str, heading: &str) -> BTreeMap<String, Vec<String>> {
     cells.map(|mut cells| (cells.remove(0), cells)).collect()
 }
 
+/// Tests that change a page of the documentation.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// `UPDATE_DOCS=1` adds the rows that a table lacks, at its end.
 fn add_rows(page: &str, heading: &str, rows: impl Iterator<Item = (String, String)>) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if std::env::var_os("UPDATE_DOCS").is_none() {
         return;
     }
@@ -198,6 +200,32 @@ fn api_md_lists_every_command_with_its_permission_and_its_key() {
     assert_eq!(
         documented, described,
         "the table of commands in docs/api.md and the rows in command-api differ: UPDATE_DOCS=1 adds rows"
+    );
+}
+
+#[test]
+fn api_md_has_the_table_of_permissions_and_roles() {
+    use soonshop_service_kit::access::Role;
+    let names: Vec<_> = Role::ALL.iter().map(ToString::to_string).collect();
+    let head = format!("| permission | allows to | {} |", names.join(" | "));
+    let rows = Permission::ALL.into_iter().map(|permission| {
+        let cells = Role::ALL.map(|role| if role.may(permission) { " yes |" } else { " |" });
+        format!("| `{permission}` | {} |{}", permission.about(), cells.concat())
+    });
+    let line = format!("|{}", "---|".repeat(names.len() + 2));
+    let made: String = [head, line].into_iter().chain(rows).map(|row| row + "\n").collect();
+    let text = std::fs::read_to_string(docs("api.md")).unwrap();
+    let begin = text.find("| permission | allows to |").unwrap();
+    let end = begin + text[begin..].find("\n\n").unwrap() + 1;
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        std::fs::write(docs("api.md"), format!("{}{made}{}", &text[..begin], &text[end..])).unwrap();
+        return;
+    }
+    assert_eq!(
+        text[begin..end],
+        made,
+        "the table in docs/api.md differs from the code: UPDATE_DOCS=1 renews it"
     );
 }
 

@@ -148,7 +148,8 @@ fn allowed(role: Role, asks: Asks, path: &str, shop: &Filled) -> BTreeSet<&'stat
     let fields: &[usize] = match (role, asks) {
         (Role::Auditor | Role::Admin, _) => &[name, email, phone, address],
         (Role::Support, Asks::WithReason) => &[name, email, phone],
-        (Role::Ops, Asks::WithReason) => &[name, phone, address],
+        (Role::Warehouse | Role::Ops, Asks::WithReason) => &[name, phone, address],
+        (Role::Finance, Asks::WithReason) => &[name, address],
         (Role::Service, Asks::OnBehalfOfUser) if of_user => &[name, email, phone, address],
         (Role::Service, Asks::OnBehalfOfBuyer) if of_order => &[name, email, phone, address],
         _ => &[],
@@ -251,7 +252,7 @@ async fn a_value_is_only_where_the_table_says(set: Set) {
             (role, line.subject.split_once('/').unwrap().0.to_owned())
         })
         .collect();
-    let expected = ["admin", "auditor", "ops", "service", "support"];
+    let expected = ["admin", "auditor", "finance", "ops", "service", "support", "warehouse"];
     let expected = expected.map(|role| ["order", "user"].map(|kind| (role.to_owned(), kind.to_owned())));
     assert_eq!(looked, expected.into_iter().flatten().collect());
     assert_eq!(found_in(&serde_json::to_string(&lines).unwrap()), BTreeSet::new());

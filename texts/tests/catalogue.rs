@@ -210,7 +210,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-theme-", "auto light dark"),
     ("page-verdict-", "intact broken unproven tail nothing"),
     ("page-view-", "waterfall tree table renamed deleted"),
-    ("role-", "admin auditor ops support"),
+    ("role-", "admin auditor finance ops support warehouse"),
     (
         "seal-fault-",
         "row-unreadable row-out-of-order rows-missing recorded-earlier events-cut-off seals-cut-off other-than-read event-gone \

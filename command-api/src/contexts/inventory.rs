@@ -25,8 +25,8 @@ use crate::http::row::Success::Done;
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST "/inventory/{sku}/receipts"     "stock.receive": Trade,  TheShop, Required, Done, "Receive stock"                => stocks(receive);
-        POST "/inventory/{sku}/adjustments"  "stock.adjust":  Trade,  TheShop, Required, Done, "Correct stock after a count"  => stocks(adjust);
+        POST "/inventory/{sku}/receipts"     "stock.receive": Stock,  TheShop, Required, Done, "Receive stock"                => stocks(receive);
+        POST "/inventory/{sku}/adjustments"  "stock.adjust":  Stock,  TheShop, Required, Done, "Correct stock after a count"  => stocks(adjust);
         POST "/inventory/{sku}/reservations" "stock.reserve": Fulfil, TheShop, Required, Done, "Reserve stock for a line"     => stocks(reserve);
         POST "/inventory/{sku}/releases"     "stock.release": Fulfil, TheShop, Required, Done, "Release a line's reservation" => stocks(release);
         POST "/inventory/{sku}/shipments"    "stock.ship":    Fulfil, TheShop, Required, Done, "Ship what a line reserved"    => stocks(ship);

@@ -30,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
         POST "/orders"                   "order.place":       Shop,   New, Required, Created("/orders/{id}"),       "Place an order"                => prepares(place);
         POST "/orders/{id}/cancellation" "order.cancel":      Shop,   Own, Required, Done,                          "Cancel an order"               => executes::<Order, _>(cancel);
-        POST "/orders/{id}/shipment"     "order.ship":        Trade,  Own, Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
+        POST "/orders/{id}/shipment"     "order.ship":        Stock,  Own, Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
         POST "/credit-notes"             "credit_note.issue": Refund, New, Required, Created("/credit-notes/{id}"), "Give money back"               => credit_note::issues();
     }
 }

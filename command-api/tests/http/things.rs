@@ -235,7 +235,7 @@ async fn the_notes_of_a_holder_are_erased_by_a_command_of_their_own_once_their_k
     let shop = Staffed::open().await;
     let path = |id: Uuid| format!("/keys/{id}/erasures");
     let confirm = |id: Uuid| json!({ "confirm": ApiKey::prefix_of(id) });
-    for role in [Role::Support, Role::Auditor, Role::Ops, Role::Service] {
+    for role in [Role::Support, Role::Warehouse, Role::Finance, Role::Auditor, Role::Ops, Role::Service] {
         let got = shop.send_as(role, "POST", &path(shop.revoked), &confirm(shop.revoked)).await;
         assert_eq!(
             (got.refused(), &got.json()["permission"]),

@@ -184,7 +184,7 @@ impl Decider for CreditNote {
 
     fn holds(&self, event: &Event) -> Vec<Hold> {
         let Event::CreditNoteIssued { number, .. } = event;
-        vec![Hold::one(scope::CREDIT_NOTE_NUMBER, number)]
+        vec![Hold::number(scope::CREDIT_NOTE_NUMBER, number)]
     }
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use crate::driver::report::{
-    FROM, Facts, Figure, NO_GROUP, Report, TO, ZONE, figure, range, reports, sum, whole,
+    FROM, Facts, Figure, Group, NO_GROUP, Report, TO, ZONE, figure, range, reports, sum, whole,
 };
 use crate::driver::shown::Filter;
 use crate::driver::state::{Action, Call, Endpoint, at_least};
@@ -39,6 +39,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
+/// Countries that differ in capitals alone are one.
+const COUNTRY: Group = Group::shown_as("country", "country_key", "min(country)");
+
 const CURRENCY: Filter = Filter::new("currency", Kind::Currency, "currency = ?", "Only this one.");
 static SALES: Report = Report {
     projection: "analytics",
@@ -46,7 +49,7 @@ static SALES: Report = Report {
         Facts {
             table: "sales",
             only: "counted",
-            groups: &[NO_GROUP, ("country", "country"), ("customer_kind", "customer_kind")],
+            groups: &[NO_GROUP, COUNTRY, Group::of("customer_kind", "customer_kind")],
             figures: &[
                 ("orders", Figure::Count("*")),
                 ("lines", Figure::Sum("lines")),
@@ -57,7 +60,7 @@ static SALES: Report = Report {
         Facts {
             table: "sale_lines",
             only: "counted",
-            groups: &[("sku", "sku"), ("product", "product_id")],
+            groups: &[Group::of("sku", "sku"), Group::of("product", "product_id")],
             figures: &[
                 ("orders", Figure::Count("DISTINCT order_id")),
                 ("lines", Figure::Count("*")),
@@ -86,7 +89,7 @@ static CREDITS: Report = Report {
     facts: &[Facts {
         table: "facts",
         only: concat!("kind = 'credit' AND ", counted!()),
-        groups: &[NO_GROUP, ("country", "country")],
+        groups: &[NO_GROUP, COUNTRY],
         figures: &[
             ("credit_notes", Figure::Count("*")),
             ("lines", Figure::Sum("lines")),
@@ -106,7 +109,7 @@ static MOVEMENTS: Report = Report {
     facts: &[Facts {
         table: "facts",
         only: "kind IN ('receipt', 'adjustment')",
-        groups: &[("kind", "kind"), ("sku", "sku"), NO_GROUP],
+        groups: &[Group::of("kind", "kind"), Group::of("sku", "sku"), NO_GROUP],
         figures: &[("movements", Figure::Count("*")), ("units", Figure::Sum("units"))],
     }],
     groups: &["kind", "sku", "none"],
@@ -121,7 +124,7 @@ static STOCK: Report = Report {
     facts: &[Facts {
         table: "stock",
         only: "version > 0",
-        groups: &[NO_GROUP, ("location", "location"), ("sku", "sku")],
+        groups: &[NO_GROUP, Group::of("location", "location"), Group::of("sku", "sku")],
         figures: &[
             ("stocks", Figure::Count("*")),
             ("on_hand", Figure::Sum("on_hand")),

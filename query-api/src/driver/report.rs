@@ -43,7 +43,28 @@ const LIMIT: Param =
     Param::new("limit", Kind::Number(1, MOST_ROWS), "The most rows, 1,000 where it is left out.");
 
 /// Puts all rows into one group.
-pub(crate) const NO_GROUP: (&str, &str) = ("none", "CAST(NULL AS TEXT)");
+pub(crate) const NO_GROUP: Group = Group::of("none", "CAST(NULL AS TEXT)");
+
+/// What rows are grouped by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Group {
+    name: &'static str,
+    /// The column that is the same in all rows of a group.
+    column: &'static str,
+    /// The key of the group as it is shown.
+    shown: &'static str,
+}
+
+impl Group {
+    pub(crate) const fn of(name: &'static str, column: &'static str) -> Self {
+        Self { name, column, shown: column }
+    }
+
+    /// A group whose rows do not all write their key alike: one of them is shown.
+    pub(crate) const fn shown_as(name: &'static str, column: &'static str, shown: &'static str) -> Self {
+        Self { name, column, shown }
+    }
+}
 
 /// How a figure is computed from rows.
 pub(crate) enum Figure {
@@ -56,8 +77,7 @@ pub(crate) struct Facts {
     pub(crate) table: &'static str,
     /// The condition for rows that count.
     pub(crate) only: &'static str,
-    /// The groups and their columns.
-    pub(crate) groups: &'static [(&'static str, &'static str)],
+    pub(crate) groups: &'static [Group],
     pub(crate) figures: &'static [(&'static str, Figure)],
 }
 
@@ -203,10 +223,11 @@ async fn answer(report: &'static Report, call: Call) -> Result<Response, Problem
     let params = &call.params;
     let group = params.text("group_by").unwrap_or(report.groups[0]);
     let found = report.facts.iter().find_map(|facts| {
-        let (_, column) = facts.groups.iter().find(|(name, _)| *name == group)?;
-        Some((facts, *column))
+        let group = facts.groups.iter().find(|known| known.name == group)?;
+        Some((facts, *group))
     });
-    let (facts, key) = found.ok_or_else(|| Problem::internal("a group that no facts know"))?;
+    let (facts, Group { column, shown, .. }) =
+        found.ok_or_else(|| Problem::internal("a group that no facts know"))?;
     let mut values = Vec::new();
     let mut wheres = vec![facts.only.to_owned()];
     range(params, &mut wheres, &mut values)?;
@@ -234,8 +255,8 @@ async fn answer(report: &'static Report, call: Call) -> Result<Response, Problem
         ),
     };
     let sql = format!(
-        "SELECT * FROM (SELECT {period} AS period, {key} AS key_, {currency} AS currency, {} FROM @{} WHERE {} \
-         GROUP BY 1, 2, 3) f ORDER BY {order} LIMIT {}",
+        "SELECT * FROM (SELECT {period} AS period, {currency} AS currency, {column} AS group_, {shown} AS key_, {} \
+         FROM @{} WHERE {} GROUP BY 1, 2, 3) f ORDER BY {order} LIMIT {}",
         figures.join(", "),
         facts.table,
         wheres.join(" AND "),

@@ -57,6 +57,9 @@ async fn a_role_sees_of_one_person_what_the_table_says() {
         (Role::Service, &[][..], ""),
         (Role::Support, &why[..], "name email phone"),
         (Role::Ops, &why[..], "name phone address"),
+        (Role::Warehouse, &[][..], ""),
+        (Role::Warehouse, &why[..], "name phone address"),
+        (Role::Finance, &why[..], "name address"),
         (Role::Service, &why[..], ""),
         (Role::Service, &of_another[..], ""),
         (Role::Support, &on_behalf[..], ""),
@@ -107,6 +110,8 @@ async fn a_list_shows_nobody_a_personal_value_and_lets_staff_recognize_people() 
     for (role, recognizes) in [
         (Role::Support, true),
         (Role::Auditor, true),
+        (Role::Warehouse, true),
+        (Role::Finance, true),
         (Role::Ops, true),
         (Role::Admin, true),
         (Role::Service, false),

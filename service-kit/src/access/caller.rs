@@ -77,14 +77,17 @@ impl Caller {
             Role::Guest if self.is_customer() => Who::Holder(key),
             Role::Guest => Who::Guest,
             Role::Service => Who::Program(key),
-            Role::Support | Role::Auditor | Role::Ops | Role::Admin => Who::Holder(key),
+            Role::Support | Role::Warehouse | Role::Finance | Role::Auditor | Role::Ops | Role::Admin => {
+                Who::Holder(key)
+            }
         };
         count(class, who).await
     }
 
     /// Guests trade on their own machine only, where nobody else can be one; customers never do.
     fn is_kept_from(&self, permission: Permission) -> bool {
-        (self.is_one_of_many() || self.is_customer()) && permission == Permission::Trade
+        (self.is_one_of_many() || self.is_customer())
+            && matches!(permission, Permission::Trade | Permission::Stock)
     }
 
     /// A guest of a shop that others reach: nobody knows which of them sends a request.
@@ -394,17 +397,18 @@ mod tests {
         assert_eq!(
             table,
             [
-                "read: guest support auditor ops admin service",
-                "read-personal: support auditor ops admin service",
+                "read: guest support warehouse finance auditor ops admin service",
+                "read-personal: support warehouse finance auditor ops admin service",
                 "shop: guest support admin service",
                 "trade: guest ops admin service",
-                "fulfil: ops admin service",
-                "refund: support admin",
+                "stock: guest warehouse ops admin service",
+                "fulfil: warehouse ops admin service",
+                "refund: support finance admin",
                 "erase-person: support admin",
                 "erase-staff: admin",
                 "override: admin",
                 "act-on-behalf: support ops admin service",
-                "audit: support auditor ops admin",
+                "audit: support finance auditor ops admin",
                 "reveal: auditor admin",
                 "retry-parked: ops admin",
                 "acknowledge: ops admin",

@@ -43,7 +43,10 @@ impl Role {
         match self {
             Self::Guest => PersonalAccess::Nothing,
             Self::Support => PersonalAccess::ForReason(&[Field::Name, Field::Email, Field::Phone]),
-            Self::Ops => PersonalAccess::ForReason(&[Field::Name, Field::Phone, Field::Address]),
+            Self::Warehouse | Self::Ops => {
+                PersonalAccess::ForReason(&[Field::Name, Field::Phone, Field::Address])
+            }
+            Self::Finance => PersonalAccess::ForReason(&[Field::Name, Field::Address]),
             Self::Service => PersonalAccess::OnBehalf,
             Self::Auditor | Self::Admin => PersonalAccess::Everything,
         }
@@ -128,6 +131,8 @@ mod tests {
         for (role, plain, with_reason, on_behalf) in [
             (Role::Guest, "", "", ""),
             (Role::Support, "", "name email phone", ""),
+            (Role::Warehouse, "", "name phone address", ""),
+            (Role::Finance, "", "name address", ""),
             (Role::Auditor, all, all, all),
             (Role::Ops, "", "name phone address", ""),
             (Role::Admin, all, all, all),

@@ -10,9 +10,13 @@ pub enum Role {
     Guest,
     /// Helps customers.
     Support,
+    /// Receives, counts and ships goods.
+    Warehouse,
+    /// Credits, and reads figures and the audit trail.
+    Finance,
     /// Reads everything and changes nothing.
     Auditor,
-    /// Runs the warehouse and the system.
+    /// Runs the shop and its system.
     Ops,
     /// May do everything; also the role of the operator's token.
     Admin,
@@ -21,8 +25,16 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 6] =
-        [Self::Guest, Self::Support, Self::Auditor, Self::Ops, Self::Admin, Self::Service];
+    pub const ALL: [Self; 8] = [
+        Self::Guest,
+        Self::Support,
+        Self::Warehouse,
+        Self::Finance,
+        Self::Auditor,
+        Self::Ops,
+        Self::Admin,
+        Self::Service,
+    ];
 
     pub fn may(self, permission: Permission) -> bool {
         permission.holders().contains(&self)
@@ -39,8 +51,10 @@ pub enum Permission {
     ReadPersonal,
     /// Have an account, and buy.
     Shop,
-    /// Change products and prices, receive and adjust stock, ship orders.
+    /// Change products and prices.
     Trade,
+    /// Receive and adjust stock, ship orders.
+    Stock,
     /// Reserve, release and ship the stock of an order line by hand.
     Fulfil,
     /// Issue credit notes for orders.
@@ -64,11 +78,12 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Read,
         Self::ReadPersonal,
         Self::Shop,
         Self::Trade,
+        Self::Stock,
         Self::Fulfil,
         Self::Refund,
         Self::ErasePerson,
@@ -81,20 +96,55 @@ impl Permission {
         Self::Acknowledge,
     ];
 
-    /// The roles that have it. A guest may trade only where no other machine reaches the shop
+    /// What it allows to do, for the documentation: the table in docs/api.md is made from this.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Read => "query the read models",
+            Self::ReadPersonal => {
+                "see personal values of one person in a look-up, as far as [this table](privacy.md#who-sees-what) says; \
+                 each look is recorded"
+            }
+            Self::Shop => "have an account, and buy",
+            Self::Trade => "change products and prices",
+            Self::Stock => "receive and adjust stock, ship orders",
+            Self::Fulfil => "reserve, release and ship the stock of an order line by hand",
+            Self::Refund => "issue credit notes for orders",
+            Self::ErasePerson => "erase the personal values of a person",
+            Self::EraseStaff => "erase the notes of the holder of a key that is no longer valid",
+            Self::Override => {
+                "choose business times, numbers and prices of orders and credit notes; issue credit notes without an \
+                 order; import; give back SKUs of deleted products"
+            }
+            Self::ActOnBehalf => "`X-On-Behalf-Of`, `X-Channel`, `X-Reason-Note`",
+            Self::Audit => {
+                "see the audit trail with personal values masked, export it, leave notes on it, look up the person who \
+                 has a known value"
+            }
+            Self::Reveal => "see personal values, for a reason that is recorded",
+            Self::RetryParked => {
+                "retry parked events and waiting commands of process managers; discard parked events"
+            }
+            Self::Acknowledge => "acknowledge what a check of the seals found, for a reason that is recorded",
+        }
+    }
+
+    /// The roles that have it. A guest has [`Trade`](Self::Trade) and [`Stock`](Self::Stock) only
+    /// where no other machine reaches the shop
     /// ([`Access::reached_by_others`](super::Access::reached_by_others)).
     pub const fn holders(self) -> &'static [Role] {
-        use Role::{Admin, Auditor, Guest, Ops, Service, Support};
+        use Role::{Admin, Auditor, Finance, Guest, Ops, Service, Support, Warehouse};
         match self {
-            Self::Read => &[Guest, Support, Auditor, Ops, Admin, Service],
-            Self::ReadPersonal => &[Support, Auditor, Ops, Admin, Service],
+            Self::Read => &Role::ALL,
+            Self::ReadPersonal => &[Support, Warehouse, Finance, Auditor, Ops, Admin, Service],
             Self::Shop => &[Guest, Support, Admin, Service],
             Self::Trade => &[Guest, Ops, Admin, Service],
-            Self::Fulfil => &[Ops, Admin, Service],
-            Self::Refund | Self::ErasePerson => &[Support, Admin],
+            Self::Stock => &[Guest, Warehouse, Ops, Admin, Service],
+            Self::Fulfil => &[Warehouse, Ops, Admin, Service],
+            Self::Refund => &[Support, Finance, Admin],
+            Self::ErasePerson => &[Support, Admin],
             Self::EraseStaff | Self::Override => &[Admin],
             Self::ActOnBehalf => &[Support, Ops, Admin, Service],
-            Self::Audit => &[Support, Auditor, Ops, Admin],
+            Self::Audit => &[Support, Finance, Auditor, Ops, Admin],
             Self::Reveal => &[Auditor, Admin],
             Self::RetryParked | Self::Acknowledge => &[Ops, Admin],
         }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request, Response, Version};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -78,6 +78,10 @@ impl hyper::service::Service<Request<Incoming>> for Service {
                 request.extensions_mut().insert(Reserved);
             }
             let Ok(mut response) = router.oneshot(request).await;
+            if response.status() == StatusCode::NOT_MODIFIED {
+                // It would be the length of the answer that the client has (RFC 9110, section 8.6), and is that of none.
+                response.headers_mut().remove(CONTENT_LENGTH);
+            }
             if !over_http2 && (reserved || !whole.load(Ordering::Relaxed)) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

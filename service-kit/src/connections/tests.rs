@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, Response};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use axum::routing::{get, post};
 use futures::stream;
 use hyper::body::Incoming;
@@ -70,6 +70,7 @@ fn router(signals: &Signals) -> Router {
     Router::new()
         .route("/health/live", get(async || "alive"))
         .route("/small", get(async || "small"))
+        .route("/known", get(async || StatusCode::NOT_MODIFIED))
         .route("/bytes", post(async |body: Bytes| body.len().to_string()))
         .route("/json", post(async |body: Result<Json<Value>, Problem>| body.map(|_| "read")))
         .route(
@@ -311,6 +312,23 @@ async fn a_body_that_is_too_large_gets_its_413_and_not_a_reset() {
         let answer = served.tell(&sent).await;
         assert_eq!(problem(&answer), (413, "body-too-large".to_owned()));
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_304_says_nothing_of_a_length() {
+    let served = served(Limits::default()).await;
+    for method in ["GET", "HEAD"] {
+        let answer = served
+            .tell(
+                format!("{method} /known HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await;
+        assert!(
+            answer.starts_with("HTTP/1.1 304 ") && !answer.contains("content-length"),
+            "{method}: {answer}"
+        );
     }
 }
 

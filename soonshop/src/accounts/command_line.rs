@@ -25,7 +25,7 @@ pub enum Verb {
         /// The address that its owner signs in with
         #[arg(long)]
         email: String,
-        /// customer, support, auditor, ops or admin
+        /// customer, support, warehouse, finance, auditor, ops or admin
         #[arg(long, value_parser = role)]
         role: String,
         /// Its owner's name
@@ -61,7 +61,7 @@ pub enum Verb {
     Roles {
         /// The account's id
         id: Uuid,
-        /// customer, support, auditor, ops or admin
+        /// customer, support, warehouse, finance, auditor, ops or admin
         #[arg(long, value_parser = role)]
         role: String,
     },
@@ -85,7 +85,7 @@ fn role(text: &str) -> Result<String, String> {
     if known || text == CUSTOMER {
         return Ok(text.to_owned());
     }
-    Err("the role of an account is customer, support, auditor, ops or admin; a program has a key".to_owned())
+    Err("the role of an account is customer, support, warehouse, finance, auditor, ops or admin; a program has a key".to_owned())
 }
 
 fn reason(text: &str) -> Result<String, String> {

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::mem;
 
 use chrono::{DateTime, Utc};
-use soonshop_domain::text::Sku;
+use soonshop_domain::text::{Sku, folded};
 
 use super::report::{Difference, Report};
 use super::rows::Row;
 
-/// Texts that many rows share, by number.
+/// Texts that many rows share, by number. Two that differ in capitals alone are one, as the first row writes it.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     texts: Vec<String>,
@@ -25,8 +25,11 @@ impl Texts {
         if let Some(number) = self.numbers.get(&text) {
             return *number;
         }
-        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.texts.push(text.clone());
+        let next = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(folded(&text)).or_insert(next);
+        if number == next {
+            self.texts.push(text.clone());
+        }
         self.numbers.insert(text, number);
         number
     }

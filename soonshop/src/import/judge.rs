@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use soonshop_domain::ids::{GuestId, UserId};
 use soonshop_domain::money::MOST_TOTAL;
 use soonshop_domain::order::{self, Customer, MOST_LINES};
-use soonshop_domain::text::Sku;
+use soonshop_domain::text::{Sku, folded};
 use uuid::Uuid;
 
 use compared::{Compared, StoredAt, message, pounds};
 
 use super::book::{Book, Entry};
-use super::natural::{Kind, adjustment_key, cause, correlation, guest};
+use super::natural::{Kind, cause, guest, spellings};
 use super::plan::{Adjustment, Buyer, Line, Plan, PlannedProduct, Receipt, Sale, number};
 use super::report::{Difference, Report};
 use super::stored::{EarlierImports, StoredAdjustment, StoredSale};
@@ -41,6 +41,7 @@ pub(super) fn judge(book: &Book, stored: &EarlierImports, parts: bool, report: &
             .documents()
             .map(|(document, _)| document)
             .filter(|number| number.contains('/'))
+            .map(folded)
             .collect(),
     };
     let mut known = HashSet::new();
@@ -74,8 +75,8 @@ struct Judge<'a> {
     not_added: HashSet<u32>,
     /// Stored adjustments whose invoice nothing tells, and that no row was found for yet.
     unnamed: Vec<StoredAdjustment>,
-    /// The numbers of the files' documents that look like those of supplements.
-    numbers: HashSet<&'a str>,
+    /// The numbers of the files' documents that look like those of supplements, folded.
+    numbers: HashSet<String>,
 }
 
 /// The adjustments of one document in the files.
@@ -89,7 +90,7 @@ struct ComparedAdjustments<'a> {
 }
 
 fn kind_of(document: &str) -> Kind {
-    if document.starts_with('C') { Kind::CreditNote } else { Kind::Order }
+    if document.starts_with(['C', 'c']) { Kind::CreditNote } else { Kind::Order }
 }
 
 fn name_of(kind: Kind, number: &str) -> String {
@@ -129,10 +130,7 @@ impl Judge<'_> {
     /// mended, and what it says now would count its goods twice.
     fn was_counted(&self, document: &str, lines: &[&Entry], counts: &[&Entry]) -> bool {
         let still_counted: HashSet<u32> = counts.iter().map(|entry| entry.sku).collect();
-        let is_stored = |entry: &Entry| {
-            let id = correlation(Kind::Adjustment, adjustment_key(document, self.book.sku(entry), 1));
-            self.stored.adjustments.contains_key(&id)
-        };
+        let is_stored = |entry: &Entry| self.stored.adjustment(document, self.book.sku(entry), 1).is_some();
         let mut mended = lines.iter().filter(|entry| !still_counted.contains(&entry.sku));
         !self.parts && mended.any(|entry| is_stored(entry))
     }
@@ -206,7 +204,9 @@ impl Judge<'_> {
     fn same_header(&mut self, kind: Kind, document: &str, first: &Entry, pieces: &[StoredSale]) -> bool {
         let Some(stored) = pieces.first() else { return true };
         let same_customer = match (self.book.customer(first), stored.customer) {
-            (None, Customer::Guest(id)) => id == GuestId(guest(document)),
+            (None, Customer::Guest(id)) => {
+                spellings(document).any(|document| id == GuestId(guest(&document)))
+            }
             // A number that nothing is known of may have been registered over HTTP by an earlier release: then the number
             // of that user is not known either.
             (Some(number), Customer::User(id)) => match self.stored.user_of(number) {
@@ -215,7 +215,7 @@ impl Judge<'_> {
             },
             _ => false,
         };
-        let same_country = self.book.country(first) == stored.country;
+        let same_country = folded(self.book.country(first)) == folded(&stored.country);
         for (same, what) in [(same_customer, "customer"), (same_country, "country")] {
             if !same {
                 let reason = format!("it has another {what} than is stored: nothing was changed");
@@ -255,7 +255,7 @@ impl Judge<'_> {
 
     /// Whether a document of the files, or one that is stored, has this number.
     fn has_number(&self, kind: Kind, number: &str) -> bool {
-        self.numbers.contains(number) || self.stored.has_number(kind, number)
+        self.numbers.contains(&folded(number)) || self.stored.has_number(kind, number)
     }
 
     /// Plans an order or a credit note, unless its rules refuse it.
@@ -327,8 +327,7 @@ impl Judge<'_> {
             let least = u32::try_from(entries.len()).unwrap_or(u32::MAX);
             while gaps < least.saturating_add(GAPS) {
                 occurrence += 1;
-                let id = correlation(Kind::Adjustment, adjustment_key(document, sku, occurrence));
-                if let Some(adjustment) = self.stored.adjustments.get(&id) {
+                if let Some((id, adjustment)) = self.stored.adjustment(document, sku, occurrence) {
                     known.insert(id);
                     stored.push(adjustment.clone());
                 } else {
@@ -367,8 +366,8 @@ impl Judge<'_> {
         let skus: BTreeSet<&Sku> = others.map(|(_, adjustment)| &adjustment.sku).collect();
         for (document, ComparedAdjustments { missing, mut surplus, lacks_lines }) in documents {
             for sku in &skus {
-                let id = correlation(Kind::Adjustment, adjustment_key(document, sku, 1));
-                if let (false, Some(other)) = (known.contains(&id), self.stored.adjustments.get(&id)) {
+                let stored = self.stored.adjustment(document, sku, 1);
+                if let Some((_, other)) = stored.filter(|(id, _)| !known.contains(id)) {
                     surplus.push(other.clone());
                 }
             }
@@ -453,7 +452,7 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::import::natural::{key, receipt_key, sale_key};
+    use crate::import::natural::{adjustment_key, correlation, key, receipt_key, sale_key};
     use crate::import::rows::Row;
     use crate::import::stored::StoredLine;
 
@@ -585,6 +584,36 @@ mod tests {
             (known.orders[0].buyer.as_deref(), known.credit_notes[0].country.as_str()),
             (Some("17"), "EIRE")
         );
+    }
+
+    #[test]
+    fn a_document_and_its_country_are_the_same_in_capitals() {
+        let rows = [
+            row("x-1", "mug", 2, 100, 1),
+            Row { country: "uk".into(), ..row("X-1", "cup", 1, 100, 1) },
+            row("c7", "mug", -1, 100, 2),
+        ];
+        let plan = plan(rows.clone());
+        let [order] = &plan.orders[..] else { panic!("{:?}", plan.orders) };
+        assert_eq!((order.number().as_str(), order.lines.len(), order.country.as_str()), ("x-1", 2, "UK"));
+        assert_eq!(plan.credit_notes.iter().map(Sale::number).collect::<Vec<_>>(), ["c7"]);
+
+        // The same document was imported before, in other letters.
+        let requested = HashSet::from(["x-1".to_owned()]);
+        let mut stored = EarlierImports::default();
+        let sale = StoredSale { country: "Uk".into(), ..sold("X-1", &[("MUG", 2, 100), ("CUP", 1, 100)]) };
+        stored.sale(Kind::Order, "X-1".into(), sale, true, None, &requested);
+        let (plan, report) = judged(&stored, rows[..2].to_vec());
+        assert_eq!((plan.orders.len(), report.exit_code()), (0, 0), "{report:?}");
+    }
+
+    #[test]
+    fn an_adjustment_of_an_invoice_in_other_letters_is_known() {
+        let mut stored = EarlierImports::default();
+        let id = correlation(Kind::Adjustment, adjustment_key("A-1/X", &sku("MUG"), 1));
+        stored.adjusted(Some(id), StoredAdjustment { sku: sku("MUG"), quantity: 2, at: at(1) });
+        let (plan, report) = judged(&stored, [row("a-1/x", "mug", 2, 0, 1)]);
+        assert_eq!((plan.adjustments.len(), report.adjustments.there), (0, 1), "{report:?}");
     }
 
     #[test]
@@ -734,7 +763,7 @@ mod tests {
     #[test]
     fn lines_that_the_rules_always_refuse_are_refused_before_they_are_tried() {
         let long = "N".repeat(63);
-        let requested = HashSet::from(["1".to_owned(), long.clone()]);
+        let requested = HashSet::from(["1".to_owned(), folded(&long)]);
         let mut stored = EarlierImports::default();
         stored.sale(Kind::Order, "1".into(), sold("1", &[("MUG", 1, 100)]), false, None, &requested);
         stored.sale(Kind::Order, long.clone(), sold(&long, &[("MUG", 1, 100)]), true, None, &requested);

@@ -1,7 +1,7 @@
 //! The natural keys of what is imported: the same record of the source always has the same one.
 
 use soonshop_domain::ids;
-use soonshop_domain::text::Sku;
+use soonshop_domain::text::{Sku, folded};
 use uuid::Uuid;
 
 /// The kind of a step.
@@ -85,4 +85,17 @@ pub(super) fn key(kind: Kind, name: &str) -> Uuid {
 /// The id of the guest who bought without a customer's number.
 pub(super) fn guest(document: &str) -> Uuid {
     natural("guest", &[document])
+}
+
+/// The spellings in which earlier imports may have brought a name: as it is written, in capitals, and in small letters.
+/// Their natural keys differ.
+pub(super) fn spellings(name: &str) -> impl Iterator<Item = String> {
+    let small = folded(name);
+    let capitals = small.to_uppercase();
+    let written = name.to_owned();
+    let others = [capitals, small].into_iter().filter({
+        let written = written.clone();
+        move |other| *other != written
+    });
+    [written].into_iter().chain(others)
 }

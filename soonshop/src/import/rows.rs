@@ -127,14 +127,16 @@ impl Sheet {
         let (text, encoding) = form::decode(raw, options.encoding.as_deref())?;
         // Lines that end as on old Macintoshes.
         let text = if text.contains('\n') { text } else { text.replace('\r', "\n") };
-        let data = text.into_bytes();
-        let (separator, columns, width) = header(&data, options.separator)?;
+        let (separator, columns, width) = header(text.as_bytes(), options.separator)?;
+        // Of its rows: the same ones with other line ends or in another encoding are the same file.
+        let rows = text.replace("\r\n", "\n");
         let mut hash = String::new();
-        for byte in digest::digest(&digest::SHA256, raw).as_ref() {
+        for byte in digest::digest(&digest::SHA256, rows.trim_end().as_bytes()).as_ref() {
             // Writing to a string does not fail.
             write!(hash, "{byte:02x}").unwrap_or_default();
         }
         let form = Form { decimal_sign: form::DecimalSign::Point, date_order: None };
+        let data = text.into_bytes();
         let mut sheet = Self { columns, width, hash, data, separator, form, read_as: String::new() };
         sheet.form = sheet.evidence().form(options)?;
         sheet.read_as = format!("{encoding}, columns between {separator}, {}", sheet.form);
@@ -150,7 +152,7 @@ impl Sheet {
                 let bytes = record.get(self.columns[column]).unwrap_or_default();
                 std::str::from_utf8(bytes).unwrap_or_default().trim_ascii()
             };
-            if record.len() == self.width && !field(0).starts_with('A') {
+            if record.len() == self.width && !field(0).starts_with(['A', 'a']) {
                 evidence.amount(line, field(5), |plain| pence(plain).is_some());
                 evidence.amount(line, field(3), |plain| whole_number(plain).is_some());
                 evidence.moment(line, field(4));
@@ -252,7 +254,7 @@ impl Sheet {
         let invalid = |column: usize, why: &dyn std::fmt::Display| format!("{}: {why}", COLUMNS[column]);
         let line = |column: usize| text::line(field(column)?, 64).map_err(|error| invalid(column, &error));
         let invoice = line(0)?;
-        if invoice.starts_with('A') {
+        if invoice.starts_with(['A', 'a']) {
             return Ok(RowOutcome::Ignored);
         }
         let quantity = whole(field(3)?, self.form).ok_or_else(|| invalid(3, &"it is not a whole number"))?;
@@ -267,7 +269,7 @@ impl Sheet {
             return Err(invalid(5, &"it is below 0, or too large"));
         }
         // A line without a price is a correction of stock, and may have either sign.
-        if pence != 0 && invoice.starts_with('C') != (quantity < 0) {
+        if pence != 0 && invoice.starts_with(['C', 'c']) != (quantity < 0) {
             return Err(invalid(3, &"it is above 0 on an invoice, and below 0 on a credit note (C…)"));
         }
         let customer = field(6)?;

@@ -8,12 +8,12 @@ use soonshop_domain::inventory;
 use soonshop_domain::order::credit_note::{self, CreditNote};
 use soonshop_domain::order::{self, Customer, Order};
 use soonshop_domain::product::{self, Product};
-use soonshop_domain::text::Sku;
+use soonshop_domain::text::{Sku, folded};
 use soonshop_domain::{Channel, Decider, Event, Money, user};
 use soonshop_event_log::{EventLog, RecordedEvent, StoredEvent};
 use uuid::{Uuid, Version};
 
-use super::natural::{Kind, correlation, key, sale_key};
+use super::natural::{Kind, adjustment_key, correlation, key, sale_key, spellings};
 use super::plan::number;
 
 /// Rows of the log that are read at once.
@@ -57,9 +57,9 @@ pub(super) struct StoredAdjustment {
 /// The documents of earlier imports.
 #[derive(Debug, Default)]
 pub(super) struct EarlierImports {
-    /// Those that are wanted, by the document's number: the document itself, and its supplements in order.
+    /// Those of the files, by the document's number, folded: the document itself, and its supplements in order.
     sales: HashMap<(Kind, String), Vec<StoredSale>>,
-    /// Numbers that are wanted, of documents that no import brought.
+    /// Numbers of the files, folded, of documents that no import brought.
     taken: HashSet<(Kind, String)>,
     /// Numbers with a slash, as supplements have them, whoever brought the document.
     with_slash: HashSet<(Kind, String)>,
@@ -169,9 +169,10 @@ impl EarlierImports {
         expected: &HashSet<String>,
     ) {
         if of.contains('/') {
-            self.with_slash.insert((kind, of.clone()));
+            self.with_slash.insert((kind, folded(&of)));
         }
         if !imported {
+            let of = folded(&of);
             if expected.contains(&of) {
                 self.taken.insert((kind, of));
             }
@@ -190,6 +191,7 @@ impl EarlierImports {
             ours.then(|| (document.to_owned(), piece))
         });
         let (document, piece) = supplement.unwrap_or((of, 1));
+        let document = folded(&document);
         if expected.contains(&document) {
             sale.piece = piece;
             let pieces = self.sales.entry((kind, document)).or_default();
@@ -227,6 +229,19 @@ impl EarlierImports {
         }
     }
 
+    /// The stored adjustment that is the first, second, … of its invoice and code, and its correlation id.
+    pub(super) fn adjustment(
+        &self,
+        invoice: &str,
+        sku: &Sku,
+        occurrence: u32,
+    ) -> Option<(Uuid, &StoredAdjustment)> {
+        spellings(invoice).find_map(|invoice| {
+            let id = correlation(Kind::Adjustment, adjustment_key(&invoice, sku, occurrence));
+            self.adjustments.get(&id).map(|stored| (id, stored))
+        })
+    }
+
     /// The adjustments whose invoice nothing tells.
     pub(super) fn unnamed(&self) -> Vec<StoredAdjustment> {
         self.unnamed.clone()
@@ -234,17 +249,17 @@ impl EarlierImports {
 
     /// A document and its supplements.
     pub(super) fn pieces(&self, kind: Kind, document: &str) -> &[StoredSale] {
-        self.sales.get(&(kind, document.to_owned())).map_or(&[], Vec::as_slice)
+        self.sales.get(&(kind, folded(document))).map_or(&[], Vec::as_slice)
     }
 
     /// Whether the number belongs to a document that no import brought.
     pub(super) fn is_taken(&self, kind: Kind, number: &str) -> bool {
-        self.taken.contains(&(kind, number.to_owned()))
+        self.taken.contains(&(kind, folded(number)))
     }
 
     /// Whether a stored document has this number, which has a slash.
     pub(super) fn has_number(&self, kind: Kind, number: &str) -> bool {
-        self.with_slash.contains(&(kind, number.to_owned()))
+        self.with_slash.contains(&(kind, folded(number)))
     }
 
     /// Whether the user is known to be registered for another customer's number.
@@ -269,9 +284,11 @@ impl EarlierImports {
 
     /// The user that was registered for this customer's number.
     pub(super) fn user_of(&self, number: &str) -> Option<Uuid> {
-        let id = key(Kind::Customer, number);
-        let correlated = self.users.get(&correlation(Kind::Customer, id)).copied();
-        correlated.or_else(|| self.user_ids.contains(&id).then_some(id))
+        spellings(number).find_map(|number| {
+            let id = key(Kind::Customer, &number);
+            let correlated = self.users.get(&correlation(Kind::Customer, id)).copied();
+            correlated.or_else(|| self.user_ids.contains(&id).then_some(id))
+        })
     }
 }
 

@@ -277,6 +277,19 @@ async fn the_same_rows_in_another_form_and_order_add_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_one_row_beside_itself_with_other_line_ends_or_in_another_encoding_is_one() {
+    for other in [
+        csv(&[WHOLE[0]]).replace('\n', "\r\n").into_bytes(),
+        [0xfeff].into_iter().chain(csv(&[WHOLE[0]]).encode_utf16()).flat_map(u16::to_le_bytes).collect(),
+    ] {
+        let place = Place::new().await;
+        let other = file(place.folder.path(), "other.csv", other);
+        let report = place.import(&[place.file("rows.csv", &[WHOLE[0]]), other]).await;
+        assert_eq!((report.exit_code(), report.orders.new, report.rows_repeated), (0, 1, 1), "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_alike_in_one_file_count_each() {
     let place = Place::new().await;
     let twice = [WHOLE[0], WHOLE[0], WHOLE[5], WHOLE[5]];

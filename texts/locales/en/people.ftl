@@ -11,6 +11,8 @@ actor-system = system
 ## roles
 
 role-support = support
+role-warehouse = warehouse
+role-finance = finance
 role-auditor = auditor
 role-ops = operations
 role-admin = administrator

@@ -10,6 +10,8 @@ actor-system = 系统
 
 ## roles
 
+role-warehouse = 仓库
+role-finance = 财务
 role-support = 客服
 role-auditor = 审计员
 role-ops = 运维

@@ -9,7 +9,7 @@ use soonshop_domain::ids::{CreditNoteId, GuestId, OrderId};
 use soonshop_domain::order::credit_note::{self, BY_ORDER, Command, CreditNote};
 use soonshop_domain::order::credits::{self, CreditRequest, EarlierCredit, Unfit};
 use soonshop_domain::order::{self, Customer, Line, MOST_LINES, Order, number_of};
-use soonshop_domain::text::Sku;
+use soonshop_domain::text::{Sku, folded};
 use soonshop_domain::{Event, Money};
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
@@ -195,7 +195,7 @@ fn fitted(
         return differs("/customer");
     }
     if let Some(sent) = &body.country
-        && country(sent)? != placed.country
+        && folded(&country(sent)?) != folded(&placed.country)
     {
         return differs("/country");
     }
