@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use soonshop_command_api::{self as http, Commands};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{self, OrderId};
-use soonshop_domain::order::number_of;
-use soonshop_domain::{AGGREGATES, Purpose, context, personal};
+use soonshop_domain::order::{self, Order, number_of};
+use soonshop_domain::{AGGREGATES, Metadata, Purpose, context, personal};
 use soonshop_event_log::{Database, DatabaseLocation, Key, KeyStore, MasterKeys, codec};
-use soonshop_event_store::{EventStore, KeyMaker};
+use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_service_kit::access::{Access, Role};
 use soonshop_service_kit::serve::stack;
@@ -30,6 +30,8 @@ mod shelf;
 mod credits;
 #[path = "http/releases.rs"]
 mod releases;
+#[path = "http/stock.rs"]
+mod stock;
 #[path = "http/texts.rs"]
 mod texts;
 #[path = "http/things.rs"]
@@ -149,6 +151,19 @@ impl Shop {
         let got = self.post("/products", body).await;
         assert_eq!(got.status, 201, "{}", got.text);
         got.header("location").to_owned()
+    }
+
+    /// Does what the process manager does with an order.
+    async fn decide(&self, order: &str, command: order::Command) {
+        let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
+        self.store.execute::<Order>(order.parse().unwrap(), command, context).await.unwrap();
+    }
+
+    /// Confirms the order, and says that it was shipped.
+    async fn ship(&self, order: &str) {
+        self.decide(order, order::Command::Confirm).await;
+        let got = self.post(&format!("/orders/{order}/shipment"), json!({})).await;
+        assert_eq!(got.status, 200, "{}", got.text);
     }
 
     async fn head(&self) -> i64 {
@@ -330,21 +345,30 @@ async fn a_sku_belongs_to_one_product_in_every_spelling() {
 async fn stock_is_received_adjusted_reserved_released_and_shipped() {
     let shop = Shop::open().await;
     shop.sell("a/b c").await;
-    let (order, at) = (key(), |what: &str| format!("/inventory/a%2Fb%20c/{what}"));
+    let at = |what: &str| format!("/inventory/a%2Fb%20c/{what}");
     let got = shop.post(&at("receipts"), json!({ "quantity": 10 })).await;
     assert_eq!((got.status, got.header("etag"), got.header("event-position")), (200, "\"1\"", "main:2"));
     let stock = got.id();
     let got = shop.post(&at("adjustments"), json!({ "quantity": -3, "reason": "broken" })).await;
     assert_eq!((got.status, got.id()), (200, stock.clone()));
-    let line = |line: u32, quantity: u32| json!({ "order_id": order, "line": line, "quantity": quantity });
-    let of = |line: u32| json!({ "order_id": order, "line": line });
-    assert_eq!(shop.operate(&at("reservations"), line(1, 4)).await.status, 200);
-    assert_eq!(shop.operate(&at("reservations"), line(2, 3)).await.status, 200);
-    let got = shop.operate(&at("reservations"), line(3, 1)).await;
+    let order = async |quantities: &[u32]| {
+        let lines: Vec<_> =
+            quantities.iter().map(|quantity| json!({ "sku": "a/b c", "quantity": quantity })).collect();
+        shop.post("/orders", json!({ "lines": lines, "country": "UK" })).await.id()
+    };
+    let (given_up, kept) = (order(&[4, 1]).await, order(&[3]).await);
+    let line = |order: &str, line: u32, quantity: u32| json!({ "order_id": order, "line": line, "quantity": quantity });
+    let of = |order: &str| json!({ "order_id": order, "line": 1 });
+    assert_eq!(shop.operate(&at("reservations"), line(&given_up, 1, 4)).await.status, 200);
+    assert_eq!(shop.operate(&at("reservations"), line(&kept, 1, 3)).await.status, 200);
+    let got = shop.operate(&at("reservations"), line(&given_up, 2, 1)).await;
     assert_eq!(got.refused(), (409, "insufficient-stock".into()));
-    assert_eq!(shop.operate(&at("releases"), of(1)).await.status, 200);
-    assert_eq!(shop.operate(&at("shipments"), of(2)).await.status, 200);
-    assert_eq!(shop.operate(&at("shipments"), of(1)).await.refused(), (409, "line-released".into()));
+    let cancel = json!({ "reason": "changed-my-mind" });
+    assert_eq!(shop.post(&format!("/orders/{given_up}/cancellation"), cancel).await.status, 200);
+    assert_eq!(shop.operate(&at("releases"), of(&given_up)).await.status, 200);
+    shop.ship(&kept).await;
+    assert_eq!(shop.operate(&at("shipments"), of(&kept)).await.status, 200);
+    assert_eq!(shop.operate(&at("shipments"), of(&given_up)).await.refused(), (409, "line-released".into()));
     let elsewhere = shop.post(&at("receipts"), json!({ "quantity": 1, "location": "leeds-2" })).await;
     assert_ne!(elsewhere.id(), stock, "each location has a stock of its own");
     let events = shop.store.log().read(1, 100).await.unwrap();
@@ -476,11 +500,8 @@ async fn an_order_takes_names_and_prices_from_the_products_and_a_guest_comes_int
 async fn a_confirmed_order_is_shipped() {
     let shop = Shop::open().await;
     shop.sell("mug").await;
-    let id: Uuid = shop.post("/orders", order("mug")).await.id().parse().unwrap();
-    let metadata = soonshop_domain::Metadata::default();
-    let context = soonshop_event_store::CommandContext::new(ids::new(), vec![1], metadata);
-    let confirm = soonshop_domain::order::Command::Confirm;
-    shop.store.execute::<soonshop_domain::order::Order>(id, confirm, context).await.unwrap();
+    let id = shop.post("/orders", order("mug")).await.id();
+    shop.decide(&id, order::Command::Confirm).await;
     let got = shop.post(&format!("/orders/{id}/shipment"), json!({})).await;
     assert_eq!((got.status, got.header("etag")), (200, "\"3\""));
 }

@@ -10,9 +10,10 @@ use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
 use soonshop_command_api::{self as http, Commands};
-use soonshop_domain::reasons;
+use soonshop_domain::order::{Command, Order};
+use soonshop_domain::{Metadata, reasons};
 use soonshop_event_log::{Database, DatabaseLocation, KeyStore, MasterKeys};
-use soonshop_event_store::{EventStore, KeyMaker};
+use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
 use soonshop_migrations::Namespace;
 use soonshop_service_kit::serve::stack;
 use tower::ServiceExt as _;
@@ -25,6 +26,7 @@ const MOST_UNITS: i64 = 1_000_000_000_000;
 
 struct Shop {
     _folder: tempfile::TempDir,
+    store: EventStore,
     router: Router,
     names: AtomicU32,
 }
@@ -44,8 +46,8 @@ impl Shop {
         let keys = KeyMaker::new(keys);
         keys.prepare(&db.namespace("log").unwrap()).await.unwrap();
         let store = EventStore::open(&db, keys).unwrap();
-        let router = stack(http::router(Commands::new(store, Some(Arc::from(TOKEN)))));
-        Self { _folder: folder, router, names: AtomicU32::new(0) }
+        let router = stack(http::router(Commands::new(store.clone(), Some(Arc::from(TOKEN)))));
+        Self { _folder: folder, store, router, names: AtomicU32::new(0) }
     }
 
     /// Sends a body as the operator; the status, and the answer.
@@ -88,8 +90,18 @@ impl Shop {
         self.made("/products", &json!({ "name": "Mug", "variants": [variant(sku)] })).await
     }
 
-    /// Where the command is sent to, once everything is there that the body needs.
-    async fn target(&self, what: &str, body: &Value) -> String {
+    /// An order of that SKU, with a line as the body has it: its id.
+    async fn ordered(&self, sku: &str, body: &Value) -> String {
+        let number = |field: &str| body[field].as_u64();
+        let line = usize::try_from(number("line").unwrap_or(1).clamp(1, 1_500)).unwrap();
+        let free = json!({ "amount": 0, "currency": "GBP" });
+        let mut lines = vec![json!({ "sku": sku, "quantity": 1, "price": free }); line];
+        lines[line - 1]["quantity"] = number("quantity").unwrap_or(1).clamp(1, u32::MAX.into()).into();
+        self.made("/orders", &json!({ "lines": lines, "country": "UK" })).await
+    }
+
+    /// Where the command is sent to, once everything is there that the body needs. The body then names an order that is.
+    async fn target(&self, what: &str, body: &mut Value) -> String {
         let (_, path) = what.split_once(' ').unwrap();
         for line in body["lines"].as_array().into_iter().flatten() {
             let sku = line["sku"].as_str().unwrap_or_default();
@@ -103,9 +115,6 @@ impl Shop {
         let fits = |name: &&str| (1..=64).contains(&name.len()) && name.bytes().all(plain);
         let location = body["location"].as_str().filter(fits);
         let full = json!({ "quantity": MOST_UNITS, "reason": "counted", "location": location });
-        let line = json!({
-            "order_id": body["order_id"], "line": body["line"], "quantity": 1, "location": location
-        });
         match path {
             "/users/{id}" => format!("/users/{}", self.made("/users", &json!({})).await),
             "/people/{id}/erasures" => {
@@ -134,9 +143,22 @@ impl Shop {
                 if action != "receipts" && !(action == "adjustments" && body["quantity"].as_i64() > Some(0)) {
                     self.made(&format!("{stock}/adjustments"), &full).await;
                 }
-                if ["releases", "shipments"].contains(&action) {
-                    // A line beyond its limit cannot be reserved either.
-                    self.send("POST", &format!("{stock}/reservations"), &line).await;
+                if !body["order_id"].is_null() {
+                    let order = self.ordered(&sku, body).await;
+                    body["order_id"] = order.as_str().into();
+                    if action == "shipments" {
+                        // A line beyond its limit cannot be reserved either.
+                        let line = json!({ "order_id": order, "line": body["line"], "quantity": 1 });
+                        self.send("POST", &format!("{stock}/reservations"), &line).await;
+                        let context = CommandContext::new(Uuid::new_v4(), vec![1], Metadata::default());
+                        let confirm = Command::Confirm;
+                        self.store.execute::<Order>(order.parse().unwrap(), confirm, context).await.unwrap();
+                        self.made(&format!("/orders/{order}/shipment"), &json!({})).await;
+                    }
+                    if action == "releases" {
+                        let reason = json!({ "reason": "broken" });
+                        self.made(&format!("/orders/{order}/cancellation"), &reason).await;
+                    }
                 }
                 format!("{stock}/{action}")
             }
@@ -168,7 +190,9 @@ impl Shop {
             "StockReservation" => {
                 json!({ "order_id": Uuid::new_v4(), "line": 1, "quantity": 1, "location": "main" })
             }
-            "ReservedLine" => json!({ "order_id": Uuid::new_v4(), "line": 1, "location": "main" }),
+            "ReservedLine" | "ShippedLine" => {
+                json!({ "order_id": Uuid::new_v4(), "line": 1, "location": "main" })
+            }
             "NewOrder" => {
                 let contact = json!({ "name": "Ada", "email": email, "phone": "1", "address": "1 Road" });
                 json!({ "lines": lines, "country": "UK", "number": self.text(12), "contact": contact })
@@ -293,6 +317,10 @@ fn values(shop: &Shop, body: &Value, limit: &Limit) -> (Vec<Value>, Vec<Value>) 
             at.extend(["a".into(), "0-z9".repeat(16).into()]);
             beyond.extend(["".into(), "a".repeat(65).into(), "A".into(), "a b".into()]);
         }
+        Some("^main$") => {
+            at.push("main".into());
+            beyond.extend(["".into(), "leeds".into(), "mains".into()]);
+        }
         Some(reasons::PATTERN) => {
             at.extend(["a".into(), "rma2024-17".into(), "goods_missing".into()]);
             beyond.extend(["".into(), "A".into(), "a b".into(), "a-".into(), "tel-12345".into()]);
@@ -326,7 +354,7 @@ async fn a_body_at_a_described_limit_is_accepted_and_one_beyond_it_refused() {
                     *body
                         .pointer_mut(&limit.at)
                         .unwrap_or_else(|| panic!("{what}: {} in a body", limit.at)) = value.clone();
-                    let target = shop.target(&what, &body).await;
+                    let target = shop.target(&what, &mut body).await;
                     let (status, answer) = shop.send(&method.to_uppercase(), &target, &body).await;
                     let held = if fits { status < 300 } else { (400..500).contains(&status) };
                     if !held {
@@ -357,7 +385,7 @@ async fn a_body_with_everything_at_its_limit_is_accepted() {
     // With longer names and SKUs the event would be larger than any may be, which the description says.
     line["sku"] = shop.text(12).into();
     order["lines"] = vec![line; 1_500].into();
-    let target = shop.target("POST /orders", &json!({ "lines": [order["lines"][0]] })).await;
+    let target = shop.target("POST /orders", &mut json!({ "lines": [order["lines"][0]] })).await;
     let (status, answer) = shop.send("POST", &target, &order).await;
     assert_eq!(status, 201, "{answer}");
     let mut product = shop.body("NewProduct");

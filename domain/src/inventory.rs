@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::ids::{self, OrderId};
+use crate::order;
 use crate::text::Sku;
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PartsPage, PersonalValue, Sensitive,
@@ -231,14 +232,22 @@ pub enum Error {
     StockLeft { on_hand: i64, reserved: i64 },
     #[error("no product has this SKU")]
     UnknownSku,
+    #[error(transparent)]
+    #[strum(transparent)]
+    Order(#[from] order::Error),
 }
 
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
-        if matches!(self, Self::BadQuantity | Self::UnknownSku) {
-            ErrorKind::Invalid
-        } else {
-            ErrorKind::Conflict
+        match self {
+            Self::BadQuantity | Self::UnknownSku => ErrorKind::Invalid,
+            Self::Order(error) => error.kind(),
+            Self::InsufficientStock { .. }
+            | Self::LineReleased
+            | Self::LineShipped
+            | Self::LineReservedDifferently
+            | Self::LineNotReserved
+            | Self::StockLeft { .. } => ErrorKind::Conflict,
         }
     }
 }

@@ -127,6 +127,26 @@ pub enum Command {
         /// Every credit note of the order that an earlier release issued; those that it knows already change nothing.
         earlier: Vec<EarlierCredit>,
     },
+    /// Changes nothing, and is refused unless the order lets this be done by hand with the stock of its line.
+    MoveStock {
+        line: u32,
+        sku: Sku,
+        movement: Movement,
+    },
+}
+
+/// What is done by hand with the stock of a line. The process manager `fulfilment` does the same at the main location, as
+/// the order goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Movement {
+    /// Of an order that is placed or confirmed, as many units as were ordered.
+    Reserve { quantity: u32 },
+    /// Of an order that was refused or cancelled.
+    Release,
+    /// At another location, where no order counts on it.
+    ReleaseElsewhere,
+    /// Of an order that was shipped: until then it can be cancelled.
+    Ship,
 }
 
 #[derive(
@@ -264,6 +284,15 @@ pub enum Error {
     OrderExists,
     #[error("the order is {0}")]
     WrongOrderState(Status),
+    #[error("the order has no line {0}")]
+    #[strum(serialize = "not-in-order")]
+    NoSuchLine(u32),
+    #[error("the line of the order has the SKU {0}")]
+    #[strum(serialize = "not-in-order")]
+    LineOfAnotherSku(Sku),
+    #[error("the line of the order has {0} units: all of them are reserved, or none")]
+    #[strum(serialize = "differs-from-order")]
+    LineOfAnotherQuantity(u32),
     #[error(
         "an order has between 1 and 1,500 lines, numbered from 1, each of at least one unit, all in one currency"
     )]
@@ -283,7 +312,11 @@ impl Classified for Error {
         match self {
             Self::OrderNotFound => ErrorKind::NotFound,
             Self::OrderExists | Self::WrongOrderState(_) => ErrorKind::Conflict,
-            Self::BadLines | Self::TotalTooLarge => ErrorKind::Invalid,
+            Self::BadLines
+            | Self::TotalTooLarge
+            | Self::NoSuchLine(_)
+            | Self::LineOfAnotherSku(_)
+            | Self::LineOfAnotherQuantity(_) => ErrorKind::Invalid,
             Self::Credit(error) => error.kind(),
         }
     }
@@ -405,6 +438,7 @@ impl Decider for Order {
             (_, Command::Credit { credit_note_id, lines, earlier }) if self.is_charged() => {
                 self.credit(credit_note_id, lines, &earlier)
             }
+            (_, Command::MoveStock { line, sku, movement }) => self.lets_stock_move(line, &sku, movement),
             (status, _) => Err(Error::WrongOrderState(status)),
         }
     }
@@ -434,6 +468,25 @@ impl Order {
     /// something to credit.
     pub fn is_charged(&self) -> bool {
         matches!(self.status, Status::Placed | Status::Confirmed | Status::Shipped)
+    }
+
+    /// Whether the stock of its line is what the order says, and the order is so far that it may move.
+    fn lets_stock_move(&self, line: u32, sku: &Sku, movement: Movement) -> Result<Vec<Event>, Error> {
+        let placed = self.placed.as_ref().ok_or(Error::OrderNotFound)?;
+        let ordered = placed.lines.iter().find(|one| one.number == line).ok_or(Error::NoSuchLine(line))?;
+        if ordered.sku != *sku {
+            return Err(Error::LineOfAnotherSku(ordered.sku.clone()));
+        }
+        let is_so_far = match movement {
+            Movement::Reserve { quantity } if quantity != ordered.quantity => {
+                return Err(Error::LineOfAnotherQuantity(ordered.quantity));
+            }
+            Movement::Reserve { .. } => matches!(self.status, Status::Placed | Status::Confirmed),
+            Movement::Release => matches!(self.status, Status::Refused | Status::Cancelled),
+            Movement::ReleaseElsewhere => true,
+            Movement::Ship => self.status == Status::Shipped,
+        };
+        if is_so_far { Ok(vec![]) } else { Err(Error::WrongOrderState(self.status)) }
     }
 
     /// The lines that a credit note of these requests takes its units from.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::inventory::{self, At, Command, MAIN, Stock, StockPlace};
+use soonshop_domain::order::{self, Movement, Order};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::text::Sku;
 use soonshop_event_store::{EventStore, ExecuteError};
@@ -15,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::action::{Action, prepares};
-use crate::http::answer::{answer, refused, unreadable};
+use crate::http::answer::{answer, refused, rejected, unreadable};
 use crate::http::body::{Input, reason, reason_schema};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
@@ -67,11 +68,80 @@ fn stocks<B: Input>(command: fn(B) -> ParsedBody) -> Action {
             }
             call.because(UNLISTED);
         }
+        if let Some((order, movement)) = of_order(&place, &command) {
+            return with_order(call, id, At { place, command }, order, movement).await;
+        }
         match product {
             Some(product) if brings(&command) => held(call, id, At { place, command }, product).await,
             _ => call.execute::<Stock>(id, At { place, command }).await,
         }
     })
+}
+
+/// The order and its line, of a command on the stock of one.
+type OfLine = (OrderId, u32);
+
+/// Which line of which order it is for, and what is done with its stock.
+fn of_order(place: &StockPlace, command: &Command) -> Option<(OfLine, Movement)> {
+    match *command {
+        Command::Reserve { order_id, line, quantity } => {
+            Some(((order_id, line), Movement::Reserve { quantity }))
+        }
+        Command::Release { order_id, line } if place.location == MAIN => {
+            Some(((order_id, line), Movement::Release))
+        }
+        Command::Release { order_id, line } => Some(((order_id, line), Movement::ReleaseElsewhere)),
+        Command::Ship { order_id, line } => Some(((order_id, line), Movement::Ship)),
+        Command::Receive { .. } | Command::Adjust { .. } | Command::BeEmpty => None,
+    }
+}
+
+/// Executes it together with the order, which has a say in the append itself: goods neither leave nor stay for an order
+/// that is at another step, or that never asked for them.
+async fn with_order(
+    call: Call,
+    id: Uuid,
+    at: At,
+    (order_id, line): OfLine,
+    movement: Movement,
+) -> Result<Response, Problem> {
+    if at.place.location != MAIN && movement != Movement::ReleaseElsewhere {
+        let detail = "orders are fulfilled from `main`: move the goods there";
+        let problem = Problem::invalid("differs-from-order", detail).with_pointer("/location");
+        return unless_done(&call, id, at, problem).await;
+    }
+    let agree = order::Command::MoveStock { line, sku: at.place.sku.clone(), movement };
+    let (first, second) = ((id, at.clone()), (order_id.0, agree));
+    match call.attempt_joined::<Stock, Order>(first, second, inventory::Error::Order).await {
+        Err(ExecuteError::Rejected(inventory::Error::Order(error))) => Err(unfit(&error, movement)),
+        done => answer::<Stock>(id, at, done),
+    }
+}
+
+/// A problem with a pointer to the field that does not fit the order.
+fn unfit(error: &order::Error, movement: Movement) -> Problem {
+    match error {
+        order::Error::OrderNotFound => {
+            Problem::invalid("unknown-order", "there is no order of this id").with_pointer("/order_id")
+        }
+        order::Error::NoSuchLine(_) => rejected(error).with_pointer("/line"),
+        order::Error::LineOfAnotherSku(_) => rejected(error).with("parameter", "sku"),
+        order::Error::LineOfAnotherQuantity(ordered) => {
+            rejected(error).with_pointer("/quantity").with("ordered", *ordered)
+        }
+        order::Error::WrongOrderState(status) => {
+            let then = match movement {
+                Movement::Reserve { .. } => "stock is reserved for one that is placed or confirmed",
+                Movement::Release | Movement::ReleaseElsewhere => {
+                    "its stock is released once it was refused or cancelled"
+                }
+                Movement::Ship => "its stock is shipped once the order is (`POST /orders/{id}/shipment`)",
+            };
+            let problem = Problem::conflict("wrong-order-state", format!("the order is {status}: {then}"));
+            problem.with_pointer("/order_id")
+        }
+        other => rejected(other),
+    }
 }
 
 /// Whether the command may bring stock that was not there.
@@ -117,16 +187,19 @@ async fn is_unknown(store: &EventStore, command: &Command, id: Uuid) -> Result<b
 /// Refuses it, unless it was done before: then it is answered as it was.
 async fn unknown(call: Call, id: Uuid, at: At) -> Result<Response, Problem> {
     let may_be_unlisted = matches!(at.command, Command::Receive { .. } | Command::Adjust { .. });
+    let detail = if may_be_unlisted {
+        "no product has this SKU: correct it, or list the product first; `\"unlisted\": true` takes stock before its \
+         product"
+    } else {
+        "no product has this SKU, and there is no stock of it: correct it"
+    };
+    unless_done(&call, id, at, Problem::invalid("unknown-sku", detail).with("parameter", "sku")).await
+}
+
+/// The problem, unless the command was done before: then it is answered as it was.
+async fn unless_done(call: &Call, id: Uuid, at: At, problem: Problem) -> Result<Response, Problem> {
     match call.attempt::<Stock>(id, At { command: NOTHING, ..at.clone() }).await {
-        Err(ExecuteError::Rejected(_)) => {
-            let detail = if may_be_unlisted {
-                "no product has this SKU: correct it, or list the product first; `\"unlisted\": true` takes stock before \
-                 its product"
-            } else {
-                "no product has this SKU, and there is no stock of it: correct it"
-            };
-            Err(Problem::invalid("unknown-sku", detail).with("parameter", "sku"))
-        }
+        Err(ExecuteError::Rejected(_)) => Err(problem),
         done => answer::<Stock>(id, at, done),
     }
 }
@@ -179,14 +252,17 @@ impl Input for Adjustment {
 #[serde(deny_unknown_fields)]
 #[schema(as = StockReservation)]
 struct Reservation {
+    /// An order that is placed or confirmed.
     order_id: Uuid,
-    /// The line's number.
-    #[schema(maximum = 4_294_967_295_i64)]
+    /// The number of the order's line, which has this SKU.
+    #[schema(minimum = 1, maximum = 1500)]
     line: u32,
+    /// As many as the line has.
     #[schema(minimum = 1, maximum = 4_294_967_295_i64)]
     quantity: u32,
+    /// Orders are fulfilled from `main`.
     #[serde(serialize_with = "located")]
-    #[schema(pattern = "^[a-z0-9-]{1,64}$")]
+    #[schema(pattern = "^main$")]
     location: Option<String>,
 }
 
@@ -194,13 +270,14 @@ impl Input for Reservation {
     const PRIVILEGED: &'static [Privileged] = &[];
 }
 
-/// A line of an order.
+/// A line of an order whose stock goes back.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReservedLine {
+    /// An order that was refused or cancelled; at another location than `main`, any.
     order_id: Uuid,
-    /// Its number.
-    #[schema(maximum = 4_294_967_295_i64)]
+    /// The number of the order's line, which has this SKU.
+    #[schema(minimum = 1, maximum = 1500)]
     line: u32,
     #[serde(serialize_with = "located")]
     #[schema(pattern = "^[a-z0-9-]{1,64}$")]
@@ -208,6 +285,25 @@ struct ReservedLine {
 }
 
 impl Input for ReservedLine {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
+/// A line of an order whose goods leave.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ShippedLine {
+    /// An order that was shipped.
+    order_id: Uuid,
+    /// The number of the order's line, which has this SKU.
+    #[schema(minimum = 1, maximum = 1500)]
+    line: u32,
+    /// Orders are fulfilled from `main`.
+    #[serde(serialize_with = "located")]
+    #[schema(pattern = "^main$")]
+    location: Option<String>,
+}
+
+impl Input for ShippedLine {
     const PRIVILEGED: &'static [Privileged] = &[];
 }
 
@@ -249,6 +345,6 @@ fn release(ReservedLine { order_id, line, location }: ReservedLine) -> ParsedBod
     Ok(Parsed { location, unlisted: false, command })
 }
 
-fn ship(ReservedLine { order_id, line, location }: ReservedLine) -> ParsedBody {
+fn ship(ShippedLine { order_id, line, location }: ShippedLine) -> ParsedBody {
     Ok(Parsed { location, unlisted: false, command: Command::Ship { order_id: OrderId(order_id), line } })
 }

@@ -2,11 +2,11 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use soonshop_domain::Money;
 use soonshop_domain::ids::{self, CreditNoteId, OrderId};
 use soonshop_domain::order::credit_note::CreditNote;
 use soonshop_domain::order::{self, Line, Order};
-use soonshop_domain::{Metadata, Money};
-use soonshop_event_store::{CommandContext, Expected, NewEvent, Outcome, Request};
+use soonshop_event_store::{Expected, NewEvent, Outcome, Request};
 use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
@@ -27,11 +27,6 @@ fn note(order: &str, lines: Value) -> Value {
 
 fn mugs(quantity: u64) -> Value {
     json!([{ "sku": "mug", "quantity": quantity }])
-}
-
-async fn decide(shop: &Shop, order: &str, command: order::Command) {
-    let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
-    shop.store.execute::<Order>(order.parse().unwrap(), command, context).await.unwrap();
 }
 
 async fn state(shop: &Shop, order: &str) -> Order {
@@ -207,14 +202,14 @@ async fn credit_and_cancellation_come_in_either_order_and_a_refused_order_is_not
         sku: soonshop_domain::text::Sku::try_new("mug").unwrap(),
         reason: "insufficient-stock".to_owned(),
     };
-    decide(&shop, &refused, order::Command::Refuse { refusal }).await;
+    shop.decide(&refused, order::Command::Refuse { refusal }).await;
     for nothing in [&cancelled, &refused] {
         let got = shop.operate("/credit-notes", note(nothing, mugs(1))).await;
         assert_eq!(pointed(&got), at(409, "wrong-order-state", "/order_id"));
     }
     // Confirmed and not shipped, then shipped: one unit each.
     let shipped = shop.post("/orders", order("mug")).await.id();
-    decide(&shop, &shipped, order::Command::Confirm).await;
+    shop.decide(&shipped, order::Command::Confirm).await;
     assert_eq!(shop.operate("/credit-notes", note(&shipped, mugs(1))).await.status, 201);
     assert_eq!(shop.post(&format!("/orders/{shipped}/shipment"), json!({})).await.status, 200);
     assert_eq!(shop.operate("/credit-notes", note(&shipped, mugs(1))).await.status, 201);
@@ -251,7 +246,7 @@ async fn a_repeated_credit_is_answered_as_it_was_and_done_once() {
         assert_eq!((got.status, &got.text), (201, &answers[0].text), "{}", got.text);
     }
     // Also when the order would refuse it by now.
-    decide(&shop, &ordered, order::Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
+    shop.decide(&ordered, order::Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
     let again = send().await;
     assert_eq!((again.status, &again.text), (201, &answers[0].text));
     assert_eq!(state(&shop, &ordered).await.credits.amount, 1_000);

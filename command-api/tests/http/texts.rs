@@ -90,11 +90,14 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     let (cancelled, credited) =
         (shop.post("/orders", bought.clone()).await.id(), shop.post("/orders", bought).await.id());
     shop.post("/inventory/mug/receipts", json!({ "quantity": 9 })).await;
-    let shipped = Uuid::new_v4();
-    for line in [1, 2] {
-        let reserve = json!({ "order_id": shipped, "line": line, "quantity": 1 });
+    let new = async || shop.post("/orders", order("mug")).await.id();
+    let (reserved, released, shipped) = (new().await, new().await, new().await);
+    for order in [&released, &shipped] {
+        let reserve = json!({ "order_id": order, "line": 1, "quantity": 2 });
         assert_eq!(shop.operate("/inventory/mug/reservations", reserve).await.status, 200);
     }
+    shop.decide(&released, order::Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
+    shop.ship(&shipped).await;
     let details = json!({
         "name": "Zoë", "email": "zoe@example.org", "phone": "+44 20 7946", "country": "Zaïrë", "occurred_at": at,
     });
@@ -113,8 +116,8 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
         "number": "C-ë-1", "order_id": credited, "customer": { "guest": guest }, "lines": lines, "country": "Zaïrë",
         "occurred_at": at,
     });
-    let line = |number: u32| json!({ "order_id": shipped, "line": number, "location": "main" });
-    let reservation = json!({ "order_id": Uuid::new_v4(), "line": 1, "quantity": 1, "location": "main" });
+    let line = |order: &str| json!({ "order_id": order, "line": 1, "location": "main" });
+    let reservation = json!({ "order_id": reserved, "line": 1, "quantity": 2, "location": "main" });
     let adjusted = json!({ "quantity": 1, "reason": "counted", "location": "main", "occurred_at": at });
     let stock = |what: &str| format!("/inventory/mug/{what}");
     BTreeMap::from([
@@ -146,8 +149,8 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
         ),
         ("stock.adjust", (stock("adjustments"), adjusted)),
         ("stock.reserve", (stock("reservations"), reservation)),
-        ("stock.release", (stock("releases"), line(1))),
-        ("stock.ship", (stock("shipments"), line(2))),
+        ("stock.release", (stock("releases"), line(&released))),
+        ("stock.ship", (stock("shipments"), line(&shipped))),
         ("order.place", ("/orders".to_owned(), placed)),
         ("order.cancel", (format!("/orders/{cancelled}/cancellation"), json!({ "reason": "changed-mind" }))),
         ("credit_note.issue", ("/credit-notes".to_owned(), credit)),
