@@ -266,7 +266,7 @@ pub(crate) fn processes() -> Vec<Param> {
         Param::new(
             "state",
             Kind::OneOf(&STATES),
-            "`open`, the default: with a command to send or a time-out to wait for; `stuck`: with a command that has to \
+            "`open`, the default: with a command to send or a time-out to wait for; `stuck`: with a failure, with a command that has to \
              wait, or an overdue time-out; `all`.",
         ),
         Param::new("limit", Kind::Number(1, 200), "Items on a page, 50 by default.").display_only(),

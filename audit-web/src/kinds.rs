@@ -3,7 +3,7 @@
 /// Every action that the record holds, and the key of its sentence. A new kind of entry is a row here, with its sentence
 /// (`record-…`) and its title (`page-did-…`) in both languages.
 #[rustfmt::skip]
-const KINDS: [(&str, &str); 28] = [
+const KINDS: [(&str, &str); 29] = [
     ("reveal", "record-reveal"),
     ("read-personal", "record-read-personal"),
     ("look-up", "record-look-up"),
@@ -18,6 +18,7 @@ const KINDS: [(&str, &str); 28] = [
     ("retry", "record-retry"),
     ("discard", "record-discard"),
     ("process-retry", "record-process-retry"),
+    ("process-acknowledge", "record-process-acknowledge"),
     ("key-create", "record-key-create"),
     ("key-rotate", "record-key-rotate"),
     ("key-revoke", "record-key-revoke"),

@@ -1,6 +1,6 @@
 //! Process managers and their instances: how each follows the log, which step an instance is at, which command waits,
-//! and what was refused; and a way to retry a waiting command at once. Used by the endpoints, the pages and the command
-//! line.
+//! and what was refused; a way to retry a waiting command at once, and one to acknowledge failures. Used by the
+//! endpoints, the pages and the command line.
 
 use serde::Serialize;
 use serde_json::json;
@@ -96,6 +96,24 @@ pub async fn read(reader: &Reader, key: &Key) -> Result<(i64, InstanceDetail), Q
     let history = processes::history(&reader.log, &instance).await?;
     let names = named(reader, std::slice::from_ref(&instance)).await?;
     Ok((position, InstanceDetail { instance, history, names }))
+}
+
+/// Acknowledges the failures of an instance: they are no alarm any more. How many they were; none is recorded.
+///
+/// # Errors
+/// There is no such instance, or a database does not answer.
+pub async fn acknowledge(
+    reader: &Reader,
+    actor: &Actor,
+    key: &Key,
+    reason: Option<&str>,
+) -> Result<u64, QueryError> {
+    let one = instance(reader, key).await?;
+    let Some(failed) = one.failed else { return Ok(0) };
+    let detail = json!({ "process": key.process, "failures": one.failures, "slug": failed.slug });
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    write_down(reader, actor, "process-acknowledge", key.instance.clone(), detail, reason).await?;
+    Ok(processes::acknowledge(&rows(reader)?, key).await?)
 }
 
 /// The result of a request to retry the waiting command of an instance.

@@ -1,7 +1,7 @@
 //! The process manager between orders and stock. When an order is placed it reserves the stock line by line, then
 //! confirms the order. If one line cannot be reserved it refuses the order and releases that line and those before it.
 //! When an order is cancelled it releases its stock; when it is shipped it ships the reserved stock. One instance per
-//! order.
+//! order. A refusal that leaves order and stock apart is a failure, which somebody has to look at.
 
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
@@ -30,6 +30,10 @@ pub enum Task {
 
 /// The reaction to an input.
 pub type Reaction = process::Reaction<Task>;
+
+/// The slugs of the refusals that a plan allows for.
+const LINE_RELEASED: &str = "line-released";
+const WRONG_ORDER_STATE: &str = "wrong-order-state";
 
 impl ProcessManager for Fulfilment {
     type State = State;
@@ -204,7 +208,21 @@ impl State {
             (Phase::Reserving, Task::Reserve { place, line, .. }) => {
                 self.give_up(Refusal { line: *line, sku: place.sku.clone(), reason: slug.to_owned() })
             }
-            _ => Reaction::default(),
+            _ => Reaction { failed: self.differs(task, slug), ..Reaction::default() },
+        }
+    }
+
+    /// Whether the refusal means that order and stock say different things from now on: goods have left for an order that
+    /// nobody pays for, or lie here although the order says that they left, or the order cannot be ended.
+    fn differs(&self, task: &Task, slug: &str) -> bool {
+        match task {
+            Task::Release { .. } => slug != LINE_RELEASED,
+            Task::Ship { .. } => true,
+            // The order has ended in another way meanwhile: its next event says in which.
+            Task::Confirm => self.phase == Phase::Reserving && slug != WRONG_ORDER_STATE,
+            Task::Refuse { .. } => slug != WRONG_ORDER_STATE,
+            // Only a late repeat is refused after the reserving.
+            Task::Reserve { .. } => false,
         }
     }
 
@@ -338,7 +356,10 @@ mod tests {
         let refuse = Task::Refuse { refusal: refusal(2, "CUP", "insufficient-stock") };
         let [mug, cup] = release_all().try_into().unwrap();
         let tasks = vec![cup, mug, refuse];
-        assert_eq!(reaction, Reaction { drop_unsent: true, tasks, wake_after: None, stop_waiting: true });
+        assert_eq!(
+            reaction,
+            Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+        );
     }
 
     #[test]
@@ -359,8 +380,12 @@ mod tests {
     fn an_order_that_is_cancelled_while_it_reserves_or_once_it_is_confirmed_releases_every_line() {
         for history in [vec![placed()], vec![placed(), Event::OrderConfirmed {}]] {
             let reaction = after(&history).on_event(&cancelled());
-            let expected =
-                Reaction { drop_unsent: true, tasks: release_all(), wake_after: None, stop_waiting: true };
+            let expected = Reaction {
+                drop_unsent: true,
+                tasks: release_all(),
+                stop_waiting: true,
+                ..Reaction::default()
+            };
             assert_eq!(reaction, expected, "{history:?}");
         }
     }
@@ -378,7 +403,10 @@ mod tests {
         let mut process = after(&[placed()]);
         let reaction = process.on_timeout();
         let tasks = vec![Task::Refuse { refusal: refusal(1, "MUG", "timed-out") }];
-        assert_eq!(reaction, Reaction { drop_unsent: true, tasks, wake_after: None, stop_waiting: true });
+        assert_eq!(
+            reaction,
+            Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+        );
         let reaction = process.on_event(&refused("timed-out"));
         assert_eq!(reaction, Reaction { tasks: release_all(), ..Reaction::default() });
     }
@@ -440,6 +468,38 @@ mod tests {
         assert_eq!(confirmed.clone().on_refusal(&task, "line-shipped"), Reaction::default());
         let reaction = after(&[placed()]).on_refusal(&Task::Confirm, "wrong-order-state");
         assert_eq!(reaction, Reaction::default());
+    }
+
+    #[test]
+    fn a_refusal_that_leaves_order_and_stock_apart_is_a_failure() {
+        let failed = Reaction { failed: true, ..Reaction::default() };
+        let ship = Task::Ship { place: place("MUG"), line: 1 };
+        let release = release_all().remove(0);
+        let refuse = Task::Refuse { refusal: refusal(2, "CUP", "insufficient-stock") };
+        let confirmed = [placed(), Event::OrderConfirmed {}];
+        let shipped = after(&[&confirmed[..], &[Event::OrderShipped {}]].concat());
+        let cancelled = after(&[&confirmed[..], &[cancelled()]].concat());
+        let mut given_up = after(&[placed()]);
+        given_up.on_refusal(&short_of_cups(), "insufficient-stock");
+        for (state, task, slug) in [
+            (&cancelled, &release, "line-shipped"),
+            (&given_up, &release, "line-shipped"),
+            (&given_up, &refuse, "event-too-large"),
+            (&shipped, &ship, "line-not-reserved"),
+            (&shipped, &ship, "line-released"),
+            (&after(&[placed()]), &Task::Confirm, "order-not-found"),
+        ] {
+            let mut process = state.clone();
+            assert_eq!(process.on_refusal(task, slug), failed, "{task:?} {slug}");
+            assert_eq!(process, *state, "the instance stays where it is");
+        }
+        for (state, task, slug) in [
+            (&cancelled, &release, "line-released"),
+            (&given_up, &refuse, "wrong-order-state"),
+            (&after(&[placed()]), &Task::Confirm, "wrong-order-state"),
+        ] {
+            assert_eq!(state.clone().on_refusal(task, slug), Reaction::default(), "{task:?} {slug}");
+        }
     }
 
     #[test]

@@ -34,11 +34,14 @@ pub struct Reaction<T> {
     pub wake_after: Option<i64>,
     /// Cancel the timeout of the instance.
     pub stop_waiting: bool,
+    /// A refusal means that the world is not as the process planned, and that it cannot mend this: the refused command is
+    /// kept as a failure, until somebody has looked at it.
+    pub failed: bool,
 }
 
 impl<T> Default for Reaction<T> {
     fn default() -> Self {
-        Self { drop_unsent: false, tasks: Vec::new(), wake_after: None, stop_waiting: false }
+        Self { drop_unsent: false, tasks: Vec::new(), wake_after: None, stop_waiting: false, failed: false }
     }
 }
 
@@ -193,11 +196,11 @@ impl<P: ProcessManager> Process for P {
             }
             Input::TimedOut => ProcessManager::react(self, &mut state, Input::TimedOut),
         };
-        let Reaction { drop_unsent, tasks, wake_after, stop_waiting } = reaction;
+        let Reaction { drop_unsent, tasks, wake_after, stop_waiting, failed } = reaction;
         let tasks = tasks.iter().map(serde_json::to_string).collect::<Result<_, _>>();
         let tasks = tasks.map_err(|error| unreadable::<P>("command", error))?;
         let state = serde_json::to_string(&state).map_err(|error| unreadable::<P>("state", error))?;
-        Ok((state, Reaction { drop_unsent, tasks, wake_after, stop_waiting }))
+        Ok((state, Reaction { drop_unsent, tasks, wake_after, stop_waiting, failed }))
     }
 
     fn command(&self, instance: &str, input: Uuid, stored: &str) -> Result<(Uuid, Target), Unreadable> {

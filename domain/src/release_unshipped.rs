@@ -101,8 +101,11 @@ impl ProcessManager for ReleaseUnshipped {
             (Phase::Waiting, Input::TimedOut) => {
                 (Phase::Cancelling, Reaction { tasks: vec![Task::Cancel], ..Reaction::default() })
             }
-            // It was shipped meanwhile.
-            (Phase::Cancelling, Input::Refused { .. }) => (Phase::Ended, Reaction::default()),
+            // It was shipped meanwhile, or else it can neither be cancelled nor be left alone.
+            (Phase::Cancelling, Input::Refused { slug, .. }) => {
+                let failed = slug != "wrong-order-state";
+                (Phase::Ended, Reaction { failed, ..Reaction::default() })
+            }
             (phase, _) => (phase, Reaction::default()),
         };
         state.phase = phase;
@@ -243,6 +246,13 @@ mod tests {
         assert_eq!(react(&mut state, refused), Reaction::default());
         assert_eq!(step(&state), "ended");
         assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+    }
+
+    #[test]
+    fn a_cancellation_that_is_refused_for_another_reason_is_a_failure() {
+        let refused = Input::Refused { task: &Task::Cancel, slug: "order-not-found" };
+        let failed = Reaction { failed: true, ..Reaction::default() };
+        assert_eq!(react(&mut cancelling(), refused), failed);
     }
 
     #[test]

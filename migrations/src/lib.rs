@@ -159,7 +159,8 @@ migrators! {
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];
     Process: Process, "soonshop_process_steps", [
         ("001_process", "sql/process.sql", "sql/process.sql"),
-        ("002_operate", "sql/operate.sql", "sql/operate.sql")
+        ("002_operate", "sql/operate.sql", "sql/operate.sql"),
+        ("003_failures", "sql/failures.sql", "sql/failures.sql")
     ];
     Operations: Operations, "soonshop_operations_steps", [
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),

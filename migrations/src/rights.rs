@@ -82,9 +82,9 @@ fn rights(namespace: Namespace) -> Rights {
         // Viewer and tool show instances and their waiting commands; the viewer can bring a retry forward.
         Namespace::Process => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
-            (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts"),
+            (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts, failures"),
             (QUERY, "UPDATE (retry_at)", "outbox"),
-            (REPLAY, "SELECT", "checkpoints, processes, instances, outbox, timeouts"),
+            (REPLAY, "SELECT", "checkpoints, processes, instances, outbox, timeouts, failures"),
             (REPLAY, "SELECT (name, holder, expires_at)", "leases"),
         ],
         // Whoever answers queries finds out who asks, and nothing else: neither passwords nor tokens.

@@ -28,10 +28,10 @@ const OVERDUE: i64 = 60_000;
 /// Which instances a query lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Which {
-    /// Instances with a command to send or a timeout to wait for.
+    /// Instances with a command to send, a timeout to wait for, or a failure.
     #[default]
     Open,
-    /// Instances whose command waits after a failure, or whose timeout is overdue.
+    /// Instances whose command cannot be executed and waits, whose timeout is overdue, or with a failure.
     Stuck,
     /// All, also those that are done.
     All,
@@ -96,7 +96,7 @@ pub struct Unsent {
     pub retry_at: Option<DateTime<Utc>>,
 }
 
-/// The last command of an instance that was refused.
+/// A command of an instance that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// Its purpose, such as `reserve`.
@@ -125,10 +125,15 @@ pub struct Instance {
     pub unsent: i64,
     /// The first of them.
     pub waits_with: Option<Unsent>,
+    /// The last one that was refused.
     pub refused: Option<Refused>,
+    /// How many of its commands were refused although they have to be done, and nobody has acknowledged that.
+    pub failures: i64,
+    /// The first of them.
+    pub failed: Option<Refused>,
     /// When its timeout fires.
     pub times_out_at: Option<DateTime<Utc>>,
-    /// A command waits after a failure, or a timeout is overdue.
+    /// A command cannot be executed and waits, a timeout is overdue, or there is a failure.
     pub stuck: bool,
 }
 
@@ -153,16 +158,23 @@ fn moment(millis: Option<i64>) -> Option<DateTime<Utc>> {
     millis.and_then(DateTime::from_timestamp_millis)
 }
 
-/// The columns of one instance; `o` is its first unsent command, `t` its timeout.
+/// The failures that nobody has acknowledged.
+const OPEN: &str = "acknowledged_at IS NULL";
+
+/// The columns of one instance; `o` is its first unsent command, `t` its timeout, `f` its first failure.
 fn select(db: &Db) -> String {
     format!(
         "SELECT i.process, i.instance, i.state, i.since, i.refused_task, i.refused_slug, i.refused_at, \
              (SELECT count(*) FROM @outbox n WHERE n.process = i.process AND n.instance = i.instance), \
-             o.number, o.input, o.task, o.attempts, o.last_error, o.waiting_since, o.retry_at, t.due_at, {now} \
+             o.number, o.input, o.task, o.attempts, o.last_error, o.waiting_since, o.retry_at, t.due_at, {now}, \
+             (SELECT count(*) FROM @failures n WHERE n.process = i.process AND n.instance = i.instance AND n.{OPEN}), \
+             f.task, f.slug, f.failed_at \
          FROM @instances i \
          LEFT JOIN @outbox o ON o.process = i.process AND o.instance = i.instance AND o.number = \
              (SELECT min(m.number) FROM @outbox m WHERE m.process = i.process AND m.instance = i.instance) \
-         LEFT JOIN @timeouts t ON t.process = i.process AND t.instance = i.instance",
+         LEFT JOIN @timeouts t ON t.process = i.process AND t.instance = i.instance \
+         LEFT JOIN @failures f ON f.process = i.process AND f.instance = i.instance AND f.number = \
+             (SELECT min(m.number) FROM @failures m WHERE m.process = i.process AND m.instance = i.instance AND m.{OPEN})",
         now = db.now()
     )
 }
@@ -204,15 +216,13 @@ fn read(row: &QueryResult) -> Result<Instance, Error> {
         }
         None => None,
     };
-    let refused: (Option<String>, Option<String>, Option<i64>) =
-        (row.try_get_by_index(4)?, row.try_get_by_index(5)?, row.try_get_by_index(6)?);
-    let refused = match refused {
-        (Some(task), Some(slug), Some(at)) => {
-            let (purpose, key) = named(&task);
-            moment(Some(at)).map(|at| Refused { purpose, key, slug, at })
-        }
-        _ => None,
+    let refused = |task: Option<String>, slug: Option<String>, at: Option<i64>| {
+        let (purpose, key) = named(&task?);
+        Some(Refused { purpose, key, slug: slug?, at: moment(at)? })
     };
+    let last = refused(row.try_get_by_index(4)?, row.try_get_by_index(5)?, row.try_get_by_index(6)?);
+    let failures: i64 = row.try_get_by_index(17)?;
+    let failed = refused(row.try_get_by_index(18)?, row.try_get_by_index(19)?, row.try_get_by_index(20)?);
     let (due_at, now): (Option<i64>, i64) = (row.try_get_by_index(15)?, row.try_get_by_index(16)?);
     let waits = waits_with.as_ref().is_some_and(|unsent| unsent.waiting_since.is_some());
     Ok(Instance {
@@ -223,9 +233,11 @@ fn read(row: &QueryResult) -> Result<Instance, Error> {
         aggregate_id: subject.map(|(_, id)| id),
         unsent: row.try_get_by_index(7)?,
         waits_with,
-        refused,
+        refused: last,
+        failures,
+        failed,
         times_out_at: moment(due_at),
-        stuck: waits || due_at.is_some_and(|due| due < now - OVERDUE),
+        stuck: waits || failures > 0 || due_at.is_some_and(|due| due < now - OVERDUE),
         process,
         instance,
     })
@@ -234,7 +246,8 @@ fn read(row: &QueryResult) -> Result<Instance, Error> {
 fn among(outbox: &str, timeouts: &str) -> String {
     format!(
         "(i.process, i.instance) IN (SELECT process, instance FROM @outbox {outbox} \
-         UNION SELECT process, instance FROM @timeouts {timeouts})"
+         UNION SELECT process, instance FROM @timeouts {timeouts} \
+         UNION SELECT process, instance FROM @failures WHERE {OPEN})"
     )
 }
 
@@ -251,7 +264,7 @@ pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Opti
         expected.push(format!("i.process = {}", place(process.as_str().into())));
     }
     match query.which {
-        // By far the most instances are done: open ones are found through their unsent commands and timeouts.
+        // By far the most instances are done: open ones are found through their unsent commands, timeouts and failures.
         Which::Open => expected.push(among("", "")),
         Which::Stuck => {
             let overdue = format!("WHERE due_at < {} - {OVERDUE}", db.now());
@@ -329,6 +342,8 @@ pub struct Status {
     pub unsent: i64,
     /// Those among them that have to wait.
     pub waiting: i64,
+    /// Commands that were refused although they have to be done, and that nobody has acknowledged.
+    pub failures: i64,
 }
 
 impl Status {
@@ -349,6 +364,7 @@ pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
             progress: FollowerStatus::new(None, (0, 0.0), Some(Trouble::Other { detail: error.to_string() })),
             unsent: 0,
             waiting: 0,
+            failures: 0,
         }]),
         found => found,
     }
@@ -365,6 +381,11 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
     let mut counts: HashMap<String, (i64, i64)> = HashMap::new();
     for row in db.connection.query_all(db.statement(sql, [])).await? {
         counts.insert(row.try_get_by_index(0)?, (row.try_get_by_index(1)?, row.try_get_by_index(2)?));
+    }
+    let sql = format!("SELECT process, count(*) FROM @failures WHERE {OPEN} GROUP BY process");
+    let mut failed: HashMap<String, i64> = HashMap::new();
+    for row in db.connection.query_all(db.statement(&sql, [])).await? {
+        failed.insert(row.try_get_by_index(0)?, row.try_get_by_index(1)?);
     }
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
@@ -395,9 +416,47 @@ async fn find_statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
         let name = follower[REACTOR.len()..].to_owned();
         let (unsent, waiting) = counts.get(&name).copied().unwrap_or_default();
         progress.holder = leases.holder(&follower).await?;
-        all.push(Status { name, state, since: moment(row.try_get_by_index(3)?), progress, unsent, waiting });
+        let (since, failures) =
+            (moment(row.try_get_by_index(3)?), failed.get(&name).copied().unwrap_or_default());
+        all.push(Status { name, state, since, progress, unsent, waiting, failures });
     }
     Ok(all)
+}
+
+/// The failures of all instances that nobody has acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failures {
+    /// How many there are.
+    pub count: i64,
+    /// The first instances that have some, with the first failure of each.
+    pub first: Vec<Instance>,
+}
+
+/// The failures that nobody has acknowledged, with at most `most` of their instances. `db` is the namespace `process`.
+pub async fn failures(db: &Db, most: u64) -> Result<Failures, Error> {
+    let sql = format!("SELECT count(*) FROM @failures WHERE {OPEN}");
+    let row = db.connection.query_one(db.statement(&sql, [])).await?;
+    let count = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+    if count == 0 {
+        return Ok(Failures { count, first: Vec::new() });
+    }
+    let sql = format!(
+        "{} WHERE (i.process, i.instance) IN (SELECT process, instance FROM @failures WHERE {OPEN}) \
+         ORDER BY i.process, i.instance LIMIT {most}",
+        select(db)
+    );
+    let rows = db.connection.query_all(db.statement(&sql, [])).await?;
+    Ok(Failures { count, first: rows.iter().map(read).collect::<Result<_, _>>()? })
+}
+
+/// Writes down that somebody knows the failures of an instance. How many they were.
+pub async fn acknowledge(db: &Db, key: &Key) -> Result<u64, Error> {
+    let sql = format!(
+        "UPDATE @failures SET acknowledged_at = {} WHERE process = $1 AND instance = $2 AND {OPEN}",
+        db.now()
+    );
+    let values = [key.process.as_str().into(), key.instance.as_str().into()];
+    Ok(db.connection.execute(db.statement(&sql, values)).await?.rows_affected())
 }
 
 /// Makes the process manager try the first command of an instance again at once. False: it has none.

@@ -12,6 +12,7 @@ mod databases;
 mod disk;
 mod integrity;
 mod parked;
+mod processes;
 mod remedies;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 15] = [
+const TABLE: [Check; 16] = [
     Check {
         name: "event-store",
         needed: true,
@@ -84,6 +85,13 @@ const TABLE: [Check; 15] = [
         asked_by: |role| role.has(Role::QueryApi),
         object: |_| "the workers".to_owned(),
         ask: |asked| async move { workers(&asked).await }.boxed(),
+    },
+    Check {
+        name: "processes",
+        needed: false,
+        asked_by: |role| role.has(Role::QueryApi) || role.writes(),
+        object: |_| "the process managers".to_owned(),
+        ask: |asked| async move { processes::ask(&asked.shop).await }.boxed(),
     },
     Check {
         name: "parked",

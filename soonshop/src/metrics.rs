@@ -177,6 +177,7 @@ fn processes(registry: &mut Registry, whole: &ShopStatus) {
     let (position, events) = (Family::<OfProcess, Gauge>::default(), Family::<OfProcess, Gauge>::default());
     let (seconds, unsent) = (Family::<OfProcess, Seconds>::default(), Family::<OfProcess, Gauge>::default());
     let (waiting, complaint) = (Family::<OfProcess, Gauge>::default(), Family::<OfProcess, Gauge>::default());
+    let failures = Family::<OfProcess, Gauge>::default();
     for one in &whole.processes {
         let of = OfProcess { process: one.name.clone() };
         position.get_or_create(&of).set(one.progress.position.unwrap_or(0));
@@ -184,6 +185,7 @@ fn processes(registry: &mut Registry, whole: &ShopStatus) {
         seconds.get_or_create(&of).set(one.progress.lag_seconds);
         unsent.get_or_create(&of).set(one.unsent);
         waiting.get_or_create(&of).set(one.waiting);
+        failures.get_or_create(&of).set(one.failures);
         complaint.get_or_create(&of).set(i64::from(one.progress.complaint.is_some()));
     }
     registry.register("process_position", "The last position that the process manager reached", position);
@@ -192,6 +194,8 @@ fn processes(registry: &mut Registry, whole: &ShopStatus) {
     registry.register("process_lag_seconds", help, seconds);
     registry.register("process_unsent", "Commands that the process manager has to send", unsent);
     registry.register("process_waiting", "Commands among them that cannot be done just now", waiting);
+    let help = "Commands that were refused although they have to be done, and that nobody has acknowledged";
+    registry.register("process_failures", help, failures);
     registry.register("process_complaint", "1: something is wrong with the process manager", complaint);
 }
 

@@ -1,7 +1,7 @@
-//! Process managers at the command line: lists instances, shows what one of them waits for, and retries its command at
-//! once.
+//! Process managers at the command line: lists instances, shows what one of them waits for, retries its command at once,
+//! and acknowledges its failures.
 //!
-//! Exit codes: 0 done; 2 no such process or instance, or nothing to retry; 3 `list --stuck` found some; 1 an error.
+//! Exit codes: 0 done; 2 no such process or instance, or nothing to retry or acknowledge; 3 `list --stuck` found some; 1 an error.
 
 use std::fmt::Write as _;
 
@@ -32,7 +32,7 @@ pub enum Verb {
         /// Of this process only
         #[arg(long)]
         process: Option<String>,
-        /// Only those whose command waits, or whose timeout is overdue. Exit code 3 if there are any
+        /// Only those whose command waits, whose timeout is overdue, or with a failure. Exit code 3 if there are any
         #[arg(long, conflicts_with = "all")]
         stuck: bool,
         /// Those that are done as well
@@ -54,6 +54,20 @@ pub enum Verb {
         process: String,
         /// The instance, such as an order, by its id or its number
         instance: String,
+        /// text or json
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Acknowledge the failures of an instance, once what is to be done about them is done: they are no alarm any more.
+    /// Who did it, and why, is recorded
+    Acknowledge {
+        /// The name of the process
+        process: String,
+        /// The instance, such as an order, by its id or its number
+        instance: String,
+        /// The reason, in free text; it is kept encrypted in the record of operations
+        #[arg(long)]
+        reason: Option<String>,
         /// text or json
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
@@ -108,6 +122,15 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
                     let names = names::in_texts(&reader, about.as_deref()).await?;
                     let name = about.and_then(|id| names.get(&id).map(|one| one.name.clone()));
                     shown(&found, name.as_deref(), &history, *format)
+                }
+                Err(refused) => Ok(refused),
+            }
+        }
+        Verb::Acknowledge { process, instance, reason, format } => {
+            let reader = Reader::new(shop.registry()?, shop.log()?);
+            match find(&reader, &db, process, instance).await? {
+                Ok(Instance { process, instance, .. }) => {
+                    acknowledge(&reader, &Key { process, instance }, reason.as_deref(), *format).await
                 }
                 Err(refused) => Ok(refused),
             }
@@ -216,6 +239,10 @@ fn line(one: &Instance) -> String {
             let _ = write!(text, " waits since {}: {reason}", at(unsent.waiting_since));
         }
     }
+    if let Some(failed) = &one.failed {
+        let about = command(failed.purpose.as_ref(), failed.key.as_ref());
+        let _ = write!(text, "  {} failed: {about} was refused: {}", one.failures, failed.slug);
+    }
     if one.times_out_at.is_some() {
         let _ = write!(text, "  times out {}", at(one.times_out_at));
     }
@@ -273,11 +300,36 @@ fn shown(
         let about = command(refused.purpose.as_ref(), refused.key.as_ref());
         lines.push(format!("refused    {about}: {} at {}", refused.slug, at(Some(refused.at))));
     }
+    if let Some(failed) = &one.failed {
+        let about = command(failed.purpose.as_ref(), failed.key.as_ref());
+        lines.push(format!("failed     {}", one.failures));
+        lines.push(format!("first      {about}: {} at {}", failed.slug, at(Some(failed.at))));
+    }
     lines.push(format!("times out  {}", at(one.times_out_at)));
     lines.extend(history.iter().map(|event| {
         format!("{:>10}  {} {}", event.position, at(Some(event.recorded_at)), event.event_type)
     }));
     Ok(Outcome { text: lines.join("\n"), exit_code: 0 })
+}
+
+async fn acknowledge(
+    reader: &Reader,
+    key: &Key,
+    reason: Option<&str>,
+    format: Format,
+) -> anyhow::Result<Outcome> {
+    let actor = Caller::operator().actor;
+    let failures = soonshop_audit::processes::acknowledge(reader, &actor, key, reason).await?;
+    if failures == 0 {
+        return Ok(not_found(format!("{key} has no failure: there is nothing to acknowledge")));
+    }
+    let text = match format {
+        Format::Json => {
+            json!({ "process": key.process, "instance": key.instance, "acknowledged": failures }).to_string()
+        }
+        Format::Text => format!("{key}: failures acknowledged: {failures}"),
+    };
+    Ok(Outcome { text, exit_code: 0 })
 }
 
 async fn retry(reader: &Reader, key: &Key, reason: Option<&str>, format: Format) -> anyhow::Result<Outcome> {

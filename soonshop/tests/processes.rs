@@ -108,6 +108,60 @@ async fn a_stuck_instance_is_listed_and_shown_with_its_reason() {
     }
 }
 
+/// Adds the failure of an order that was cancelled after its goods had left.
+async fn fail(shop: &Shop) {
+    let task = r#"{"do":"release","place":{"sku":"MUG","location":"main"},"line":1}"#;
+    for insert in [
+        format!(
+            "INSERT INTO @instances (process, instance, state, next, since) \
+             VALUES ('fulfilment', '{ORDER}', '{{\"phase\":\"ended\",\"lines\":[]}}', 3, 1700000000000)"
+        ),
+        format!(
+            "INSERT INTO @failures (process, instance, number, task, slug, failed_at) \
+             VALUES ('fulfilment', '{ORDER}', 3, '{task}', 'line-shipped', 1700000000000)"
+        ),
+    ] {
+        sql(shop, &insert).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_an_alarm_until_it_is_acknowledged_which_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = open(folder.path(), 0);
+    migrate::migrate(&shop).await.unwrap();
+    let acknowledge = Verb::Acknowledge {
+        process: "fulfilment".to_owned(),
+        instance: ORDER.to_owned(),
+        reason: Some("the parcel came back".to_owned()),
+        format: Format::Text,
+    };
+    fail(&shop).await;
+    let stuck = run(&shop, &list(true, false, Format::Text)).await.unwrap();
+    assert_eq!(stuck.exit_code, 3);
+    assert!(stuck.text.contains("1 failed: release 1 was refused: line-shipped"), "{}", stuck.text);
+    let text = run(&shop, &show("fulfilment", ORDER, Format::Text)).await.unwrap().text;
+    assert!(text.contains("first      release 1: line-shipped at 2023-11-14T22:13:20Z"), "{text}");
+    let found = async || {
+        doctor::examine(&shop).await.into_iter().find(|finding| finding.what == "processes").unwrap()
+    };
+    let finding = found().await;
+    assert!(!finding.ok, "{finding:?}");
+    assert!(finding.detail.contains(ORDER) && finding.detail.contains("line-shipped"), "{finding:?}");
+    assert!(finding.cure.contains("soonshop process acknowledge"), "{finding:?}");
+    let done = run(&shop, &acknowledge).await.unwrap();
+    assert_eq!(done.exit_code, 0, "{}", done.text);
+    let record = operations::last_of(&shop.read_database.namespace("operations").unwrap(), None, 5);
+    let record = record.await.unwrap().remove(0);
+    assert_eq!((record.action.as_str(), record.subject.as_str()), ("process-acknowledge", ORDER));
+    assert_eq!(record.detail, json!({ "process": "fulfilment", "failures": 1, "slug": "line-shipped" }));
+    assert!(record.note.is_some());
+    assert_eq!(run(&shop, &list(true, false, Format::Text)).await.unwrap().exit_code, 0);
+    assert!(found().await.ok);
+    let again = run(&shop, &acknowledge).await.unwrap();
+    assert!(again.exit_code == 2 && again.text.contains("nothing to acknowledge"), "{}", again.text);
+}
+
 #[tokio::test]
 async fn a_retry_is_recorded_with_its_actor_and_reason() {
     let folder = tempfile::tempdir().unwrap();

@@ -171,7 +171,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "account-disable account-enable account-end-sessions account-open account-password account-roles acknowledge check clock-confirm delete-view discard export key-create key-revoke key-rotate look-up process-retry read-personal rebuild rename-view \
+        "account-disable account-enable account-end-sessions account-open account-password account-roles acknowledge check clock-confirm delete-view discard export key-create key-revoke key-rotate look-up process-acknowledge process-retry read-personal rebuild rename-view \
          retire retry reveal rollback save-view sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),
@@ -182,7 +182,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-found-by-", "number sku name position id hash key"),
     (
         "page-front-check-",
-        "certificate event-store read-models keys schema workers parked facts bus cache rates search disk clock integrity",
+        "certificate event-store read-models keys schema workers processes parked facts bus cache rates search disk clock integrity",
     ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
@@ -192,7 +192,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-process-", "running stopped off unknown"),
     (
         "page-remedy-",
-        "event-store read-models keys schema workers parked facts bus cache rates search disk clock integrity broker-full \
+        "event-store read-models keys schema workers processes parked facts bus cache rates search disk clock integrity broker-full \
          broker-rights cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
          index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
          held late stalled stopped client-certificate own-certificate server-files server-issuer",

@@ -136,7 +136,9 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
         p.soft.named { (naming::id(view, &one.instance)) }
         (retry_result(view))
         div data-poll {
-            @if one.stuck {
+            @if one.failures > 0 {
+                p.banner.ill { span aria-hidden="true" { "⚠ " } (view.word("instance-failed")) }
+            } @else if one.stuck {
                 p.banner.ill { span aria-hidden="true" { "⚠ " } (view.word("instance-stuck")) }
             }
             (state(view, one, &detail.names))
@@ -148,6 +150,9 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
         (command(view, &format!("soonshop process show {} {}", one.process, one.instance)))
         @if one.waits_with.is_some() {
             (command(view, &format!("soonshop process retry {} {} --reason \"…\"", one.process, one.instance)))
+        }
+        @if one.failures > 0 {
+            (command(view, &format!("soonshop process acknowledge {} {} --reason \"…\"", one.process, one.instance)))
         }
         p.tools { a href=(view.to("/audit/processes", &[("process", &one.process)])) { (view.word("instances-of-it")) } }
     }
@@ -207,6 +212,12 @@ fn state(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
                 (row(view.word("to-send"), &html! { (one.unsent) }))
                 @if let Some(unsent) = &one.waits_with { (waiting(view, unsent, names)) }
                 (row(view.word("last-refused"), &html! { @if let Some(last) = &one.refused { (refused(view, last)) } @else { "–" } }))
+                @if let Some(failed) = &one.failed {
+                    (row(view.word("command-failed"), &html! {
+                        (refused(view, failed))
+                        @if one.failures > 1 { " " (view.language.fill("of-unsent", &[&one.failures.to_string()])) }
+                    }))
+                }
                 (row(view.word("times-out"), &time(view, one.times_out_at)))
             }
         }

@@ -102,6 +102,12 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
             "Retried the waiting command stock.reserve of the process manager fulfilment",
         ),
         (
+            "process-acknowledge",
+            person,
+            json!({ "process": "fulfilment", "failures": 2, "slug": "line-shipped" }),
+            "Acknowledged the failures of the process manager fulfilment",
+        ),
+        (
             "key-create",
             person,
             json!({ "role": "support", "prefix": "0badcafe" }),

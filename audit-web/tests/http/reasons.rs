@@ -175,7 +175,7 @@ async fn a_note_on_an_event_is_erased_with_the_person_it_is_about() {
 }
 
 /// The actions whose entries may have a reason.
-const ACTIONS: [&str; 11] = [
+const ACTIONS: [&str; 12] = [
     "reveal",
     "swap",
     "rollback",
@@ -185,6 +185,7 @@ const ACTIONS: [&str; 11] = [
     "retry",
     "discard",
     "process-retry",
+    "process-acknowledge",
     "clock-confirm",
     "acknowledge",
 ];

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
-use serde_json::Value;
-use soonshop::clock;
+use serde_json::{Value, json};
+use soonshop::{clock, processes};
+use soonshop_domain::Metadata;
+use soonshop_domain::ids::{self, OrderId};
+use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace};
+use soonshop_domain::text::Sku;
+use soonshop_event_store::CommandContext;
 use soonshop_projections::operations;
 
 use super::{Fault, doctor_names, green, nothing_is_lost, red, run, tried};
@@ -59,6 +64,47 @@ async fn a_parked_event_is_named_until_it_is_projected() {
     let mend = async || {
         run(&shop.shop, "rm_products_1", "DROP TRIGGER bad").await;
         run(&shop.shop, "rm_products_1", "INSERT INTO retries (position) SELECT position FROM parked").await;
+    };
+    tried(&shop, fault(), make, mend).await;
+    nothing_is_lost(&shop, "AFTER").await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_cancelled_after_its_goods_had_left_is_named_until_somebody_knows() {
+    let shop = TestShop::start(Set::Embedded).await;
+    nothing_is_lost(&shop, "BEFORE").await;
+    shop.client.product("LEFT", "Thing LEFT", 100, 5).await;
+    let order = json!({ "lines": [{ "sku": "LEFT", "quantity": 2 }], "country": "UK" });
+    let order =
+        shop.client.post("/orders", &order).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let status = async || shop.client.get(&format!("/orders/{order}")).await.json()["status"].clone();
+    eventually("the order is confirmed", Duration::from_secs(60), async || status().await == "confirmed")
+        .await;
+    // As an earlier release let it be done by hand.
+    let place = StockPlace { sku: Sku::try_new("LEFT").unwrap(), location: MAIN.to_owned() };
+    let command = inventory::Command::Ship { order_id: OrderId(order.parse().unwrap()), line: 1 };
+    let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
+    let stream = inventory::stream(&place.sku, MAIN);
+    let store = shop.shop.event_store().unwrap();
+    store.execute::<Stock>(stream, At { place, command }, context).await.unwrap();
+    store.close().await;
+    let object = format!("fulfilment/{order}");
+    let fault = || Fault { check: "processes", object: &object, remedy: "processes" };
+    let make = async || {
+        let cancel = json!({ "reason": "changed-my-mind" });
+        shop.client.post(&format!("/orders/{order}/cancellation"), &cancel).await.expect(200);
+        red(&shop.client, &fault()).await;
+        doctor_names(&shop.shop, &fault()).await;
+    };
+    let mend = async || {
+        let verb = processes::Verb::Acknowledge {
+            process: "fulfilment".to_owned(),
+            instance: order.clone(),
+            reason: None,
+            format: processes::Format::Text,
+        };
+        assert_eq!(processes::run(&shop.shop, &verb).await.unwrap().exit_code, 0);
     };
     tried(&shop, fault(), make, mend).await;
     nothing_is_lost(&shop, "AFTER").await;

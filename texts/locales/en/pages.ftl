@@ -491,6 +491,8 @@ page-instances-more = More
 page-instances-of-it = All instances of this process manager
 page-instance = Instance
 page-instance-stuck = This instance is stuck: its command could not be executed and waits, or its timeout is overdue.
+page-instance-failed = A command of this instance was refused, although what it stands for has to be done: the order and its stock say different things. Correct what differs, then acknowledge it.
+page-command-failed = Has to be done
 page-instance-events = Events of the aggregate
 page-instance-no-events = There are no events yet.
 page-step = Step
@@ -521,3 +523,4 @@ page-commands-wait = { $count ->
        *[other] commands are waiting
     }
 page-did-process-retry = Retried a waiting command
+page-did-process-acknowledge = Acknowledged failures of a process manager

@@ -441,6 +441,8 @@ page-instances-more = 更多
 page-instances-of-it = 此流程管理器的全部实例
 page-instance = 实例
 page-instance-stuck = 此实例已卡住：命令暂时无法执行而在等待，或已超过超时时间。
+page-instance-failed = 此实例有一条必须执行的命令被拒绝：订单与库存不一致。请更正差异，然后予以确认。
+page-command-failed = 必须执行
 page-instance-events = 聚合的事件
 page-instance-no-events = 尚无事件。
 page-step = 步骤
@@ -470,3 +472,4 @@ page-commands-wait = { $count ->
        *[other] 条命令等待中
     }
 page-did-process-retry = 重试等待中的命令
+page-did-process-acknowledge = 确认了流程管理器的失败

@@ -35,6 +35,7 @@ record-retire = { $for-erasure ->
 record-retry = 重试了“{ $subject }”的 { $positions-count } 个搁置事件
 record-discard = 丢弃了“{ $subject }”的 { $positions-count } 个搁置事件
 record-process-retry = 重试了流程管理器“{ $process }”的等待命令“{ $command }”，实例“{ $subject }”
+record-process-acknowledge = 确认了流程管理器“{ $process }”的失败（{ $slug }），实例“{ $subject }”
 record-key-create = 创建了 API 密钥“{ $subject }”（ssk_{ $prefix }），角色为{ $role }
 record-key-rotate = 以 API 密钥“{ $subject }”（ssk_{ $prefix }）替换了角色为{ $role }的密钥
 record-key-revoke = 吊销了 API 密钥“{ $subject }”（ssk_{ $prefix }）

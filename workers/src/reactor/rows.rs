@@ -166,6 +166,24 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Keeps a refused command as a failure.
+    pub(super) async fn fail(
+        &self,
+        tx: &DatabaseTransaction,
+        instance: &str,
+        row: &Row,
+        slug: &str,
+    ) -> Result<(), Stopped> {
+        let sql = format!(
+            "INSERT INTO @failures (process, instance, number, task, slug, failed_at) VALUES ($1, $2, $3, $4, $5, {})",
+            self.db.now()
+        );
+        let values =
+            [self.process.into(), instance.into(), row.number.into(), row.task.as_str().into(), slug.into()];
+        tx.execute(self.db.statement(&sql, values)).await?;
+        Ok(())
+    }
+
     /// Deletes the rows of each instance up to its number: they were sent.
     pub(super) async fn delete_sent(
         &self,

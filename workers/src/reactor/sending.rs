@@ -278,6 +278,11 @@ impl Work {
         let mut instances = rows.load(&tx, &[key]).await?;
         let instance = instances.entry(key.to_owned()).or_default();
         let reaction = instance.react(process, Input::Refused { task: &row.task, slug })?;
+        if reaction.failed {
+            rows.fail(&tx, key, row, slug).await?;
+            let process = process.name();
+            tracing::error!(process, instance = key, slug, "a command was refused that has to be done");
+        }
         let mut changes = Changes::default();
         changes.add(key, instance, reaction, id, &row.causes);
         changes.write(&rows, &tx).await?;

@@ -1,19 +1,24 @@
 //! An operator's view of process managers: what an instance waits for, what was refused, which process stopped; and the
 //! retry of a command.
 
-use soonshop_domain::order::Status;
+use soonshop_domain::ids::OrderId;
+use soonshop_domain::inventory::{self, At, Stock};
+use soonshop_domain::order::{self, Order, Status};
 use soonshop_domain::process_managers::{self, Settings};
 use soonshop_event_store::EventStore;
+use soonshop_migrations::Namespace;
 use soonshop_projections::processes::{self, Instance, InstanceQuery, Key, Status as Shown, Which};
 use uuid::Uuid;
 
 use crate::fixture::{Shop, Writer, on_both, until};
-use crate::history::{received, stock};
-use crate::reacting::{becomes, begin, idle, jam, place_order, reactor, reactors, receive, there};
+use crate::history::{place, received, stock};
+use crate::reacting::{becomes, begin, idle, jam, place_order, reactor, reactors, receive, send, there};
 
 on_both!(
     a_waiting_command_gives_its_reason_and_is_retried_on_request,
     a_refused_command_is_shown_with_its_reason,
+    a_refusal_that_leaves_order_and_stock_apart_is_a_failure_until_it_is_acknowledged,
+    a_failure_that_an_earlier_release_kept_to_itself_is_found,
     instances_are_listed_in_pages,
     an_unreadable_state_stops_only_its_process_and_names_it,
     a_waiting_instance_does_not_block_others,
@@ -117,6 +122,85 @@ async fn a_refused_command_is_shown_with_its_reason(shop: Shop) {
     assert_eq!((refused.purpose.as_deref(), refused.key.as_deref()), (Some("reserve"), Some("1")));
     assert_eq!(refused.slug, "insufficient-stock");
     run.stop().await;
+}
+
+/// Ships the first line of an order as if by hand, out of step with the order: an earlier release let that happen.
+async fn ship(store: &EventStore, order: Uuid, name: &str) {
+    let command = inventory::Command::Ship { order_id: OrderId(order), line: 1 };
+    send::<Stock>(store, stock(name), At { place: place(name), command }).await;
+}
+
+async fn a_refusal_that_leaves_order_and_stock_apart_is_a_failure_until_it_is_acknowledged(shop: Shop) {
+    begin(&shop).await;
+    let store = shop.store();
+    receive(&store, "MUG", 9).await;
+    let run = reactor(&shop, &store);
+    let mut orders = Vec::new();
+    for number in 1..=3 {
+        let order = place_order(&store, number, &[("MUG", 2)]).await;
+        becomes(&store, order, Status::Confirmed).await;
+        orders.push(order);
+    }
+    let [cancelled, shipped, good] = orders[..] else { unreachable!() };
+    // The goods have left, and then the order is cancelled.
+    ship(&store, cancelled, "MUG").await;
+    send::<Order>(&store, cancelled, order::Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
+    // The stock was given back, and then the order is shipped.
+    let command = inventory::Command::Release { order_id: OrderId(shipped), line: 1 };
+    send::<Stock>(&store, stock("MUG"), At { place: place("MUG"), command }).await;
+    send::<Order>(&store, shipped, order::Command::Ship).await;
+    send::<Order>(&store, good, order::Command::Ship).await;
+    idle(&shop).await;
+    for (order, purpose, slug) in [(cancelled, "release", "line-shipped"), (shipped, "ship", "line-released")]
+    {
+        let one = shown(&shop, order).await;
+        assert_eq!((one.step.as_deref(), one.unsent, one.failures, one.stuck), (Some("ended"), 0, 1, true));
+        let failed = one.failed.unwrap();
+        assert_eq!((failed.purpose.as_deref(), failed.key.as_deref()), (Some(purpose), Some("1")));
+        assert_eq!(failed.slug, slug);
+    }
+    let one = shown(&shop, good).await;
+    assert_eq!((one.failures, one.stuck), (0, false), "this one went as planned");
+    let found = processes::failures(&shop.db("process"), 1).await.unwrap();
+    assert_eq!((found.count, found.first.len()), (2, 1));
+    let stuck = async || listed(&shop, Which::Stuck).await.len();
+    assert_eq!((stuck().await, listed(&shop, Which::Open).await.len()), (2, 2));
+    let status = processes::statuses(&shop.log()).await.unwrap();
+    assert_eq!(status.iter().map(|one| one.failures).sum::<i64>(), 2);
+    for order in [cancelled, shipped] {
+        assert_eq!(processes::acknowledge(&shop.db("process"), &key(order)).await.unwrap(), 1);
+        assert_eq!(processes::acknowledge(&shop.db("process"), &key(order)).await.unwrap(), 0);
+    }
+    assert_eq!(stuck().await, 0);
+    assert_eq!(processes::failures(&shop.db("process"), 1).await.unwrap().count, 0);
+    assert!(!shown(&shop, cancelled).await.stuck);
+    run.stop().await;
+}
+
+async fn a_failure_that_an_earlier_release_kept_to_itself_is_found(shop: Shop) {
+    begin(&shop).await;
+    shop.run("process", "DROP TABLE @failures").await;
+    shop.run("process", "DELETE FROM soonshop_process_steps WHERE version = '003_failures'").await;
+    let release = r#"{"do":"release","place":{"sku":"MUG","location":"main"},"line":1}"#;
+    let refused = [
+        (1, release, "line-shipped", 1),
+        (2, &release.replace("release", "ship"), "line-released", 1),
+        (3, &release.replace("release", "reserve"), "insufficient-stock", 0),
+    ];
+    for (number, task, slug, _) in refused {
+        let sql = format!(
+            "INSERT INTO @instances (process, instance, state, next, since, refused_task, refused_slug, refused_at) \
+             VALUES ('fulfilment', '{}', '{{\"phase\":\"ended\",\"lines\":[]}}', 3, 1, '{task}', '{slug}', 1700000000000)",
+            Uuid::from_u128(number)
+        );
+        shop.run("process", &sql).await;
+    }
+    soonshop_migrations::migrate(Namespace::Process, &shop.db("process").connection).await.unwrap();
+    for (number, _, slug, failures) in refused {
+        let one = shown(&shop, Uuid::from_u128(number)).await;
+        assert_eq!(one.failures, failures, "{slug}");
+        assert_eq!(one.failed.is_some_and(|failed| failed.slug == slug), failures == 1, "{slug}");
+    }
 }
 
 async fn instances_are_listed_in_pages(shop: Shop) {
