@@ -25,6 +25,9 @@ pub const MOST_UNITS: i64 = 1_000_000_000_000;
 /// a stock by up to [`MOST_UNITS`], all that it may hold.
 pub const MOST_QUANTITY: u32 = u32::MAX;
 
+/// Where the stocks of a SKU are found: the aggregate type, and the field of the first event of each.
+pub const BY_SKU: [&str; 2] = ["stock", "sku"];
+
 /// The stream of a SKU at a location.
 pub fn stream(sku: &Sku, location: &str) -> Uuid {
     ids::derived(ids::STOCK, &[sku.as_str(), location])
@@ -232,6 +235,8 @@ pub enum Error {
     StockLeft { on_hand: i64, reserved: i64 },
     #[error("no product has this SKU")]
     UnknownSku,
+    #[error("the product was deleted: its goods come in at `main` only")]
+    ProductDeleted,
     #[error(transparent)]
     #[strum(transparent)]
     Order(#[from] order::Error),
@@ -241,6 +246,7 @@ impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::BadQuantity | Self::UnknownSku => ErrorKind::Invalid,
+            Self::ProductDeleted => ErrorKind::Gone,
             Self::Order(error) => error.kind(),
             Self::InsufficientStock { .. }
             | Self::LineReleased

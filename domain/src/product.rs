@@ -88,6 +88,10 @@ pub enum Command {
     HoldSku {
         sku: Sku,
     },
+    /// Like [`HoldSku`](Self::HoldSku), and refused once the product was deleted.
+    HoldListedSku {
+        sku: Sku,
+    },
 }
 
 #[derive(
@@ -276,7 +280,11 @@ impl Decider for Product {
             }
             (Self::Unknown, _) => Err(Error::ProductNotFound),
             (product, Command::HoldSku { sku }) if product.skus().contains(&&sku) => Ok(vec![]),
-            (_, Command::HoldSku { sku }) => Err(Error::NoSuchVariant(sku)),
+            (product, Command::HoldListedSku { sku }) if product.skus().contains(&&sku) => match product {
+                Self::Deleted { .. } => Err(Error::ProductDeleted),
+                _ => Ok(vec![]),
+            },
+            (_, Command::HoldSku { sku } | Command::HoldListedSku { sku }) => Err(Error::NoSuchVariant(sku)),
             (Self::Deleted { .. }, Command::Delete) => Ok(vec![]),
             (Self::Deleted { skus, released }, Command::ReleaseSku { sku }) => {
                 if skus.contains(&sku) {

@@ -270,6 +270,34 @@ impl EventLog {
         )
     }
 
+    /// The first events of the streams of an aggregate type whose field has this value, in order, with encrypted values
+    /// as stored. The schema has an index for each such field, `<type>s_by_<field>`.
+    pub async fn first_with_field(
+        &self,
+        aggregate_type: &'static str,
+        field: &'static str,
+        value: &str,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let sql = self.first_with_field_sql(aggregate_type, field);
+        Ok(rows!(self, &sql, [value]))
+    }
+
+    /// The SQL of [`first_with_field`](Self::first_with_field). On SQLite it names the index, as that of
+    /// [`with_field`](Self::with_field) does.
+    pub fn first_with_field_sql(&self, aggregate_type: &'static str, field: &'static str) -> String {
+        let path = format!("payload -> event_type ->> '{field}'");
+        let (index, path) = if self.db.backend() == DatabaseBackend::Postgres {
+            (String::new(), format!("({path})"))
+        } else {
+            let index = format!(" INDEXED BY {aggregate_type}s_by_{field}");
+            (index, format!("(CASE WHEN json_valid(payload) THEN {path} END)"))
+        };
+        format!(
+            "SELECT {COLUMNS} FROM @events{index} WHERE aggregate_type = '{aggregate_type}' AND sequence = 1 \
+             AND {path} = $1 ORDER BY position"
+        )
+    }
+
     /// Parts of many streams in one query, each in order, with encrypted values as stored. Each part is read through
     /// the index on the stream, whatever the database's statistics say.
     pub async fn spans(&self, spans: &[Span<'_>]) -> Result<Vec<StoredEvent>, Error> {

@@ -102,7 +102,10 @@ mod tests {
         }
         let log: Vec<_> = made(Namespace::Log, DatabaseBackend::Postgres);
         let names: Vec<_> = log.iter().map(|index| index.name.as_str()).collect();
-        assert_eq!(names, ["commands_by_time", "claims_by_owner", "stock_parts", "credit_notes_by_order"]);
+        assert_eq!(
+            names,
+            ["commands_by_time", "claims_by_owner", "stock_parts", "credit_notes_by_order", "stocks_by_sku"]
+        );
         assert!(log[3].reason().contains("ON log.events"), "{}", log[3].reason());
     }
 }

@@ -150,9 +150,17 @@ fn brings(command: &Command) -> bool {
 }
 
 /// Executes it together with the product, which has a say in the append itself: it must hold the SKU. Otherwise stock
-/// could come in at the moment in which the product gives the SKU back, and another one would inherit it.
+/// could come in at the moment in which the product gives the SKU back, and another one would inherit it. Of a deleted
+/// product nothing comes in at other locations than the main one: whoever gives its SKU back counts on a stock there that
+/// was empty once.
 async fn held(call: Call, id: Uuid, at: At, product: Uuid) -> Result<Response, Problem> {
-    let hold = product::Command::HoldSku { sku: at.place.sku.clone() };
+    let sku = at.place.sku.clone();
+    let leaves = matches!(at.command, Command::Adjust { quantity, .. } if quantity < 0);
+    let hold = if leaves || at.place.location == MAIN {
+        product::Command::HoldSku { sku }
+    } else {
+        product::Command::HoldListedSku { sku }
+    };
     let done = call.attempt_joined::<Stock, Product>((id, at.clone()), (product, hold), not_held).await;
     match done {
         Err(ExecuteError::Rejected(inventory::Error::UnknownSku)) => unknown(call, id, at).await,
@@ -161,8 +169,11 @@ async fn held(call: Call, id: Uuid, at: At, product: Uuid) -> Result<Response, P
 }
 
 /// A refusal of the product as one of the stock.
-fn not_held(_: product::Error) -> inventory::Error {
-    inventory::Error::UnknownSku
+fn not_held(error: product::Error) -> inventory::Error {
+    match error {
+        product::Error::ProductDeleted => inventory::Error::ProductDeleted,
+        _ => inventory::Error::UnknownSku,
+    }
 }
 
 /// Refused in any state.

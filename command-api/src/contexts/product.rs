@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::http::action::{begins, executes, prepares, removes};
-use crate::http::answer::{answer, refused};
+use crate::http::answer::{answer, refused, unreadable};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
@@ -178,30 +178,44 @@ fn set_price(_: Uuid, NewPrice { sku, price, occurred_at: _ }: NewPrice) -> Resu
 async fn delete(mut call: Call, id: Uuid) -> Result<Response, Problem> {
     let (product, _) = call.store.load::<Product>(id).await.map_err(refused)?;
     let skus: Vec<Sku> = product.skus().into_iter().cloned().collect();
-    let stocks = skus.into_iter().map(|sku| stock_of(call.store.clone(), sku));
-    let stocks: Vec<_> = futures::stream::iter(stocks).buffered(LOOK_UPS).try_collect().await?;
-    call.say(left(&stocks));
+    let units = skus.into_iter().map(|sku| units_of(call.store.clone(), sku));
+    let units: Vec<_> = futures::stream::iter(units).buffered(LOOK_UPS).try_collect().await?;
+    call.say(left(&units));
     call.execute::<Product>(id, Command::Delete).await
 }
 
-/// Another product may have the SKU, unless it would inherit stock. The stock has a say in the append itself: what comes
-/// in or is reserved at the same moment is either seen, or refused.
+/// Another product may have the SKU, unless it would inherit stock, wherever that lies. The stock at the main location has
+/// a say in the append itself: what comes in or is reserved at the same moment is either seen, or refused. At the others
+/// nothing comes in once the product was deleted, so one that is empty stays so.
 async fn release_sku(call: Call, id: Uuid, Release { sku }: Release) -> Result<Response, Problem> {
     let (product, _) = call.store.load::<Product>(id).await.map_err(refused)?;
     let release = Command::ReleaseSku { sku: sku.clone() };
     if !matches!(&product, Product::Deleted { skus, .. } if skus.contains(&sku)) {
         return call.execute::<Product>(id, release).await;
     }
+    let elsewhere = stocks_of(&call.store, &sku).await?;
+    if let Some(stock) = elsewhere.iter().find(|stock| !at_main(stock) && stock.on_hand != 0) {
+        let location = stock.location.as_deref().unwrap_or_default();
+        return Err(stock_left(location, stock.on_hand, stock.reserved));
+    }
     let place = StockPlace { sku: sku.clone(), location: MAIN.to_owned() };
     let empty = (stream(&sku, MAIN), At { place, command: inventory::Command::BeEmpty });
     let done = call.attempt_joined::<Product, Stock>((id, release.clone()), empty, left_behind).await;
     if let Err(ExecuteError::Rejected(product::Error::StockLeft { on_hand, reserved })) = done {
-        let detail = "there is stock of this SKU, which another product would inherit: ship what is reserved, and \
-                      adjust the rest to zero";
-        let problem = Problem::conflict("stock-left", detail).with("location", MAIN);
-        return Err(problem.with("on_hand", on_hand).with("reserved", reserved));
+        return Err(stock_left(MAIN, on_hand, reserved));
     }
     answer::<Product>(id, release, done)
+}
+
+fn stock_left(location: &str, on_hand: i64, reserved: i64) -> Problem {
+    let detail = "there is stock of this SKU, which another product would inherit: ship what is reserved, and adjust the \
+                  rest to zero";
+    let problem = Problem::conflict("stock-left", detail).with("location", location);
+    problem.with("on_hand", on_hand).with("reserved", reserved)
+}
+
+fn at_main(stock: &Stock) -> bool {
+    stock.location.as_deref() == Some(MAIN)
 }
 
 /// A refusal of the stock as one of the product.
@@ -213,23 +227,36 @@ fn left_behind(error: inventory::Error) -> product::Error {
     }
 }
 
-/// How many stocks are looked up at once.
+/// The stocks of how many SKUs are looked up at once.
 const LOOK_UPS: usize = 8;
 
 /// The most SKUs that a header names.
 const MOST_NAMED: usize = 20;
 
-/// The stock at the main location, without its lines.
-async fn stock_of(store: EventStore, sku: Sku) -> Result<(Sku, Stock), Problem> {
-    let (stock, _) = store.load_without_parts::<Stock>(stream(&sku, MAIN)).await.map_err(refused)?;
-    Ok((sku, stock))
+/// The stocks of a SKU at all locations, without their lines.
+async fn stocks_of(store: &EventStore, sku: &Sku) -> Result<Vec<Stock>, Problem> {
+    let [aggregate_type, field] = inventory::BY_SKU;
+    let first =
+        store.log().first_with_field(aggregate_type, field, sku.as_str()).await.map_err(unreadable)?;
+    let mut stocks = Vec::with_capacity(first.len());
+    for row in first {
+        let id = row.aggregate_id.parse().map_err(Problem::internal)?;
+        stocks.push(store.load_without_parts::<Stock>(id).await.map_err(refused)?.0);
+    }
+    Ok(stocks)
+}
+
+/// How many units of a SKU there are, at all locations.
+async fn units_of(store: EventStore, sku: Sku) -> Result<(Sku, i64), Problem> {
+    let stocks = stocks_of(&store, &sku).await?;
+    Ok((sku, stocks.iter().map(|stock| stock.on_hand).fold(0, i64::saturating_add)))
 }
 
 /// The SKUs with stock, as a list of RFC 8941: `"MUG-01";units=7`. A SKU is percent-encoded as in a path.
-fn left(stocks: &[(Sku, Stock)]) -> Option<String> {
-    let left: Vec<_> = stocks.iter().filter(|(_, stock)| stock.on_hand != 0).collect();
+fn left(units: &[(Sku, i64)]) -> Option<String> {
+    let left: Vec<_> = units.iter().filter(|(_, units)| *units != 0).collect();
     let named = left.iter().take(MOST_NAMED);
-    let named = named.map(|(sku, stock)| format!("\"{}\";units={}", encoded(sku.as_str()), stock.on_hand));
+    let named = named.map(|(sku, units)| format!("\"{}\";units={units}", encoded(sku.as_str())));
     let more = left.len().saturating_sub(MOST_NAMED);
     let more = (more > 0).then(|| format!("\"\";more={more}"));
     let list: Vec<_> = named.chain(more).collect();

@@ -8,10 +8,14 @@ use soonshop_domain::text::Sku;
 use soonshop_domain::{Metadata, ids};
 use soonshop_event_store::CommandContext;
 
-use super::{Shop, order};
+use super::{Shop, key, order};
 
 async fn on_hand(shop: &Shop, sku: &str) -> i64 {
-    let id = stream(&Sku::as_stored(sku).unwrap(), MAIN);
+    at(shop, sku, MAIN).await
+}
+
+async fn at(shop: &Shop, sku: &str, location: &str) -> i64 {
+    let id = stream(&Sku::as_stored(sku).unwrap(), location);
     shop.store.load_without_parts::<Stock>(id).await.unwrap().0.on_hand
 }
 
@@ -49,6 +53,99 @@ async fn stock_that_comes_in_while_its_sku_is_given_back_is_seen_or_refused() {
         }
     }
     assert_eq!(given_back + received, 40);
+}
+
+#[tokio::test]
+async fn a_sku_is_given_back_only_once_no_location_has_stock_of_it() {
+    let shop = Shop::open().await;
+    let path = shop.sell("mug").await;
+    shop.sell("cup").await;
+    let receive = async |sku: &str, quantity: u32, location: &str| {
+        let body = json!({ "quantity": quantity, "location": location });
+        shop.post(&format!("/inventory/{sku}/receipts"), body).await
+    };
+    for (sku, quantity, location) in [("mug", 3, "leeds"), ("mug", 4, "york"), ("cup", 5, "leeds")] {
+        assert_eq!(receive(sku, quantity, location).await.status, 200);
+    }
+    let gone = shop.send("DELETE", &path, &[("if-match", "*")], "").await;
+    assert_eq!((gone.status, gone.header("stock-on-hand")), (204, "\"MUG\";units=7"), "at all locations");
+    let releases = format!("{path}/sku-releases");
+    let release = async || shop.operate(&releases, json!({ "sku": "mug" })).await;
+    let empty = async |quantity: i64, location: &str| {
+        let body = json!({ "quantity": quantity, "reason": "sold-off", "location": location });
+        shop.post("/inventory/mug/adjustments", body).await
+    };
+    for (location, units) in [("leeds", 3), ("york", 4)] {
+        let stays = release().await;
+        assert_eq!(stays.refused(), (409, "stock-left".into()));
+        let problem = stays.json();
+        assert_eq!((&problem["location"], &problem["on_hand"]), (&json!(location), &json!(units)));
+        assert_eq!(empty(-units, location).await.status, 200);
+    }
+    // What lies at the main location may grow, and is judged in the append itself.
+    assert_eq!(receive("mug", 1, MAIN).await.status, 200);
+    assert_eq!(release().await.json()["location"], MAIN);
+    assert_eq!(empty(-1, MAIN).await.status, 200);
+    assert_eq!(release().await.status, 200);
+    assert_eq!(release().await.status, 200, "a repeat changes nothing");
+    shop.sell("mug").await;
+    assert_eq!((at(&shop, "MUG", "leeds").await, at(&shop, "MUG", "york").await), (0, 0));
+    assert_eq!(at(&shop, "CUP", "leeds").await, 5);
+}
+
+#[tokio::test]
+async fn goods_of_a_deleted_product_come_in_at_the_main_location_only() {
+    let shop = Shop::open().await;
+    let path = shop.sell("mug").await;
+    let sent = key();
+    let headers = [("idempotency-key", sent.as_str())];
+    let body = json!({ "quantity": 3, "location": "leeds" });
+    let first = shop.post_with("/inventory/mug/receipts", &headers, body.clone()).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    assert_eq!(shop.send("DELETE", &path, &[("if-match", "*")], "").await.status, 204);
+    let gone = (410, "product-deleted".to_owned());
+    for (what, location) in [("receipts", "leeds"), ("receipts", "york"), ("adjustments", "leeds")] {
+        let mut body = json!({ "quantity": 1, "location": location });
+        if what == "adjustments" {
+            body["reason"] = json!("counted");
+        }
+        let got = shop.post(&format!("/inventory/mug/{what}"), body).await;
+        assert_eq!(got.refused(), gone, "{what} {location}");
+        assert!(got.text.contains("`main`"), "{}", got.text);
+    }
+    let again = shop.post_with("/inventory/mug/receipts", &headers, body).await;
+    assert_eq!((again.status, &again.text), (200, &first.text), "a repeat is answered as it was");
+    let fewer = json!({ "quantity": -1, "reason": "broken", "location": "leeds" });
+    assert_eq!(shop.post("/inventory/mug/adjustments", fewer).await.status, 200);
+    for body in [json!({ "quantity": 2 }), json!({ "quantity": 2, "location": "main" })] {
+        assert_eq!(shop.post("/inventory/mug/receipts", body).await.status, 200);
+    }
+    assert_eq!((at(&shop, "MUG", "leeds").await, on_hand(&shop, "MUG").await), (2, 4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_that_comes_in_elsewhere_while_its_product_is_deleted_is_seen_or_refused() {
+    let shop = Shop::open().await;
+    for round in 0..20 {
+        let sku = format!("MUG-{round}");
+        let path = shop.sell(&sku).await;
+        let given_back = async {
+            assert_eq!(shop.send("DELETE", &path, &[("if-match", "*")], "").await.status, 204);
+            shop.operate(&format!("{path}/sku-releases"), json!({ "sku": sku })).await
+        };
+        let receipts = format!("/inventory/{sku}/receipts");
+        let (release, receipt) =
+            tokio::join!(given_back, shop.post(&receipts, json!({ "quantity": 3, "location": "leeds" })));
+        match (release.status, receipt.status) {
+            (200, _) => {
+                let (status, slug) = receipt.refused();
+                assert!(matches!((status, slug.as_str()), (410, "product-deleted") | (422, "unknown-sku")));
+                assert_eq!(at(&shop, &sku, "leeds").await, 0, "another product would inherit it");
+            }
+            (409, 200) => assert_eq!(release.json()["location"], "leeds"),
+            other => panic!("{other:?}: {} {}", release.text, receipt.text),
+        }
+    }
 }
 
 #[tokio::test]

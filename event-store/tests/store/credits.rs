@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use sea_orm::ConnectionTrait as _;
 use soonshop_domain::ids::{CreditNoteId, GuestId, OrderId};
 use soonshop_domain::order::credit_note::{self, BY_ORDER, CreditNote};
 use soonshop_domain::order::credits::{self, CreditedLine};
@@ -135,13 +134,6 @@ async fn the_credit_notes_of_an_order_are_found_through_an_index(shop: Fixture) 
     let found = shop.log().with_field(BY_ORDER, "order-77").await.unwrap();
     assert_eq!(found.iter().map(|event| event.position).collect::<Vec<_>>(), [77]);
     assert_eq!(shop.log().with_field(BY_ORDER, "order-0").await.unwrap().len(), 0);
-    let db = shop.db("log");
-    let (explain, column) = if shop.is_sqlite() { ("EXPLAIN QUERY PLAN", 3) } else { ("EXPLAIN", 0) };
-    let query = format!("{explain} {}", shop.log().with_field_sql(BY_ORDER).replace("$1", "'order-77'"));
-    if !shop.is_sqlite() {
-        shop.run("log", "ANALYZE log.events").await;
-    }
-    let rows = db.connection.query_all(db.statement(&query, [])).await.unwrap();
-    let plan: Vec<String> = rows.iter().map(|row| row.try_get_by_index(column).unwrap()).collect();
-    assert!(plan.join("\n").contains("credit_notes_by_order"), "{plan:?}");
+    let plan = shop.plan(&shop.log().with_field_sql(BY_ORDER).replace("$1", "'order-77'")).await;
+    assert!(plan.contains("credit_notes_by_order"), "{plan}");
 }

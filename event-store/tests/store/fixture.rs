@@ -153,6 +153,18 @@ impl Fixture {
         row.try_get_by_index(0).unwrap()
     }
 
+    /// How the database answers this query of the log, once it has counted its rows.
+    pub(crate) async fn plan(&self, sql: &str) -> String {
+        let db = self.db("log");
+        let (explain, column) = if self.is_sqlite() { ("EXPLAIN QUERY PLAN", 3) } else { ("EXPLAIN", 0) };
+        if !self.is_sqlite() {
+            self.run("log", "ANALYZE log.events").await;
+        }
+        let rows = db.connection.query_all(db.statement(&format!("{explain} {sql}"), [])).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.try_get_by_index(column).unwrap()).collect();
+        steps.join("\n")
+    }
+
     /// All events, as stored.
     pub(crate) async fn events(&self) -> Vec<StoredEvent> {
         let events = self.log().read(1, 1_000_000).await.unwrap();

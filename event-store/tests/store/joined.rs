@@ -1,17 +1,21 @@
 //! Two aggregates in one append, of which the second may append nothing and still has a say.
 
-use soonshop_domain::ids;
+use soonshop_domain::ids::{self, GuestId, OrderId};
 use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace, stream};
+use soonshop_domain::order::{self, Customer, Movement, Order, Status};
 use soonshop_domain::product::{self, Details, Product, Variant};
 use soonshop_domain::text::Sku;
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, context, on_both};
+use crate::fixture::{Fixture, context, on_both, place_order};
 
 on_both! {
     a_sku_is_given_back_only_if_its_stock_is_empty_in_the_append_itself,
     stock_comes_in_only_if_the_product_holds_the_sku_in_the_append_itself,
+    stock_comes_in_elsewhere_only_if_the_product_is_listed_in_the_append_itself,
+    stock_is_moved_by_hand_only_if_the_order_is_so_far_in_the_append_itself,
+    the_stocks_of_a_sku_are_found_at_every_location_through_an_index,
 }
 
 fn sku() -> Sku {
@@ -78,4 +82,102 @@ async fn stock_comes_in_only_if_the_product_holds_the_sku_in_the_append_itself(s
     let refused = receive(one, id).await;
     assert!(matches!(&refused, Err(ExecuteError::Rejected(inventory::Error::UnknownSku))), "{refused:?}");
     assert_eq!(one.version::<Stock>(stream(&sku(), MAIN)).await.unwrap(), 0);
+}
+
+async fn stock_comes_in_elsewhere_only_if_the_product_is_listed_in_the_append_itself(shop: Fixture) {
+    let stores = shop.stores();
+    let (one, other) = (&stores[0], stores.last().unwrap());
+    let id = ids::new();
+    let details = Details { name: "Mug".to_owned(), ..Details::default() };
+    let variants = vec![Variant { sku: sku(), price: None }];
+    one.execute::<Product>(id, product::Command::Create { details, variants }, context()).await.unwrap();
+    let place = StockPlace { sku: sku(), location: "leeds".to_owned() };
+    let receive = async |store: &EventStore| {
+        let received = At { place: place.clone(), command: inventory::Command::Receive { quantity: 3 } };
+        let hold = product::Command::HoldListedSku { sku: sku() };
+        let refusal = |error| match error {
+            product::Error::ProductDeleted => inventory::Error::ProductDeleted,
+            other => panic!("{other}"),
+        };
+        let first = (stream(&sku(), "leeds"), received);
+        Box::pin(store.execute_joined::<Stock, Product>(first, (id, hold), context(), refusal)).await
+    };
+    receive(one).await.unwrap();
+    other.execute::<Product>(id, product::Command::Delete, context()).await.unwrap();
+    let refused = receive(one).await;
+    assert!(matches!(refused, Err(ExecuteError::Rejected(inventory::Error::ProductDeleted))), "{refused:?}");
+}
+
+async fn stock_is_moved_by_hand_only_if_the_order_is_so_far_in_the_append_itself(shop: Fixture) {
+    let stores = shop.stores();
+    let (one, other) = (&stores[0], stores.last().unwrap());
+    let (order_id, guest) = (ids::new(), Customer::Guest(GuestId(ids::new())));
+    let place = place_order(guest, "S-1");
+    let order::Command::Place(placement) = &place else { unreachable!() };
+    let ordered = placement.lines[0].clone();
+    one.execute::<Order>(order_id, place.clone(), context()).await.unwrap();
+    let at = |command| {
+        let place = StockPlace { sku: ordered.sku.clone(), location: MAIN.to_owned() };
+        (stream(&ordered.sku, MAIN), At { place, command })
+    };
+    let (id, receive) = at(inventory::Command::Receive { quantity: 9 });
+    one.execute::<Stock>(id, receive, context()).await.unwrap();
+    let (line, quantity) = (ordered.number, ordered.quantity);
+    let moved = async |store: &EventStore, movement| {
+        let order_id = OrderId(order_id);
+        let command = match movement {
+            Movement::Reserve { quantity } => inventory::Command::Reserve { order_id, line, quantity },
+            Movement::Ship => inventory::Command::Ship { order_id, line },
+            _ => inventory::Command::Release { order_id, line },
+        };
+        let agree = order::Command::MoveStock { line, sku: ordered.sku.clone(), movement };
+        let second = (order_id.0, agree);
+        Box::pin(store.execute_joined::<Stock, Order>(at(command), second, context(), Into::into)).await
+    };
+    let refused = |done: Result<Executed, _>, status| match done {
+        Err(ExecuteError::Rejected(inventory::Error::Order(error))) => {
+            assert_eq!(error, order::Error::WrongOrderState(status));
+        }
+        other => panic!("{other:?}"),
+    };
+    moved(one, Movement::Reserve { quantity }).await.unwrap();
+    refused(moved(one, Movement::Ship).await, Status::Placed);
+    refused(moved(one, Movement::Release).await, Status::Placed);
+    // Another process goes on with the order.
+    let cancel = order::Command::Cancel { reason: "changed-my-mind".to_owned() };
+    other.execute::<Order>(order_id, cancel, context()).await.unwrap();
+    refused(moved(one, Movement::Ship).await, Status::Cancelled);
+    refused(moved(one, Movement::Reserve { quantity }).await, Status::Cancelled);
+    moved(one, Movement::Release).await.unwrap();
+}
+
+async fn the_stocks_of_a_sku_are_found_at_every_location_through_an_index(shop: Fixture) {
+    let store = shop.store();
+    let send = async |sku: &str, location: &str, command: inventory::Command| {
+        let place = StockPlace { sku: Sku::try_new(sku).unwrap(), location: location.to_owned() };
+        let id = inventory::stream(&place.sku, location);
+        store.execute::<Stock>(id, At { place, command }, context()).await.unwrap();
+        id.to_string()
+    };
+    let receive = |quantity| inventory::Command::Receive { quantity };
+    let mut mugs = Vec::new();
+    for location in ["main", "leeds", "york"] {
+        mugs.push(send("MUG", location, receive(3)).await);
+    }
+    // One that begins with another event, and what is no first event, or of another SKU.
+    let bar = inventory::Command::Release { order_id: OrderId(ids::new()), line: 1 };
+    mugs.push(send("MUG", "bath", bar).await);
+    for _ in 0..200 {
+        send("MUG", "leeds", receive(1)).await;
+    }
+    for number in 0..200 {
+        send(&format!("CUP-{number}"), "main", receive(1)).await;
+    }
+    let [aggregate_type, field] = inventory::BY_SKU;
+    let found = shop.log().first_with_field(aggregate_type, field, "MUG").await.unwrap();
+    assert_eq!(found.iter().map(|event| event.aggregate_id.clone()).collect::<Vec<_>>(), mugs);
+    assert_eq!(shop.log().first_with_field(aggregate_type, field, "mug").await.unwrap().len(), 0);
+    let sql = shop.log().first_with_field_sql(aggregate_type, field).replace("$1", "'MUG'");
+    let plan = shop.plan(&sql).await;
+    assert!(plan.contains("stocks_by_sku"), "{plan}");
 }

@@ -118,6 +118,7 @@ async fn an_index_that_is_missing_is_named_with_what_makes_it() {
     for (namespace, index) in [
         ("log", "credit_notes_by_order"),
         ("log", "stock_parts"),
+        ("log", "stocks_by_sku"),
         ("log", "claims_by_owner"),
         ("process", "outbox_by_retry"),
         ("seals", "seals_by_position"),
