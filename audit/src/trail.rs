@@ -377,6 +377,10 @@ impl Stream {
             }
             if event.version == version {
                 shown = state;
+                if parts_after.is_some_and(|after| !after.is_empty() && !history.is_part(after)) {
+                    let detail = "it is no key of a part: take `parts.next` of an answer before";
+                    return Err(QueryError::parameter("parts_after", detail));
+                }
                 if let Some(after) = parts_after
                     && let (part, Some(of)) = history.page(after, PARTS_SHOWN)?
                 {

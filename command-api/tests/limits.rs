@@ -263,6 +263,10 @@ fn limits(document: &Value, schema: &Value, at: &str, found: &mut Vec<Limit>) {
     if keys.iter().any(|key| !schema[*key].is_null()) {
         found.push(Limit { at: at.to_owned(), schema: schema.clone(), of_map: None });
     }
+    // A number in one of two ranges.
+    for option in schema["oneOf"].as_array().into_iter().flatten().filter(|one| one["type"] == "integer") {
+        limits(document, option, at, found);
+    }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         limits(document, field, &format!("{at}/{name}"), found);
     }

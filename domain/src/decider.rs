@@ -83,6 +83,11 @@ pub trait Decider:
         None
     }
 
+    /// Whether this is the key of a part, present or not.
+    fn is_part(_key: &str) -> bool {
+        false
+    }
+
     /// Puts the part of this key, present or absent, into another state, in place of the one there.
     fn move_part(&mut self, _key: &str, _to: &mut Self) {}
 

@@ -221,7 +221,10 @@ impl Event {
 pub enum Error {
     #[error("{requested} requested, {available} available")]
     InsufficientStock { requested: i64, available: i64 },
-    #[error("a quantity is at least 1, and a stock holds at most 1,000,000,000,000")]
+    #[error(
+        "a quantity is at least 1, and an adjustment is not 0 (a count that finds what is recorded needs none); a stock \
+         holds at most 1,000,000,000,000"
+    )]
     BadQuantity,
     #[error("the line was released before")]
     LineReleased,
@@ -389,6 +392,12 @@ impl Decider for Stock {
         event.line()
     }
 
+    fn is_part(name: &str) -> bool {
+        let (order, line) = name.split_once('/').unwrap_or_default();
+        let (Ok(order), Ok(line)) = (order.parse(), line.parse()) else { return false };
+        key(OrderId(order), line) == name
+    }
+
     fn move_part(&mut self, key: &str, to: &mut Self) {
         match self.lines.remove_entry(key) {
             Some((key, line)) => {
@@ -519,6 +528,20 @@ mod tests {
 
     fn reserved(quantity: u32) -> Event {
         Event::StockReserved { place: place(), order_id: order(), line: 1, quantity }
+    }
+
+    #[test]
+    fn the_key_of_a_part_is_an_order_and_a_line_as_the_state_writes_them() {
+        let order = "00000000-0000-0000-0000-00000000002a";
+        let name = key(OrderId(Uuid::from_u128(42)), 7);
+        assert_eq!(name, format!("{order}/7"));
+        assert!(Stock::is_part(&name));
+        for other in ["", "x", "/", "/7", order, &name.to_uppercase(), "2a/7"] {
+            assert!(!Stock::is_part(other), "{other:?}");
+        }
+        for line in ["", "07", "+7", "-1", "7/", "7/7", "4294967296"] {
+            assert!(!Stock::is_part(&format!("{order}/{line}")), "{line:?}");
+        }
     }
 
     #[test]

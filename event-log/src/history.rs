@@ -69,6 +69,8 @@ pub trait History: Send {
     fn around(&self, event: &Event) -> Result<Option<Value>, QueryError>;
     /// The state with at most so many of its parts, from the first key after `after` on, with encrypted personal values.
     fn page(&self, after: &str, most: usize) -> Result<(Value, Option<PartsShown>), QueryError>;
+    /// Whether this is the key of a part.
+    fn is_part(&self, key: &str) -> bool;
     /// The personal values of the events so far.
     fn decrypted(&self) -> &DecryptedValues;
 }
@@ -169,6 +171,10 @@ impl<A: Decider + Send> History for Fold<A> {
         let state = state_to_show(page.as_ref().map_or(&self.state, |page| &page.state), &self.state);
         let shown = page.map(|page| PartsShown { total: page.total, next: page.next });
         Ok((state.map_err(QueryError::internal)?, shown))
+    }
+
+    fn is_part(&self, key: &str) -> bool {
+        A::is_part(key)
     }
 
     fn decrypted(&self) -> &DecryptedValues {

@@ -6,13 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::OrderId;
-use soonshop_domain::inventory::{self, At, Command, MAIN, Stock, StockPlace};
+use soonshop_domain::inventory::{self, At, Command, MAIN, MOST_UNITS, Stock, StockPlace};
 use soonshop_domain::order::{self, Movement, Order};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::text::Sku;
 use soonshop_event_store::{EventStore, ExecuteError};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{KnownFormat, Type};
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Schema, SchemaFormat};
 use uuid::Uuid;
 
 use crate::http::action::{Action, prepares};
@@ -240,8 +242,7 @@ impl Input for Receipt {
 #[serde(deny_unknown_fields)]
 #[schema(as = StockAdjustment)]
 struct Adjustment {
-    /// How many units more (or, below zero, fewer) than recorded.
-    #[schema(minimum = -1_000_000_000_000_i64, maximum = 1_000_000_000_000_i64)]
+    #[schema(schema_with = adjusted)]
     quantity: i64,
     #[schema(schema_with = reason_schema)]
     reason: String,
@@ -253,6 +254,18 @@ struct Adjustment {
     unlisted: bool,
     /// Needs the permission `override`.
     occurred_at: Option<DateTime<Utc>>,
+}
+
+/// The quantity of an adjustment: not 0, which would change nothing.
+fn adjusted() -> Schema {
+    let range = |least, most| {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
+        let object = ObjectBuilder::new().schema_type(Type::Integer).format(Some(format));
+        object.minimum(Some(least)).maximum(Some(most)).build()
+    };
+    let about = "How many units more (or, below zero, fewer) than recorded.";
+    let either = OneOfBuilder::new().item(range(-MOST_UNITS, -1)).item(range(1, MOST_UNITS));
+    either.description(Some(about)).build().into()
 }
 
 impl Input for Adjustment {
@@ -342,6 +355,9 @@ fn receive(body: Receipt) -> ParsedBody {
 
 fn adjust(body: Adjustment) -> ParsedBody {
     let command = Command::Adjust { quantity: body.quantity, reason: reason(&body.reason)? };
+    if body.quantity == 0 {
+        return Err(rejected(&inventory::Error::BadQuantity).with_pointer("/quantity"));
+    }
     Ok(Parsed { location: body.location, unlisted: body.unlisted, command })
 }
 

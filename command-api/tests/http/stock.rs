@@ -227,3 +227,13 @@ async fn stock_that_is_reserved_while_its_order_is_cancelled_is_refused_or_given
     }
     assert_eq!(stock(&shop, "mug").await.reserved, 0);
 }
+
+#[tokio::test]
+async fn an_adjustment_of_nothing_is_refused_at_its_field() {
+    let shop = with_stock().await;
+    let before = shop.head().await;
+    let got = shop.post("/inventory/mug/adjustments", json!({ "quantity": 0, "reason": "counted" })).await;
+    assert_eq!(fault(&got), at(422, "bad-quantity", "/quantity"));
+    assert!(got.text.contains("an adjustment is not 0"), "{}", got.text);
+    assert_eq!(shop.head().await, before);
+}

@@ -15,7 +15,7 @@ use soonshop_event_log::redactor::Redacted;
 use soonshop_projections::source::LONGEST_QUERY;
 use soonshop_projections::wait;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::endpoint::params::{AsOf as Point, Kind, Param};
+use soonshop_service_kit::endpoint::params::{AsOf as Point, Kind, Param, refused};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -104,6 +104,15 @@ fn not_yet() -> Problem {
 
 /// The past state of an aggregate.
 pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> Result<Response, Problem> {
+    let after = match call.params.text(PARTS_AFTER.name) {
+        Some(key) if !A::is_part(key) => {
+            return Err(refused(
+                PARTS_AFTER.name,
+                "it is no key of a part: take `parts.next` of an answer before",
+            ));
+        }
+        after => after.unwrap_or_default(),
+    };
     let log = &call.shared.queries.log;
     let head = wait::head(log, at_least(call)).await?;
     let limit = limit(log, point, head).await?;
@@ -148,7 +157,7 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     if matches!(point, Point::Version(expected) if expected > last.version) {
         return Err(not_yet().with("version", last.version));
     }
-    let (state, parts) = fold.page(call.params.text("parts_after").unwrap_or_default(), PARTS_SHOWN)?;
+    let (state, parts) = fold.page(after, PARTS_SHOWN)?;
     let parts = parts.map(|shown| PastParts { total: shown.total, next: shown.next });
     let viewed = ViewedObject { kind: A::TYPE, id, version: Some(last.version) };
     let shown = personal::in_state(call, &viewed, &fold.decrypted, state).await?;

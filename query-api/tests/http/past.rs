@@ -214,6 +214,19 @@ async fn a_past_state_of_a_stock_is_shown_with_a_page_of_its_lines() {
     assert_eq!(seen, all);
     let early = shop.get("/inventory/mug?as_of=v:2").await.ok();
     assert_eq!((&early["parts"]["total"], &early["parts"]["next"]), (&json!(1), &Value::Null));
+    let order = Uuid::from_u128(7);
+    for bad in
+        ["x", "", "/1", &order.to_string(), &format!("{order}/01"), &format!("{order}/x"), "%2F", "2a/1"]
+    {
+        let got = shop.get(&format!("/inventory/mug?as_of=v:251&parts_after={bad}")).await;
+        assert_eq!(got.refused(), (400, "invalid-query".into()), "{bad:?}");
+        assert_eq!(got.json()["parameter"], "parts_after", "{bad:?}");
+    }
+    // A line that is not there is a place between others.
+    let between = format!("/inventory/mug?as_of=v:251&parts_after={order}/2");
+    let page = shop.get(&between).await.ok();
+    let first = page["state"]["lines"].as_object().unwrap().keys().next().unwrap().clone();
+    assert_eq!(first, format!("{}/1", Uuid::from_u128(8)));
     let now = shop.get("/inventory/mug?parts_after=x").await;
     assert_eq!(now.refused(), (400, "invalid-query".into()));
     let product = shop.get(&format!("/products/{}?as_of=v:1&parts_after=x", Uuid::nil())).await;
