@@ -28,6 +28,8 @@ mod shelf;
 
 #[path = "http/credits.rs"]
 mod credits;
+#[path = "http/moments.rs"]
+mod moments;
 #[path = "http/releases.rs"]
 mod releases;
 #[path = "http/stock.rs"]

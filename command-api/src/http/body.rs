@@ -1,5 +1,6 @@
 //! The body of a command, and how it is described.
 
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,10 +21,22 @@ pub(crate) trait Input: DeserializeOwned + Serialize + ToSchema + Send + 'static
 
 /// The meaning of a body in one form: two bodies with the same meaning are equal, in whatever order and spelling they
 /// were sent. A field that is null is a field that is left out, and white space at the ends of a text counts for nothing,
-/// as in every text of an event.
+/// as in every text of an event. The business time is compared as it is stored.
 pub(crate) fn meaning(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    let value = serde_json::to_value(body).map_err(Problem::internal)?;
+    let mut value = serde_json::to_value(body).map_err(Problem::internal)?;
+    if let Some(at) = value.get_mut(OCCURRED_AT) {
+        let moment: Option<DateTime<Utc>> = serde_json::from_value(at.take()).map_err(Problem::internal)?;
+        *at = serde_json::to_value(moment.map(stored)).map_err(Problem::internal)?;
+    }
     serde_json::to_vec(&normal(value)).map_err(Problem::internal)
+}
+
+/// The field with the business time.
+const OCCURRED_AT: &str = "occurred_at";
+
+/// A moment as the log stores it: in whole microseconds.
+pub(crate) fn stored(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(6)
 }
 
 fn normal(value: Value) -> Value {
@@ -82,5 +95,20 @@ mod tests {
         });
         let written = r#"{"attributes":{"colour":"red","size":"L"},"description":"","lines":[{"quantity":1,"sku":"A"},null],"name":"Mug"}"#;
         assert_eq!(String::from_utf8(meaning(&body).unwrap()).unwrap(), written);
+    }
+
+    #[test]
+    fn a_business_time_means_what_is_stored_of_it() {
+        let of = |at: Value| String::from_utf8(meaning(&json!({ "occurred_at": at })).unwrap()).unwrap();
+        for (sent, meant) in [
+            ("2010-12-01T08:26:00Z", "2010-12-01T08:26:00Z"),
+            ("2010-12-01T08:26:00.5Z", "2010-12-01T08:26:00.500Z"),
+            ("2010-12-01T08:26:00.123456Z", "2010-12-01T08:26:00.123456Z"),
+            ("2010-12-01T08:26:00.123456789Z", "2010-12-01T08:26:00.123456Z"),
+            ("2010-12-01T08:26:00.0000001Z", "2010-12-01T08:26:00Z"),
+        ] {
+            assert_eq!(of(json!(sent)), format!(r#"{{"occurred_at":"{meant}"}}"#), "{sent}");
+        }
+        assert_eq!(of(Value::Null), "{}");
     }
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request};
 use axum::http::request::Parts;
 use axum::response::Response;
-use chrono::{DateTime, Datelike as _, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
@@ -21,7 +21,7 @@ use soonshop_service_kit::serve::RequestContext;
 use uuid::Uuid;
 
 use super::answer::{answer, recorded, refused, render, unreadable};
-use super::body::Input;
+use super::body::{Input, stored};
 use super::headers::{
     CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON_NOTE, channel, idempotency_key, invalid_header, note,
     on_behalf_of, reason, text,
@@ -191,6 +191,18 @@ impl Call {
     /// More fields of its success; kept with it, so that a repeat has the same.
     pub(crate) fn say(&mut self, detail: Option<String>) {
         self.detail = detail;
+    }
+
+    /// Whether its business time is not before that moment. Where none was sent, it is at least that moment from here on:
+    /// another machine's clock may have been ahead.
+    pub(crate) fn is_not_before(&mut self, at: DateTime<Utc>) -> bool {
+        match self.occurred_at {
+            Some(own) => own >= at,
+            None => {
+                self.occurred_at = Some(at).filter(|at| *at > clock::now());
+                true
+            }
+        }
     }
 
     /// The reason to store beside its events, unless the caller gave one.
@@ -455,7 +467,7 @@ fn happened(at: DateTime<Utc>) -> Result<DateTime<Utc>, Problem> {
         let detail = "what happened, happened between 1900 and now";
         return Err(Problem::invalid("invalid-body", detail).with_pointer("/occurred_at"));
     }
-    Ok(at.trunc_subsecs(6))
+    Ok(stored(at))
 }
 
 #[cfg(test)]

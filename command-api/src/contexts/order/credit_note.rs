@@ -99,10 +99,18 @@ pub(super) fn issues() -> Action {
     Action { answer: Some(described::<Issued>), ..prepares(issue) }
 }
 
-async fn issue(call: Call, (): (), body: NewCreditNote) -> Result<Response, Problem> {
+async fn issue(mut call: Call, (): (), body: NewCreditNote) -> Result<Response, Problem> {
     let id = call.new_stream();
     let given = number(body.number.as_deref())?;
+    let placed = match body.order_id {
+        Some(order_id) => placed_at(&call.store, order_id).await?,
+        None => None,
+    };
     let done = match body.order_id {
+        Some(_) if placed.is_some_and(|placed| !call.is_not_before(placed)) => {
+            let detail = "a credit note is not issued before its order was placed";
+            call.unless_done::<CreditNote>(id, again(), invalid("/occurred_at", detail)).await?
+        }
         Some(order_id) => for_order(&call, id, given.as_deref(), OrderId(order_id), &body).await?,
         None => without_order(&call, id, given.as_deref(), body).await?,
     };
@@ -112,6 +120,12 @@ async fn issue(call: Call, (): (), body: NewCreditNote) -> Result<Response, Prob
     let note = call.store.load_at::<CreditNote>(id, version).await.map_err(refused)?;
     let (version, position, without_order) = (recorded.version, recorded.last_position, note.without_order);
     Ok(render(&recorded, &Issued { id, version, position, without_order }))
+}
+
+/// When the order was placed, in business time; `None`: there is no such order.
+async fn placed_at(store: &EventStore, order: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
+    let first = store.log().stream(Order::TYPE, &order.to_string(), 0, 1).await.map_err(unreadable)?;
+    Ok(first.first().map(|placed| placed.occurred_at))
 }
 
 /// A command that every credit note refuses that was issued.
