@@ -1,6 +1,7 @@
 //! Waits until every follower has reached the head of the log and has no work left: an import ends with it, and tests
 //! use it instead of sleeping.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -141,11 +142,11 @@ fn sunk(of: &status::GenerationStatus, sink: &status::Sink, head: i64) -> Follow
     }
 }
 
-/// Returns once all followers are at the head and idle, and the head stayed the same meanwhile. The sealers are not
-/// waited for: no read model depends on them.
+/// Returns once all followers are at the head and idle, and the head stayed the same meanwhile. It waits for as long as
+/// something moves; `limit`: for how long nothing may. The sealers are not waited for: no read model depends on them.
 pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + limit;
     let mut before = None;
+    let mut standstill = Standstill::begun(Instant::now());
     let mut pause = Duration::from_millis(5);
     loop {
         let (head, all) = follower_statuses(shop).await?;
@@ -157,11 +158,111 @@ pub async fn settle(shop: &Shop, limit: Duration) -> anyhow::Result<()> {
         if behind.is_empty() && before == Some(head) {
             return Ok(());
         }
-        if Instant::now() > deadline {
-            bail!("not everything reached the head, {head}, in time: {behind:?}");
+        let waits_for = || behind.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let places = all.iter().map(|one| (one.position, one.unfinished)).collect();
+        let lasts = standstill.look(Instant::now(), (head, places));
+        if lasts > limit && !behind.is_empty() {
+            let seconds = limit.as_secs();
+            bail!(
+                "the log ends at position {head}, and for {seconds} seconds nothing has moved: {}",
+                waits_for()
+            );
+        }
+        if standstill.is_to_be_said(lasts) {
+            tracing::info!(head, "waiting for {}", waits_for());
         }
         before = behind.is_empty().then_some(head);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
+impl fmt::Display for FollowerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, position, head, unfinished, .. } = self;
+        write!(f, "{name} is at position {} of {head}", position.unwrap_or(0))?;
+        if *unfinished > 0 {
+            write!(f, ", with {unfinished} commands to send")?;
+        }
+        match self.complaint.as_ref().or(self.reason.as_ref()) {
+            Some(reason) => write!(f, " ({reason})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How often it is said what is waited for.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
+/// The most that one look counts: more means that this process was suspended, and the others with it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The head of the log, and where every follower is.
+type Places = (i64, Vec<(Option<i64>, i64)>);
+
+/// For how long nothing has moved.
+struct Standstill {
+    looked: Instant,
+    seen: Option<Places>,
+    lasts: Duration,
+    said: Duration,
+}
+
+impl Standstill {
+    fn begun(now: Instant) -> Self {
+        Self { looked: now, seen: None, lasts: Duration::ZERO, said: Duration::ZERO }
+    }
+
+    /// How long it lasts, now that these places are seen.
+    fn look(&mut self, now: Instant, places: Places) -> Duration {
+        let passed = now.saturating_duration_since(self.looked).min(LOOK);
+        self.looked = now;
+        if self.seen.as_ref() == Some(&places) {
+            self.lasts += passed;
+        } else {
+            (self.lasts, self.said, self.seen) = (Duration::ZERO, Duration::ZERO, Some(places));
+        }
+        self.lasts
+    }
+
+    fn is_to_be_said(&mut self, lasts: Duration) -> bool {
+        let due = lasts >= self.said + SAID_EVERY;
+        if due {
+            self.said = lasts;
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_standstill_counts_and_no_time_in_which_the_process_was_suspended() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let places = |position| (9, vec![(Some(position), 0)]);
+        let mut standstill = Standstill::begun(start);
+        assert_eq!(standstill.look(at(1), places(1)), Duration::ZERO);
+        assert_eq!(standstill.look(at(2), places(1)), Duration::from_secs(1));
+        // Suspended for a minute.
+        assert_eq!(standstill.look(at(62), places(1)), Duration::from_secs(2));
+        assert_eq!(standstill.look(at(63), places(2)), Duration::ZERO, "it moved");
+        for second in 64..=75 {
+            let lasts = standstill.look(at(second), places(2));
+            assert_eq!(lasts, Duration::from_secs(second - 63));
+            assert_eq!(standstill.is_to_be_said(lasts), second == 73);
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said_with_its_reason() {
+        let relay = FollowerStatus::at("relay".to_owned(), Some(4), 9);
+        assert_eq!(relay.to_string(), "relay is at position 4 of 9");
+        let reason = Some("no broker".to_owned());
+        let reactor =
+            FollowerStatus { reason, unfinished: 2, ..FollowerStatus::at("reactor".to_owned(), None, 9) };
+        assert_eq!(reactor.to_string(), "reactor is at position 0 of 9, with 2 commands to send (no broker)");
     }
 }

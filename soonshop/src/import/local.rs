@@ -313,18 +313,7 @@ impl Target for Local {
     }
 
     async fn finish(&self) -> anyhow::Result<()> {
-        let mut before = None;
-        loop {
-            let Err(error) = settle::settle(&self.shop, PATIENCE).await else { return Ok(()) };
-            // It may take as long as it likes, while it gets on.
-            let (head, all) = settle::follower_statuses(&self.shop).await?;
-            // How long something waits tells nothing: that changes by itself.
-            let now = (head, all.iter().map(|one| (one.position, one.unfinished)).collect::<Vec<_>>());
-            if before.as_ref() == Some(&now) {
-                return Err(error);
-            }
-            before = Some(now);
-        }
+        settle::settle(&self.shop, PATIENCE).await
     }
 
     async fn head(&self) -> anyhow::Result<i64> {
