@@ -32,7 +32,7 @@ pub fn router(viewer: Viewer) -> Router {
 async fn with_alarm(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if is_page(path) && !is_asset(path) {
-        shared.alarm.look(&shared.reader.registry).await;
+        shared.alarm.look(&shared.status_reader).await;
     }
     next.run(request).await
 }

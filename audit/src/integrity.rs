@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use soonshop_domain::{Actor, Personal, PersonalValue, QueryError, Sensitive, clock};
-use soonshop_projections::integrity::{self, ACKNOWLEDGE, SealedLog};
+use soonshop_projections::integrity::{self, ACKNOWLEDGE, RecordProof, SealedLog};
 use soonshop_projections::operations::{self, Recorded};
 use utoipa::ToSchema;
 
@@ -37,7 +37,7 @@ pub struct Cause {
 
 /// The findings in both sealed logs.
 pub async fn find(reader: &Reader) -> Result<SealedLogs, QueryError> {
-    let both = integrity::read(reader.registry.operations()).await?;
+    let both = integrity::read(&RecordProof::new(&reader.log, &reader.registry)?).await?;
     Ok(SealedLogs { well: both.is_well(), items: Proof::of(both) })
 }
 
@@ -54,8 +54,8 @@ pub async fn acknowledge(
         return Err(QueryError::parameter("upto", "it is before `from`"));
     }
     let note = operations::note(reader.log.keys(), reason).await?;
-    let operations = reader.registry.operations();
-    let done = integrity::acknowledge(operations, &actor.to_string(), of, (from, to), note).await?;
+    let proof = RecordProof::new(&reader.log, &reader.registry)?;
+    let done = integrity::acknowledge(&proof, &actor.to_string(), of, (from, to), note).await?;
     if done.is_none() {
         let detail = "nothing was found at these positions, or it is proved or acknowledged already";
         return Err(QueryError::conflict("nothing-to-acknowledge", detail));

@@ -21,6 +21,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use crate::{Error, private_files, shown};
 
 /// The location of a database.
+use self::failed_queries::FailedQueries;
+use crate::stored::READ_MODEL;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseLocation {
     /// `postgres://…`
@@ -228,9 +230,6 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
 const BUSY: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const WHILE: Duration = Duration::from_secs(1);
-
-/// How the names of read models begin: each can be made again from the log.
-pub const READ_MODEL: &str = "rm_";
 
 /// How every SQLite file is opened: durable, but for read models, whose last commits a crash of the machine may take
 /// together with their checkpoints; readers beside one writer, deleted content overwritten. A connection keeps

@@ -7,6 +7,8 @@ use soonshop_domain::QueryError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use uuid::Uuid;
 
+use crate::stored::READ_MODEL;
+
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,7 +24,8 @@ pub enum Error {
     Undecodable { position: i64, reason: String },
     /// The log has another history at a checkpoint: it was restored, or failed over to an older state.
     #[error(
-        "ahead-of-log: {follower} was at position {position} with event {expected}, and the log has {found} there; rebuild {follower}"
+        "ahead-of-log: {follower} was at position {position} with event {expected}, and the log has {found} there; {}",
+        after_that(follower)
     )]
     AheadOfLog { follower: String, position: i64, expected: Uuid, found: String },
     #[error("the key store cannot be used: {0}")]
@@ -49,6 +52,15 @@ pub enum Error {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if unavailable(&error) {
+/// What it means, or what to do, where the log has another history at a checkpoint.
+fn after_that(follower: &str) -> String {
+    if follower.starts_with(READ_MODEL) {
+        format!("rebuild {follower}")
+    } else {
+        "its end was cut off, or it was restored to an older state".to_owned()
+    }
+}
+
             Self::Unavailable(error.to_string())
         } else {
             Self::Database(error.to_string())

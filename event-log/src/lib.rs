@@ -25,10 +25,11 @@ mod upcast;
 
 pub use address::shown;
 pub use checkpoint::{Checkpoint, Fence};
-pub use database::{Database, DatabaseLocation, Db, READ_MODEL};
+pub use database::{Database, DatabaseLocation, Db};
 pub use error::{Error, is_no_table, sqlx_unavailable, unavailable};
 pub use keys::{Key, KeyStore, MasterKeys};
 pub use lease::{Lease, Leases, Stopped};
 pub use log::{Content, Entry, EventLog, PageReader, RecordedEvent, Span};
 pub use soonshop_private_files as private_files;
-pub use stored::{LOG, RECORD, StoredEvent};
+pub use stop_note::StopNote;
+pub use stored::{LOG, READ_MODEL, RECORD, StoredEvent};

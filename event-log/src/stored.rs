@@ -8,6 +8,9 @@ pub use soonshop_domain::ids::LOG;
 /// The name of the record of operations, when it is read like a log.
 pub const RECORD: &str = "operations";
 
+/// How the names of read models begin: each can be made again from the log.
+pub const READ_MODEL: &str = "rm_";
+
 /// A row of the log, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {

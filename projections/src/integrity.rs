@@ -3,7 +3,9 @@
 //!
 //! An alarm stays: a range in which something was found is red until a check of all of it finds nothing, or until
 //! somebody acknowledges it with a reason. Each entry carries the ranges as they are after it, so the newest one is all
-//! that has to be read.
+//! that has to be read. One that is not as it was sealed counts as no entry, and is an alarm itself.
+
+mod proof;
 
 use std::fmt::{self, Write as _};
 
@@ -12,9 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use soonshop_domain::Personal;
 use soonshop_event_log::seal::{Fault, Positions, Report, Verdict, Wrong};
-use soonshop_event_log::{Checkpoint, Db, Error};
+use soonshop_event_log::{Checkpoint, Error};
 use uuid::Uuid;
 
+pub use self::proof::RecordProof;
+use self::proof::Sealed;
 use crate::operations::{self, Operation, Recorded};
 
 /// The action of a check in the record of operations.
@@ -351,6 +355,13 @@ impl Integrity {
         self.ranges.iter().rev().find(|range| range.state == State::Proved).map_or(0, |range| range.to)
     }
 
+    /// Takes in that entries of the record itself are not what was sealed. Nothing else is known of them.
+    fn suspect(&mut self, from: i64, to: i64) {
+        let found = Range { from, to, state: State::Broken, entry: from };
+        self.paint(found, |before| before.is_none_or(|range| range.state == State::Proved));
+        self.bound();
+    }
+
     /// The red ranges in words, the first of them where there are many.
     pub fn red_ranges(&self) -> String {
         let red: Vec<_> = self.red().collect();
@@ -417,29 +428,60 @@ impl Both {
 }
 
 /// The findings in both, from the newest entries about them.
-pub async fn read(db: &Db) -> Result<Both, Error> {
-    let on = &db.connection;
+pub async fn read(proof: &RecordProof) -> Result<Both, Error> {
+    let on = &proof.db().connection;
     Ok(Both {
-        log: read_one(db, on, SealedLog::Log).await?,
-        record: read_one(db, on, SealedLog::Record).await?,
+        log: read_one(proof, on, SealedLog::Log).await?,
+        record: read_one(proof, on, SealedLog::Record).await?,
     })
 }
 
-/// The findings in one sealed log. The newest entry has them; only entries of earlier releases are folded again.
-pub async fn read_one(db: &Db, on: &impl ConnectionTrait, of: SealedLog) -> Result<Integrity, Error> {
-    let (mut entries, mut before, mut most) = (Vec::new(), i64::MAX, 1);
+/// The findings in one sealed log. The newest entry has them; only entries of earlier releases are folded again. In the
+/// record, entries about the seals that are not as they were sealed are findings, too, and so is a missing end.
+pub async fn read_one(
+    proof: &RecordProof,
+    on: &impl ConnectionTrait,
+    of: SealedLog,
+) -> Result<Integrity, Error> {
+    let (mut known, mut changed) = of_entries(proof, on, of).await?;
+    if of == SealedLog::Record {
+        changed.extend(of_entries(proof, on, SealedLog::Log).await?.1);
+        for position in changed {
+            known.suspect(position, position);
+        }
+        if let Some((from, to)) = proof.cut_off(on).await? {
+            known.suspect(from, to);
+        }
+    }
+    Ok(known)
+}
+
+/// The findings according to the entries, and the positions of those that are not as they were sealed.
+async fn of_entries(
+    proof: &RecordProof,
+    on: &impl ConnectionTrait,
+    of: SealedLog,
+) -> Result<(Integrity, Vec<i64>), Error> {
+    let (mut entries, mut changed, mut before, mut most) = (Vec::new(), Vec::new(), i64::MAX, 1);
     loop {
-        let page = operations::about_integrity(db, on, of.name(), (before, most)).await?;
+        let page = operations::about_integrity(proof.db(), on, of.name(), (before, most)).await?;
         let whole = i64::try_from(page.len()) == Ok(most);
         for line in page {
             before = line.position;
+            let sealed = proof.of(line.position, line.at).await?;
+            if sealed != Sealed::Holds {
+                changed.push(line.position);
+            }
+            if sealed == Sealed::Changed {
+                continue;
+            }
             if let Some(carried) = Integrity::carried_by(&line.detail) {
-                return Ok(folded(carried, &entries));
+                return Ok((folded(carried, &entries), changed));
             }
             entries.push(line);
         }
         if !whole {
-            return Ok(folded(Integrity::default(), &entries));
+            return Ok((folded(Integrity::default(), &entries), changed));
         }
         most = PAGE;
     }
@@ -465,7 +507,7 @@ pub struct Checked {
 
 /// Records a check, with the ranges as they are after it.
 pub async fn record_check(
-    db: &Db,
+    proof: &RecordProof,
     actor: &str,
     of: SealedLog,
     positions: Positions,
@@ -484,8 +526,8 @@ pub async fn record_check(
         detail,
         note: None,
     };
-    let tx = db.connection.begin().await?;
-    let known = add(db, &tx, of, &mut done, &evidence).await?;
+    let tx = proof.db().connection.begin().await?;
+    let known = add(proof, &tx, of, &mut done, &evidence).await?;
     tx.commit().await?;
     Ok(known)
 }
@@ -493,7 +535,7 @@ pub async fn record_check(
 /// Records that somebody knows of what was found between these positions, and why it is no alarm any more. `None`:
 /// nothing red is there, and nothing was recorded.
 pub async fn acknowledge(
-    db: &Db,
+    proof: &RecordProof,
     actor: &str,
     of: SealedLog,
     (from, to): (i64, i64),
@@ -504,28 +546,30 @@ pub async fn acknowledge(
     let subject = of.name().to_owned();
     let mut done =
         Operation { actor: actor.to_owned(), action: ACKNOWLEDGE, subject, detail, note: Some(reason) };
+    let db = proof.db();
     let tx = db.connection.begin().await?;
     operations::lock(db, &tx).await?;
-    let red = read_one(db, &tx, of).await?;
+    let red = read_one(proof, &tx, of).await?;
     if !red.red().any(|range| range.from <= to && from <= range.to) {
         tx.rollback().await?;
         return Ok(None);
     }
-    let known = add(db, &tx, of, &mut done, &evidence).await?;
+    let known = add(proof, &tx, of, &mut done, &evidence).await?;
     tx.commit().await?;
     Ok(Some(known))
 }
 
 async fn add(
-    db: &Db,
+    proof: &RecordProof,
     tx: &DatabaseTransaction,
     of: SealedLog,
     done: &mut Operation,
     evidence: &Evidence,
 ) -> Result<Integrity, Error> {
+    let db = proof.db();
     operations::lock(db, tx).await?;
     // Nothing is added meanwhile: what is known is that of all entries before this one.
-    let mut known = read_one(db, tx, of).await?;
+    let mut known = read_one(proof, tx, of).await?;
     let row = tx.query_one(db.statement("SELECT coalesce(max(position), 0) + 1 FROM @entries", [])).await?;
     let entry: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
     known.take(entry, evidence);

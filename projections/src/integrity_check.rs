@@ -26,7 +26,7 @@ pub async fn check(
     let operations = reader.registry.operations();
     // All of this is looked up before the log, which therefore must hold it.
     let begun_after = record::head(operations).await?;
-    let known = read_one(operations, &operations.connection, of).await?;
+    let known = read_one(&reader.record_proof()?, &operations.connection, of).await?;
     let mut read: Vec<_> =
         known.missing.iter().map(|(position, id)| Checkpoint::at(*position, *id)).collect();
     if of == SealedLog::Log {
@@ -57,7 +57,9 @@ async fn checkpoints(reader: &StatusReader) -> Result<Vec<Checkpoint>, Error> {
         match Checkpoint::load(&db, &db.connection, ROWS).await {
             Ok(at) => known.extend(at.map(|(at, _)| at)),
             // One that is being made or removed now has no checkpoint to compare with.
-            Err(Error::Database(reason)) => tracing::debug!(name, reason, "no checkpoint to compare with"),
+            Err(Error::Database(reason) | Error::Damaged(reason)) => {
+                tracing::debug!(name, reason, "no checkpoint to compare with")
+            }
             Err(error) => return Err(error),
         }
         let of_index = reader.search.checkpoint(&name).await.ok().flatten();

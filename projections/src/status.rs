@@ -14,7 +14,7 @@ use soonshop_search::Search;
 pub use crate::follower_status::FollowerStatus;
 use crate::follower_status::{follower_status, is_standby, lag, waiting};
 use crate::generation::{KnownGeneration, ROWS, is_made_by, namespace};
-use crate::integrity::{self, Both};
+use crate::integrity::{self, Both, RecordProof};
 use crate::processes;
 use crate::sink::{CACHE, INDEX};
 use crate::verdict::{Complaint, Memory, Observed, Trouble};
@@ -192,7 +192,7 @@ impl StatusReader {
             seals: self.sealed(&self.log, SEALS).await?,
             record_seals: self.sealed(&self.record(), RECORD_SEALS).await?,
             generations,
-            integrity: integrity::read(self.registry.operations()).await?,
+            integrity: integrity::read(&self.record_proof()?).await?,
         };
         let leases = Leases::new(self.log.db().beside("process")?, "");
         status.relay.look_up_holder(&leases, RELAY).await?;
@@ -235,6 +235,11 @@ impl StatusReader {
     /// The record of operations, as a log: in this form it is sealed.
     pub fn record(&self) -> EventLog {
         EventLog::of_record(self.registry.operations().clone(), self.log.keys().clone())
+    }
+
+    /// The record of operations with its seals, by which its entries count.
+    pub fn record_proof(&self) -> Result<RecordProof, Error> {
+        RecordProof::new(&self.log, &self.registry)
     }
 
     async fn sealed(&self, log: &EventLog, seals: &str) -> Result<FollowerStatus, Error> {

@@ -57,6 +57,7 @@ impl Trouble {
             Self::Parked { .. } => "parked",
             Self::Unkept => "workers",
             Self::Late { .. } | Self::Stalled { .. } if holder.is_some_and(is_tool) => "held",
+            Self::Other { detail } if detail.contains("ahead-of-log") => "cut-off",
             Self::Late { .. } => "late",
             Self::Stalled { .. } => "stalled",
         }

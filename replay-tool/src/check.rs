@@ -83,10 +83,10 @@ fn sentences(report: &Report) -> Vec<Sentence> {
 pub async fn check(tool: &Tool, options: &Options) -> Outcome {
     let of = if options.record { SealedLog::Record } else { SealedLog::Log };
     let positions = Positions { from: options.from, to: options.to };
-    let checked =
-        integrity_check::check(&tool.status_reader(), of, positions, options.trusted.as_ref()).await?;
+    let reader = tool.status_reader();
+    let checked = integrity_check::check(&reader, of, positions, options.trusted.as_ref()).await?;
     let ended = shown(&tool.out, &checked.report)?;
-    integrity::record_check(tool.registry.operations(), ACTOR, of, positions, &checked).await?;
+    integrity::record_check(&reader.record_proof()?, ACTOR, of, positions, &checked).await?;
     Ok(ended)
 }
 
@@ -95,7 +95,8 @@ pub async fn acknowledge(tool: &Tool, record: bool, (from, to): (i64, i64), reas
     let of = if record { SealedLog::Record } else { SealedLog::Log };
     let reason = operations::reason(reason).ok_or(Failure::Usage(Sentence::ReasonTooShort))?;
     let note = operations::note(tool.log.keys(), reason).await?;
-    let known = integrity::acknowledge(tool.registry.operations(), ACTOR, of, (from, to), note).await?;
+    let proof = tool.status_reader().record_proof()?;
+    let known = integrity::acknowledge(&proof, ACTOR, of, (from, to), note).await?;
     let known = known.ok_or(Failure::Refused(Sentence::NothingToAcknowledge))?;
     let log = of.name().to_owned();
     let value = json!({ "log": log, "from": from, "to": to, "well": known.is_well(), "integrity": known });

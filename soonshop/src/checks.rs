@@ -161,7 +161,9 @@ const TABLE: [Check; 16] = [
         needed: false,
         asked_by: |_| true,
         object: |_| "the event log and the record of operations".to_owned(),
-        ask: |asked| async move { integrity::ask(&asked.registry).await }.boxed(),
+        ask: |asked| {
+            async move { integrity::ask(&asked.shop.log().map_err(message)?, &asked.registry).await }.boxed()
+        },
     },
 ];
 

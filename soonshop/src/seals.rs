@@ -85,8 +85,8 @@ pub async fn run(config: &Config, verb: &Verb) -> anyhow::Result<Outcome> {
             let outcome = outcome(&checked.report, *json)?;
             // On record, the result is the verdict that every view of the shop shows.
             let actor = Caller::operator().actor.to_string();
-            let operations = reader.registry.operations();
-            let recorded = integrity::record_check(operations, &actor, of, positions, &checked).await;
+            let proof = reader.record_proof()?;
+            let recorded = integrity::record_check(&proof, &actor, of, positions, &checked).await;
             recorded.with_context(|| format!("{}\nthis result could not be recorded", outcome.text))?;
             Ok(outcome)
         }

@@ -192,9 +192,9 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-process-", "running stopped off unknown"),
     (
         "page-remedy-",
-        "event-store read-models keys schema workers processes parked facts bus cache rates search disk clock integrity broker-full \
-         broker-rights cache-writes certificate clock-was-ahead disk-error disk-full file-missing file-rights index-blocked \
-         index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
+        "event-store read-models keys schema operations seals accounts erasure-register damage workers processes parked facts bus cache \
+         rates search disk clock integrity broker-full broker-rights cache-writes certificate clock-was-ahead cut-off damaged \
+         damaged-model disk-error disk-full file-missing file-rights index-blocked index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
          held late stalled stopped client-certificate own-certificate server-files server-issuer",
     ),
     ("page-range-", "proved broken other-key after-broken-seal acknowledged"),

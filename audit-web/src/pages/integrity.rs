@@ -113,7 +113,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Searches,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let made = verify(&call).await?;
-                call.shared.alarm.look(&call.shared.reader.registry).await;
+                call.shared.alarm.look(&call.shared.status_reader).await;
                 let found = found(&call, Some(made)).await;
                 shown(&call, "integrity", found, body)
             })
@@ -266,8 +266,9 @@ async fn verify(call: &Call) -> Result<FinishedCheck, Problem> {
         Problem::unavailable("timed-out", detail, Duration::from_secs(1))
     };
     let checked = tokio::time::timeout(PATIENCE, checking).await.map_err(too_long)?.map_err(failed)?;
-    let (actor, operations) = (call.caller().actor.to_string(), call.shared.reader.registry.operations());
-    integrity::record_check(operations, &actor, of, positions, &checked).await.map_err(failed)?;
+    let (actor, proof) =
+        (call.caller().actor.to_string(), call.shared.status_reader.record_proof().map_err(failed)?);
+    integrity::record_check(&proof, &actor, of, positions, &checked).await.map_err(failed)?;
     let Checked { report, .. } = checked;
     Ok(FinishedCheck { report, took: begun.elapsed() })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::encoding::{Bytes, Hash};
 use super::key::PublicKey;
 use super::statement::{Kind, Seal, VERSION};
-use crate::{Checkpoint, Db, Error, EventLog};
+use crate::{Checkpoint, Db, Error, EventLog, RECORD};
 
 /// The name of the sealer as a follower.
 pub const SEALER: &str = "sealer";
@@ -80,7 +80,8 @@ impl Seals {
     pub async fn end(&self, log: &EventLog) -> Result<Checkpoint, Error> {
         let Some(found) = self.last().await? else { return Ok(Checkpoint::start()) };
         let end = accept(found, log_id(log).await?)?.checkpoint();
-        end.rows_after(log, SEALER, 1).await?;
+        let sealer = if log.name() == RECORD { RECORD_SEALER } else { SEALER };
+        end.rows_after(log, sealer, 1).await?;
         Ok(end)
     }
 

@@ -268,3 +268,19 @@ fn the_last_proved_position_is_known() {
     assert_eq!(after(&[found(1, 9)]).proved_to(), 0);
     assert_eq!(after(&[proved(1, 200), found(150, 300)]).proved_to(), 149);
 }
+
+#[test]
+fn an_entry_that_is_not_as_it_was_sealed_is_red_until_it_is_proved_again_or_acknowledged() {
+    let mut known = after(&[proved(1, 9)]);
+    known.suspect(4, 4);
+    assert_eq!(state(&known, 4), Some(State::Broken));
+    assert_eq!(known.red_ranges(), "4");
+    known.take(2, &acknowledged(4, 4));
+    known.suspect(4, 4);
+    assert_eq!(state(&known, 4), Some(State::Acknowledged));
+    known.take(3, &proved(1, 9));
+    assert!(known.is_well());
+    // What was cut off lies behind the last position.
+    known.suspect(10, 12);
+    assert_eq!(known.red_ranges(), "10…12");
+}

@@ -122,6 +122,7 @@ fn a_remedy_fits_the_trouble_and_the_holder_of_the_lease() {
         (Trouble::Late { seconds: 61.0 }, Some("replay-tool/host/7/x"), "held"),
         (Trouble::Stalled { position: 7 }, Some("projector"), "stalled"),
         (of("ahead-of-log: rows is at 9"), None, "rebuild"),
+        (Trouble::Other { detail: "ahead-of-log: sealer was at 9".to_owned() }, None, "cut-off"),
         (of("the event at position 9 is of a newer release: x"), None, "release"),
         (of("no space left"), None, "stopped"),
     ] {

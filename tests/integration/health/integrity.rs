@@ -152,3 +152,91 @@ async fn a_tail_that_was_cut_off_is_red_whatever_is_appended_later() {
     )
     .await;
 }
+
+/// The position of the last entry of the record, once all entries are sealed.
+async fn until_record_sealed(shop: &TestShop) -> i64 {
+    let head = shop.shop.record().unwrap().head().await.unwrap().position;
+    eventually("the record is sealed", Duration::from_secs(30), async || {
+        let last = shop.shop.record_seals().unwrap().last().await.unwrap();
+        last.is_some_and(|seal| seal.unwrap().last == head)
+    })
+    .await;
+    head
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changing_the_newest_entry_about_the_seals_ends_no_alarm_and_is_one() {
+    let shop = sold(Set::Embedded, 3).await;
+    until_sealed(&shop).await;
+    run(&shop.shop, "log", "UPDATE events SET payload = replace(payload, ':', ': ') WHERE position = 2")
+        .await;
+    for _ in 0..2 {
+        assert_eq!(checked(&shop, 1, false).await, 3);
+    }
+    let newest = until_record_sealed(&shop).await;
+    red(&shop.client, &FAULT).await;
+    let kept = format!(
+        "DROP TRIGGER entries_are_not_changed; CREATE TABLE kept AS SELECT * FROM entries WHERE position = {newest}"
+    );
+    run(&shop.shop, "operations", &kept).await;
+    let forged = serde_json::json!({
+        "verdict": "intact", "from": 1, "to": 9, "rows": 9, "tail": 0, "head": 9, "key_given": false,
+        "integrity": {"ranges": [{"from": 1, "to": 9, "state": "proved", "entry": newest}], "head": 9},
+    });
+    let forge = format!("UPDATE entries SET detail = '{forged}' WHERE position = {newest}");
+    run(&shop.shop, "operations", &forge).await;
+    // What the entry before it says still counts, and the entry itself is found.
+    red(&shop.client, &FAULT).await;
+    let of_record = format!("record {newest}");
+    let changed = Fault { check: "integrity", object: &of_record, remedy: "integrity" };
+    red(&shop.client, &changed).await;
+    doctor_names(&shop.shop, &changed).await;
+    tool_says(&shop, false).await;
+    // Nor does a check of something else that is recorded after it.
+    assert_eq!(checked(&shop, 999_999, false).await, 3);
+    red(&shop.client, &FAULT).await;
+    red(&shop.client, &changed).await;
+    let back = format!(
+        "UPDATE entries SET detail = (SELECT detail FROM kept) WHERE position = {newest}; DROP TABLE kept"
+    );
+    run(&shop.shop, "operations", &back).await;
+    run(&shop.shop, "log", "UPDATE events SET payload = replace(payload, ': ', ':') WHERE position = 2")
+        .await;
+    assert_eq!(checked(&shop, 1, true).await, 0);
+    assert_eq!(checked(&shop, 1, false).await, 0);
+    green(&shop.client, "integrity").await;
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_whose_end_was_cut_off_says_so_and_what_to_do() {
+    let shop = sold(Set::Embedded, 1).await;
+    until_sealed(&shop).await;
+    for _ in 0..3 {
+        assert_eq!(checked(&shop, 1, false).await, 0);
+    }
+    let newest = until_record_sealed(&shop).await;
+    green(&shop.client, "integrity").await;
+    let first = newest - 1;
+    let cut = format!("DROP TRIGGER entries_are_not_removed; DELETE FROM entries WHERE position >= {first}");
+    run(&shop.shop, "operations", &cut).await;
+    let range = format!("record {first}…{newest}");
+    let fault = Fault { check: "integrity", object: &range, remedy: "integrity" };
+    red(&shop.client, &fault).await;
+    doctor_names(&shop.shop, &fault).await;
+    let sealer = async || {
+        let body = shop.client.get("/health/audit").await.json();
+        let sealer = &body["record_seals"];
+        let complaint = sealer["complaint"].as_str().unwrap_or_default();
+        complaint.contains("its end was cut off")
+            && !complaint.contains("rebuild")
+            && sealer["remedy"] == "cut-off"
+    };
+    eventually("the sealer says what happened and what to do", Duration::from_secs(30), sealer).await;
+    let (from, to) = (first.to_string(), newest.to_string());
+    let reason = ["--reason", "compared with the backup"];
+    let acknowledge = [&["acknowledge", "--record", "--from", &from, "--to", &to], &reason[..]].concat();
+    assert_eq!(by_tool(&shop, &acknowledge).await, 0);
+    green(&shop.client, "integrity").await;
+    shop.stop().await;
+}

@@ -28,6 +28,7 @@ page-remedy-facts = The tables of accounts, or the log, came from a backup: the 
 page-remedy-bus = Start the broker, and check --bus. Until then the log is read more often, and nothing is lost.
 page-remedy-cache = Start Redis, and check --cache. Until then every read asks the database.
 page-remedy-rates = Start Redis, and check --cache. Until then each process counts the rates of callers for itself.
+page-remedy-cut-off = What was read or sealed before is missing: the end was cut off, or it was restored to an older state. See /audit/integrity, and compare with a backup that you trust. Bring back what is missing from it; or, if the older state is the right one, bring `process`, `seals` and `record_seals` back from the same backup, and rebuild the read models.
 page-remedy-search = Start the search server, and check --search. Until then only search is unavailable.
 page-remedy-disk = Make room on the disk that is named.
 page-remedy-clock = Set the clock of this machine, and keep it right with NTP.

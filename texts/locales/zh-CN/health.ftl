@@ -28,6 +28,7 @@ page-remedy-facts = 账户表或日志来自备份：进程日志中的错误会
 page-remedy-bus = 请启动消息代理并检查 `--bus`。在此之前会更频繁地读取日志，不会丢失任何数据。
 page-remedy-cache = 请启动 Redis 并检查 `--cache`。在此之前所有读取都查询数据库。
 page-remedy-rates = 请启动 Redis 并检查 `--cache`。在此之前每个进程各自计算请求频率。
+page-remedy-cut-off = 以前读取过或封存过的内容缺失：末尾被截断，或已恢复到较早的状态。请查看 /audit/integrity，并与可信的备份比较。请从备份恢复缺失的内容；如果较早的状态才是正确的，请从同一备份恢复 `process`、`seals` 和 `record_seals`，并重建读模型。
 page-remedy-search = 请启动搜索服务器并检查 `--search`。在此之前只有搜索不可用。
 page-remedy-disk = 请在所列磁盘上腾出空间。
 page-remedy-clock = 请校正这台机器的时钟，并用 NTP 保持准确。
