@@ -1,6 +1,9 @@
 //! Databases by URL: a PostgreSQL database with schemas, or a folder of SQLite files. SQL is written once, with `@` in
 //! place of the schema.
 
+mod damage;
+mod failed_queries;
+mod locks;
 mod tls;
 
 use std::collections::HashMap;
@@ -18,11 +21,11 @@ use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use self::failed_queries::FailedQueries;
+use crate::stored::READ_MODEL;
 use crate::{Error, private_files, shown};
 
 /// The location of a database.
-use self::failed_queries::FailedQueries;
-use crate::stored::READ_MODEL;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseLocation {
     /// `postgres://…`
@@ -76,6 +79,7 @@ pub struct Database {
     /// The role that connections switch to, in PostgreSQL.
     role: Option<&'static str>,
     open: Arc<Mutex<HashMap<String, DatabaseConnection>>>,
+    failed: FailedQueries,
 }
 
 /// How many connections a pool of PostgreSQL may open.
@@ -83,7 +87,7 @@ const CONNECTIONS: u32 = 12;
 
 impl Database {
     pub fn new(location: DatabaseLocation) -> Self {
-        Self { location, role: None, open: Arc::default() }
+        Self { location, role: None, open: Arc::default(), failed: FailedQueries::default() }
     }
 
     /// The same, with a PostgreSQL role that has fewer rights than the login. SQLite has no roles.
@@ -103,7 +107,8 @@ impl Database {
                 let connection = if let Some(connection) = open.get("") {
                     connection.clone()
                 } else {
-                    let connection = postgres(url, self.role)?;
+                    let mut connection = postgres(url, self.role)?;
+                    self.failed.watch(&mut connection, None);
                     open.insert(String::new(), connection.clone());
                     connection
                 };
@@ -114,7 +119,8 @@ impl Database {
                 let connection = if let Some(connection) = open.get(name) {
                     connection.clone()
                 } else {
-                    let connection = sqlite(folder, name)?;
+                    let mut connection = sqlite(folder, name)?;
+                    self.failed.watch(&mut connection, Some(name));
                     open.insert(name.to_owned(), connection.clone());
                     connection
                 };
@@ -356,7 +362,20 @@ impl Db {
     /// Writes no row into the table, for which it has to be there, free, writable and allowed. A SQLite file that
     /// another connection writes is waited for briefly.
     pub async fn try_write(&self, table: &str) -> Result<(), Error> {
-        let sql = self.sql(&format!("INSERT INTO @{table} SELECT * FROM @{table} WHERE 1 = 0"));
+        self.try_out(&format!("INSERT INTO @{table} SELECT * FROM @{table} WHERE 1 = 0")).await
+    }
+
+    /// Reads these columns of the first row by its key, for which the table has to be there, whole, free and allowed. A
+    /// lock that another connection has is waited for briefly.
+    pub async fn try_read(&self, table: &str, columns: &[String], keys: &[String]) -> Result<(), Error> {
+        let names =
+            |all: &[String]| all.iter().map(|name| format!("t.\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let (columns, keys) = (names(columns), names(keys));
+        self.try_out(&format!("SELECT {columns} FROM @{table} AS t ORDER BY {keys} LIMIT 1")).await
+    }
+
+    async fn try_out(&self, sql: &str) -> Result<(), Error> {
+        let sql = self.sql(sql);
         if self.backend() != DatabaseBackend::Sqlite {
             self.connection.execute_unprepared(&sql).await?;
             return Ok(());

@@ -17,6 +17,9 @@ pub enum Error {
     Unavailable(String),
     #[error("the database refused: {0}")]
     Database(String),
+    /// A page of a table or an index is not as it was written.
+    #[error("a page of the database is damaged: {0}")]
+    Damaged(String),
     #[error("the database address {url:?} cannot be used: {reason}")]
     Address { url: String, reason: String },
     /// The row in the log is not as it was written.
@@ -62,6 +65,8 @@ fn after_that(follower: &str) -> String {
 }
 
             Self::Unavailable(error.to_string())
+        } else if of_driver(&error).is_some_and(is_damage) {
+            Self::Damaged(error.to_string())
         } else {
             Self::Database(error.to_string())
         }
@@ -72,6 +77,8 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         if sqlx_unavailable(&error) {
             Self::Unavailable(error.to_string())
+        } else if is_damage(&error) {
+            Self::Damaged(error.to_string())
         } else {
             Self::Database(error.to_string())
         }
@@ -126,6 +133,27 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// The error of the driver that it is.
+fn of_driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// Whether a page of the database is not as it was written.
+fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| match code.len() {
+        // PostgreSQL: a table, an index.
+        5 => matches!(&*code, "XX001" | "XX002"),
+        // SQLite: malformed, not a database. The higher bytes of a code hold details.
+        _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 11 | 26)),
+    })
 }
 
 /// Whether PostgreSQL ended the session, or did not begin it: such an error is not about the data, whatever its code is.
@@ -237,6 +265,18 @@ mod tests {
         assert!(matches!(Error::from(of(sqlx::Error::RowNotFound)), Error::Database(_)));
         assert!(matches!(Error::from(sqlx::Error::PoolClosed), Error::Unavailable(_)));
         assert!(matches!(Error::from(sqlx::Error::RowNotFound), Error::Database(_)));
+    }
+
+    #[test]
+    fn a_damaged_page_is_known_from_other_answers_about_the_data() {
+        let of = |code| DbErr::Query(RuntimeErr::SqlxError(answered(Some(code), "")));
+        for code in ["11", "26", "779", "XX001", "XX002"] {
+            assert!(matches!(Error::from(of(code)), Error::Damaged(_)), "{code}");
+            assert!(matches!(Error::from(answered(Some(code), "")), Error::Damaged(_)), "{code}");
+        }
+        for code in ["1", "19", "XX000", "22P02"] {
+            assert!(matches!(Error::from(of(code)), Error::Database(_)), "{code}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl FollowerStatus {
         match leases.holder(lease).await {
             Ok(holder) => self.holder = holder,
             // As with its checkpoint.
-            Err(error @ Error::Database(_)) => {
+            Err(error @ (Error::Database(_) | Error::Damaged(_))) => {
                 let found = self.trouble.take();
                 self.set_trouble(found.or_else(|| Some(Trouble::Other { detail: error.to_string() })));
             }
@@ -104,7 +104,9 @@ pub(crate) async fn follower_status(
         Err(error @ Error::AheadOfLog { position, .. }) => return Ok(stopped(Some(position), error)),
         // An error of this follower alone is reported as its complaint; a database that is down fails the whole
         // request.
-        Err(error @ (Error::Database(_) | Error::Seals(_))) => return Ok(stopped(None, error)),
+        Err(error @ (Error::Database(_) | Error::Damaged(_) | Error::Seals(_))) => {
+            return Ok(stopped(None, error));
+        }
         Err(error) => return Err(error),
     };
     let (lag_events, lag_seconds) = lag(log, position, log.head().await?.position).await?;

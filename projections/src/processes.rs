@@ -357,7 +357,7 @@ impl Status {
 pub async fn statuses(log: &EventLog) -> Result<Vec<Status>, Error> {
     match find_statuses(log).await {
         // Missing rights are reported as a complaint; a database that is down fails the whole request.
-        Err(error @ Error::Database(_)) => Ok(vec![Status {
+        Err(error @ (Error::Database(_) | Error::Damaged(_))) => Ok(vec![Status {
             name: "processes".to_owned(),
             state: "unknown".to_owned(),
             since: None,

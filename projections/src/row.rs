@@ -33,6 +33,8 @@ pub trait TableOf: Send + Sync {
     fn group(&self) -> &'static str;
     /// The columns of its primary key, in order.
     fn keys(&self) -> Vec<String>;
+    /// All of its columns, as the entity has them.
+    fn columns(&self) -> Vec<String>;
 }
 
 /// The table of a row type.
@@ -75,6 +77,11 @@ impl<M: Row> TableOf for TableFor<M> {
     fn keys(&self) -> Vec<String> {
         let keys = <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
         keys.map(|key| key.as_str().to_owned()).collect()
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let columns = <M::Entity as EntityTrait>::Column::iter();
+        columns.map(|column| column.as_str().to_owned()).collect()
     }
 }
 

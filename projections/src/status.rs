@@ -267,7 +267,7 @@ impl StatusReader {
             None => Ok(None),
         };
         let rows = match rows {
-            Err(error @ Error::Database(_)) => Err(error.to_string()),
+            Err(error @ (Error::Database(_) | Error::Damaged(_))) => Err(error.to_string()),
             rows => Ok(rows?.map(|(at, _)| at)),
         };
         let ahead = ahead(&self.log, &name, rows.as_ref().ok()).await?;

@@ -8,6 +8,7 @@
 mod bus;
 mod certificate;
 mod clock;
+mod damage;
 mod databases;
 mod disk;
 mod integrity;
@@ -82,6 +83,46 @@ const TABLE: [Check; 16] = [
     Check {
         name: "workers",
         needed: false,
+    Check {
+        name: "operations",
+        needed: false,
+        asked_by: written::operates,
+        object: |shop| shown(shop.config.read_models.as_deref().unwrap_or(&shop.config.store)),
+        ask: |asked| async move { written::ask(&asked.shop, asked.role, "operations").await }.boxed(),
+    },
+    Check {
+        name: "seals",
+        needed: false,
+        asked_by: written::reacts,
+        object: |shop| shown(&shop.config.store),
+        ask: |asked| async move { written::ask(&asked.shop, asked.role, "seals").await }.boxed(),
+    },
+    Check {
+        name: "accounts",
+        needed: false,
+        asked_by: Role::writes,
+        object: |shop| shown(&shop.config.store),
+        ask: |asked| async move { written::ask(&asked.shop, asked.role, "accounts").await }.boxed(),
+    },
+    Check {
+        name: "erasure-register",
+        needed: false,
+        asked_by: written::reacts,
+        object: |shop| {
+            let keys = shop.config.keys.as_deref().unwrap_or(&shop.config.store);
+            shown(shop.config.erasures.as_deref().unwrap_or(keys))
+        },
+        ask: |asked| async move { written::ask(&asked.shop, asked.role, "erasure-register").await }.boxed(),
+    },
+    Check {
+        name: "damage",
+        needed: false,
+        asked_by: |_| true,
+        object: |_| "the pages of the databases".to_owned(),
+        ask: |asked| {
+            async move { damage::ask(&asked.shop, &asked.registry, &asked.projectors).await }.boxed()
+        },
+    },
         asked_by: |role| role.has(Role::QueryApi),
         object: |_| "the workers".to_owned(),
         ask: |asked| async move { workers(&asked).await }.boxed(),
@@ -248,13 +289,15 @@ async fn read_models(asked: &Asked) -> Result<(), Fault> {
         files_can_be_used(database, &namespace)?;
         let db = active.db(database).map_err(|error| error.to_string())?;
         let there = Checkpoint::load(&db, &db.connection, ROWS).await;
-        let there =
-            there.map_err(|error| Fault { object: Some(namespace.clone()), ..error.to_string().into() })?;
+        let there = there.map_err(|error| {
+            let fault = Fault { object: Some(namespace.clone()), ..error.to_string().into() };
+            databases::of_model(fault, &error)
+        })?;
         if there.is_none() {
             return Err(Fault::of(namespace, "its checkpoint is not there", "rebuild"));
         }
         for table in projector.tables() {
-            databases::readable(&db, &table.name()).await?;
+            databases::readable(&db, &*table).await?;
         }
         if asked.role.has(Role::Projector) {
             writable(database, &namespace, "checkpoints").await?;
@@ -268,7 +311,8 @@ async fn keys(asked: &Asked) -> Result<(), Fault> {
     let store = asked.shop.key_store().map_err(message)?;
     if !asked.role.writes() && !asked.role.has(Role::QueryApi) {
         let db = asked.shop.keys_database.namespace("keys").map_err(|error| error.to_string())?;
-        return databases::readable(&db, "data_keys").await;
+        let read = db.try_read("data_keys", &["kid".to_owned()], &["kid".to_owned()]).await;
+        return read.map_err(|error| error.to_string().into());
     }
     let found = store.hmac_keys("claim").await.map_err(|error| error.to_string())?;
     if found.is_empty() {

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod details;
+mod damage;
 mod disks;
 mod integrity;
 mod names;
@@ -178,6 +179,12 @@ async fn faults_of_tables_are_named_and_recover() {
             "rm_orders_1",
             "ALTER TABLE orders RENAME TO away",
             "ALTER TABLE away RENAME TO orders",
+        ),
+        (
+            Fault { check: "read-models", object: "rm_orders_1.orders", remedy: "rebuild" },
+            "rm_orders_1",
+            "ALTER TABLE orders RENAME COLUMN placed_at TO away",
+            "ALTER TABLE orders RENAME COLUMN away TO placed_at",
         ),
         (
             Fault { check: "read-models", object: "orders", remedy: "migrate" },

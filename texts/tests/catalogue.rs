@@ -182,7 +182,8 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-found-by-", "number sku name position id hash key"),
     (
         "page-front-check-",
-        "certificate event-store read-models keys schema workers processes parked facts bus cache rates search disk clock integrity",
+        "certificate event-store read-models keys schema operations seals accounts erasure-register damage followers workers \
+         parked facts bus cache rates search disk clock integrity",
     ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),

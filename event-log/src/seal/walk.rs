@@ -166,14 +166,16 @@ impl<'a> Rows<'a> {
         if self.page.peek().is_none() {
             let page = match self.reader.next_stored().await {
                 Ok(rows) => rows,
-                Err(Error::Database(_)) => match self.log.read(self.at + 1, 1).await {
+                Err(Error::Database(_) | Error::Damaged(_)) => match self.log.read(self.at + 1, 1).await {
                     Ok(rows) => {
                         // One at a time, up to the unreadable row.
                         let next = rows.last().map_or(self.at, |row| row.position);
                         self.reader = self.log.read_all(next, PAGE);
                         rows
                     }
-                    Err(Error::Database(reason)) => return self.unreadable(position, reason).await,
+                    Err(Error::Database(reason) | Error::Damaged(reason)) => {
+                        return self.unreadable(position, reason).await;
+                    }
                     Err(error) => return Err(error),
                 },
                 Err(error) => return Err(error),

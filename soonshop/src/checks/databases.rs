@@ -32,17 +32,21 @@ pub(super) fn file_is_there(database: &Database, namespace: &str) -> Result<(), 
     }
 }
 
-/// Reads no row of the table, for which it has to be there and allowed.
-pub(super) async fn readable(db: &Db, table: &str) -> Result<(), Fault> {
-    let sql = format!("SELECT 1 FROM @{table} WHERE 1 = 0");
-    let read = db.connection.query_one(db.statement(&sql, [])).await;
-    match read {
-        Ok(_) => Ok(()),
-        Err(error) if is_no_table(&error) => {
-            Err(Fault { remedy: Some("rebuild"), ..of_table(db, table, &error) })
-        }
-        Err(error) => Err(of_table(db, table, &error)),
-    }
+/// Reads the first row of a table of a read model, with all columns that its entity has.
+pub(super) async fn readable(db: &Db, table: &dyn TableOf) -> Result<(), Fault> {
+    let name = table.name();
+    let read = db.try_read(&name, &table.columns(), &table.keys()).await;
+    read.map_err(|error| of_model(of_table(db, &name, &error), &error))
+}
+
+/// The fault of a read model, whose tables can be made again: unless the database cannot be used just now.
+pub(super) fn of_model(fault: Fault, error: &Error) -> Fault {
+    let remedy = match error {
+        Error::Unavailable(_) => None,
+        Error::Damaged(_) => Some("damaged-model"),
+        _ => Some("rebuild"),
+    };
+    Fault { remedy, ..fault }
 }
 
 /// Writes no row into the table. For that the database has to be writable, free, and to allow it.

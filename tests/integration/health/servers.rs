@@ -259,6 +259,11 @@ fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 11] {
             "ALTER TABLE rm_orders_1.away RENAME TO orders",
         ),
         (
+            Fault { check: "read-models", object: "rm_orders_1.orders", remedy: "rebuild" },
+            "ALTER TABLE rm_orders_1.orders RENAME COLUMN placed_at TO away",
+            "ALTER TABLE rm_orders_1.orders RENAME COLUMN away TO placed_at",
+        ),
+        (
             Fault { check: "schema", object: "002_operate", remedy: "migrate" },
             "DELETE FROM soonshop_process_steps WHERE version = '002_operate'",
             "INSERT INTO soonshop_process_steps (version, applied_at) VALUES ('002_operate', 0)",
