@@ -187,6 +187,32 @@ pub async fn follow<'a, W: Work + 'a>(
     leases.hold(name, stop, under, move |reason| report(reason)).await;
 }
 
+/// Like [`follow`], for a worker whose lease is in the namespace `process`: why it stopped is kept beside the lease until
+/// it works again.
+pub async fn follow_noted<'a, W: Work + 'a>(
+    leases: &Leases,
+    name: &str,
+    stop: &CancellationToken,
+    begin: impl Fn(Lease) -> BoxFuture<'a, Result<W, Stopped>> + Send + Sync,
+) {
+    let begin = &begin;
+    let under = move |lease: Lease| -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(async move {
+            let mut work = begin(lease).await?;
+            let outcome = turns(&mut work, stop, Some((leases, name))).await;
+            work.end(outcome).await
+        })
+    };
+    let report = move |reason: String| -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = leases.note_stopped(name, &reason).await {
+                tracing::warn!(follower = name, %error, "the reason why it stopped could not be stored");
+            }
+        })
+    };
+    leases.hold(name, stop, under, report).await;
+}
+
 /// Like [`follow`] without a lease: for work that belongs to this process alone.
 pub async fn follow_alone<'a, W: Work + 'a>(
     name: &str,
@@ -207,29 +233,44 @@ pub async fn follow_alone<'a, W: Work + 'a>(
 
 /// The loop itself: runs until stopped, or until the work fails.
 pub async fn run<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), Stopped> {
-    let outcome = turns(work, stop).await;
+    let outcome = turns(work, stop, None).await;
     work.end(outcome).await
 }
 
-async fn turns<W: Work>(work: &mut W, stop: &CancellationToken) -> Result<(), Stopped> {
+/// A worker that got so far without waiting for more works, however much there is to do.
+const WORKS_AFTER: Duration = Duration::from_secs(5);
+
+/// `noted`: once the work has reached the end of its source, it is noted beside this lease that it works.
+async fn turns<W: Work>(
+    work: &mut W,
+    stop: &CancellationToken,
+    mut noted: Option<(&Leases, &str)>,
+) -> Result<(), Stopped> {
     let name = work.name().to_owned();
     let mut pause = Duration::ZERO;
+    let (began, mut note_at) = (Instant::now(), Instant::now());
     while !stop.is_cancelled() {
         let events = match work.place() {
             Some((at, most)) => work.source().after(&name, &at, most).await?,
             None => Vec::new(),
         };
-        match work.work(events).await? {
+        let next = work.work(events).await?;
+        let works = matches!(next, Next::Wait(_)) || began.elapsed() > WORKS_AFTER;
+        if let Some((leases, lease)) = noted.filter(|_| works && Instant::now() >= note_at) {
+            match leases.note_works(lease).await {
+                Ok(()) => noted = None,
+                Err(error) => {
+                    tracing::warn!(follower = name, %error, "that it works could not be stored");
+                    note_at = Instant::now() + WORKS_AFTER;
+                }
+            }
+        }
+        match next {
             Next::Read => pause = Duration::ZERO,
             Next::Wait(wait) => pause = wait.pass(work.source(), pause, stop).await,
         }
     }
     Ok(())
-}
-
-/// A report that is ignored: the process's own log already says why a follower let go.
-pub fn no_report<'a>(_: String) -> BoxFuture<'a, ()> {
-    Box::pin(async {})
 }
 
 #[cfg(test)]

@@ -38,6 +38,14 @@ impl Leases {
         Self { db, holder: holder.into() }
     }
 
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub(crate) fn holder_name(&self) -> &str {
+        &self.holder
+    }
+
     /// Takes a lease that is free, expired or already ours; the epoch increases unless it was ours. The inner `Err`
     /// names the holder. A lease that would last twice as long as any is given was given by a clock that was ahead,
     /// and is as good as expired: otherwise a process that is dead could hold it for hours. (A clock that steps back by

@@ -20,6 +20,7 @@ pub mod note;
 pub mod parts;
 pub mod redactor;
 pub mod seal;
+mod stop_note;
 mod stored;
 mod upcast;
 

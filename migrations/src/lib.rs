@@ -161,7 +161,8 @@ migrators! {
     Process: Process, "soonshop_process_steps", [
         ("001_process", "sql/process.sql", "sql/process.sql"),
         ("002_operate", "sql/operate.sql", "sql/operate.sql"),
-        ("003_failures", "sql/failures.sql", "sql/failures.sql")
+        ("003_failures", "sql/failures.sql", "sql/failures.sql"),
+        ("004_stopped", "sql/stopped.sql", "sql/stopped.sql")
     ];
     Operations: Operations, "soonshop_operations_steps", [
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),

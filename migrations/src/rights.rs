@@ -85,7 +85,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts, failures"),
             (QUERY, "UPDATE (retry_at)", "outbox"),
             (REPLAY, "SELECT", "checkpoints, processes, instances, outbox, timeouts, failures"),
-            (REPLAY, "SELECT (name, holder, expires_at)", "leases"),
+            (REPLAY, "SELECT (name, holder, expires_at, stopped, stopped_at)", "leases"),
         ],
         // Whoever answers queries finds out who asks, and nothing else: neither passwords nor tokens.
         Namespace::Identity => &[

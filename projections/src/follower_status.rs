@@ -55,10 +55,17 @@ impl FollowerStatus {
         self.trouble = trouble;
     }
 
-    /// Looks up which process holds its lease.
+    /// Looks up which process holds its lease, and why its worker stopped, if it did.
     pub(crate) async fn look_up_holder(&mut self, leases: &Leases, lease: &str) -> Result<(), Error> {
-        match leases.holder(lease).await {
-            Ok(holder) => self.holder = holder,
+        let asked = async { Ok((leases.holder(lease).await?, leases.stop_note(lease).await?)) };
+        match asked.await {
+            Ok((holder, note)) => {
+                self.holder = holder;
+                let is_known = matches!(self.trouble, Some(Trouble::Other { .. }));
+                if let Some(note) = note.filter(|note| note.is_retried && !is_known) {
+                    self.set_trouble(Some(Trouble::Other { detail: note.reason }));
+                }
+            }
             // As with its checkpoint.
             Err(error @ (Error::Database(_) | Error::Damaged(_))) => {
                 let found = self.trouble.take();

@@ -16,11 +16,13 @@ mod parked;
 mod processes;
 mod remedies;
 
+mod workers;
+mod written;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use soonshop_event_log::{Checkpoint, Leases, shown};
+use soonshop_event_log::{Checkpoint, shown};
 use soonshop_event_store::LastFailure;
 use soonshop_identity::outbox;
 use soonshop_migrations::rights;
@@ -125,7 +127,7 @@ const TABLE: [Check; 16] = [
     },
         asked_by: |role| role.has(Role::QueryApi),
         object: |_| "the workers".to_owned(),
-        ask: |asked| async move { workers(&asked).await }.boxed(),
+        ask: |asked| async move { workers::ask(&asked.shop).await }.boxed(),
     },
     Check {
         name: "processes",
@@ -358,25 +360,6 @@ fn parts(role: Role) -> Vec<&'static str> {
         (role.has(Role::QueryApi), rights::QUERY),
     ];
     all.into_iter().filter(|(has, _)| *has).map(|(_, part)| part).collect()
-}
-
-/// Whether every job that one process has to do is done by one.
-async fn workers(asked: &Asked) -> Result<(), Fault> {
-    let process = asked.shop.store_database.namespace("process").map_err(|error| error.to_string())?;
-    let leases = Leases::new(process, "");
-    let reactors = asked.shop.processes().into_iter().filter(|one| one.is_on());
-    let reactors = reactors.map(|one| soonshop_event_log::checkpoint::of_process(one.name()));
-    let fixed = [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD, facts::NAME].map(str::to_owned);
-    let mut idle = Vec::new();
-    for name in fixed.into_iter().chain(reactors) {
-        if leases.holder(&name).await.map_err(|error| error.to_string())?.is_none() {
-            idle.push(name);
-        }
-    }
-    if idle.is_empty() {
-        return Ok(());
-    }
-    Err(Fault::of(idle.join(", "), "no process does this work", "workers"))
 }
 
 /// Whether the log took every fact about accounts.

@@ -1,6 +1,7 @@
 //! Green means that it works: each fault is made, is named in `/health/audit`, `/metrics`, `soonshop doctor` and on the
 //! page within ten seconds, with the object and the remedy, and is gone by itself once it is mended, with nothing lost.
 
+mod causes;
 mod certificates;
 mod details;
 mod damage;

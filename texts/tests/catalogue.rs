@@ -183,7 +183,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     (
         "page-front-check-",
         "certificate event-store read-models keys schema operations seals accounts erasure-register damage followers workers \
-         parked facts bus cache rates search disk clock integrity",
+         processes parked facts bus cache rates search disk clock integrity",
     ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait as _;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
-use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow_noted};
 use soonshop_event_log::keys::KEY_LIFETIME;
 use soonshop_event_log::{
     Checkpoint, Db, Error, Fence, Key, LOG, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
@@ -117,7 +117,7 @@ impl Work for Erasing<'_> {
 impl Eraser {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        follow(&leases, NAME, &stop, |lease| Box::pin(self.begin(lease, &stop)), no_report).await;
+        follow_noted(&leases, NAME, &stop, |lease| Box::pin(self.begin(lease, &stop))).await;
     }
 
     async fn begin<'a>(&'a self, lease: Lease, stop: &'a CancellationToken) -> Result<Erasing<'a>, Stopped> {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use soonshop_domain::identity::{account, session, signing_key};
 use soonshop_domain::{Decider, Event, ids};
-use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_identity::Identity;
@@ -93,7 +93,7 @@ impl Facts {
         let begin = |_| -> BoxFuture<'_, Result<Appending<'_>, Stopped>> {
             Box::pin(async { Ok(Appending { facts: &self, source: NoEvents, tended: None }) })
         };
-        follow(&leases, NAME, &stop, begin, no_report).await;
+        follow_noted(&leases, NAME, &stop, begin).await;
     }
 
     /// Appends what waits. True: there may be more.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use soonshop_event_log::checkpoint::of_process;
-use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
 use soonshop_event_store::{AppendError, EventStore, Purge, RecordOwner};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +79,7 @@ impl Purger {
         let begin = |_| -> BoxFuture<'_, Result<Purging<'_>, Stopped>> {
             Box::pin(async { Ok(Purging { purger: &self, source: NoEvents, stop: &stop }) })
         };
-        follow(&leases, NAME, &stop, begin, no_report).await;
+        follow_noted(&leases, NAME, &stop, begin).await;
     }
 
     /// Purges records that are old enough.

@@ -15,7 +15,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use soonshop_bus::{Bus, Confirmation, Delivery, Message, Publisher};
-use soonshop_event_log::follow::{LogSource, Next, Source as _, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{LogSource, Next, Source as _, Wait, Work, follow_noted};
 use soonshop_event_log::{
     Checkpoint, Db, Error, EventLog, Fence, Lease, Leases, Stopped, StoredEvent, checkpoint, cloud_event,
 };
@@ -112,7 +112,7 @@ struct Publishing<'a> {
 impl Relay {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        follow(&leases, NAME, &stop, |lease| Box::pin(self.begin(lease)), no_report).await;
+        follow_noted(&leases, NAME, &stop, |lease| Box::pin(self.begin(lease))).await;
     }
 
     async fn begin(&self, lease: Lease) -> Result<Publishing<'_>, Stopped> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
-use soonshop_event_log::follow::{LogSource, Next, Source as _, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{LogSource, Next, Source as _, Wait, Work, follow_noted};
 use soonshop_event_log::seal::{self, Content, Hash, Kind, MOST, Seal, SealKeys, Seals, log_id};
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped, StoredEvent};
 use tokio::sync::watch;
@@ -124,7 +124,7 @@ impl Sealing<'_> {
 impl Sealer {
     pub async fn run(self, stop: CancellationToken) {
         let leases = Leases::new(self.process.clone(), self.holder.clone());
-        follow(&leases, self.name, &stop, |_| Box::pin(self.begin()), no_report).await;
+        follow_noted(&leases, self.name, &stop, |_| Box::pin(self.begin())).await;
     }
 
     async fn begin(&self) -> Result<Sealing<'_>, Stopped> {

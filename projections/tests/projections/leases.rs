@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use soonshop_event_log::lease::LEASE_MILLISECONDS;
-use soonshop_event_log::{Checkpoint, Leases};
+use soonshop_event_log::{Checkpoint, Leases, StopNote};
 use soonshop_projections::Projector;
 use soonshop_projections::analytics::Sales;
 use soonshop_projections::inventory::Stock;
@@ -23,6 +23,7 @@ on_both!(
     a_stopped_follower_gives_its_lease_back,
     a_lease_that_lasts_longer_than_any_is_given_is_as_good_as_expired,
     a_holder_with_an_older_epoch_cannot_move_the_checkpoint,
+    why_a_worker_stopped_is_kept_beside_its_lease_until_it_works_again,
 );
 
 fn receipts(count: usize) -> Vec<Raw> {
@@ -203,6 +204,25 @@ async fn a_holder_with_an_older_epoch_cannot_move_the_checkpoint(shop: Shop) {
         !start.advance(&db, &db.connection, "x", &to, new.epoch).await.unwrap(),
         "it is not at the start any more"
     );
+}
+
+async fn why_a_worker_stopped_is_kept_beside_its_lease_until_it_works_again(shop: Shop) {
+    let leases = |holder: &str| Leases::new(shop.db("process"), holder);
+    let (one, other) = (leases("one"), leases("other"));
+    let note = async || other.stop_note("relay").await.unwrap();
+    let stopped = |reason: &str, is_retried| Some(StopNote { reason: reason.to_owned(), is_retried });
+    assert_eq!(note().await, None);
+    let lease = one.acquire("relay").await.unwrap().unwrap();
+    one.note_stopped("relay", "no broker").await.unwrap();
+    one.release(&lease).await.unwrap();
+    assert_eq!(note().await, stopped("no broker", true), "its process tries again");
+    shop.run("process", "UPDATE @leases SET stopped_at = stopped_at - 61000").await;
+    assert_eq!(note().await, stopped("no broker", false), "its process is gone");
+    other.acquire("relay").await.unwrap().unwrap();
+    one.note_stopped("relay", "too late").await.unwrap();
+    assert_eq!(note().await, stopped("no broker", true), "another process does the work by now");
+    other.note_works("relay").await.unwrap();
+    assert_eq!(note().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

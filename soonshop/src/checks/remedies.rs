@@ -109,7 +109,8 @@ pub(super) fn with_remedy(fault: Fault) -> Fault {
     Fault { remedy: fault.remedy.or(by_reason), reason: with_dates(fault.reason), ..fault }
 }
 
-fn remedy_in(reason: &str) -> Option<&'static str> {
+/// The code of the remedy that this reason tells.
+pub(super) fn remedy_in(reason: &str) -> Option<&'static str> {
     let reason = reason.to_lowercase();
     REASONS.iter().find(|(words, _)| reason.contains(words)).map(|(_, code)| *code)
 }
