@@ -115,6 +115,9 @@ pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
 /// When to ask for the health of the shop again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long the followers may be looked up, also behind a look-up that began before: a table may be kept locked.
+const LIMIT: Duration = Duration::from_secs(5);
+
 /// The health of the whole shop: the checks of this process, and everything that follows the log.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ShopHealth {
@@ -138,8 +141,12 @@ pub(crate) struct Verdict {
 /// The health of the shop, and the head of the log. Where the followers cannot be looked up, the problem has the checks;
 /// `details`: with their objects and reasons.
 pub(crate) async fn shop_health(call: &Call, details: bool) -> Result<(i64, ShopHealth), Problem> {
-    let (checks, found) = tokio::join!(call.shared.health.examine(), health(call));
-    match found {
+    let looked_up = tokio::time::timeout(LIMIT, followers(call));
+    let (mut checks, found) = tokio::join!(call.shared.health.examine(), looked_up);
+    if found.is_err() {
+        checks.push(call.shared.health.late("followers", "read-models", LIMIT).await);
+    }
+    match found.unwrap_or_else(|_| Err(late())) {
         Ok((head, mut followers)) => {
             followers.healthy &= checks.iter().all(|one| one.ok);
             Ok((head, ShopHealth { checks, followers }))
@@ -160,9 +167,18 @@ pub(crate) async fn shop_health(call: &Call, details: bool) -> Result<(i64, Shop
     }
 }
 
-/// The health of all followers, and the head of the log. Those who ask while it is looked up share the look-up that
-/// begins after it.
+/// The health of all followers, and the head of the log.
 pub(crate) async fn health(call: &Call) -> Result<(i64, Health), QueryError> {
+    tokio::time::timeout(LIMIT, followers(call)).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> QueryError {
+    let detail = format!("the followers could not be looked up within {} seconds", LIMIT.as_secs());
+    QueryError::unavailable("database-unavailable", detail, AGAIN)
+}
+
+/// Those who ask while it is looked up share the look-up that begins after it.
+async fn followers(call: &Call) -> Result<(i64, Health), QueryError> {
     let asked = Instant::now();
     let mut last = call.shared.last_health.lock().await;
     if let Some((_, found)) = last.as_ref().filter(|(begun, _)| *begun >= asked) {

@@ -359,8 +359,8 @@ impl Db {
         Ok(in_the_way == 0)
     }
 
-    /// Writes no row into the table, for which it has to be there, free, writable and allowed. A SQLite file that
-    /// another connection writes is waited for briefly.
+    /// Writes no row into the table, for which it has to be there, free, writable and allowed. A lock that another
+    /// connection has is waited for briefly.
     pub async fn try_write(&self, table: &str) -> Result<(), Error> {
         self.try_out(&format!("INSERT INTO @{table} SELECT * FROM @{table} WHERE 1 = 0")).await
     }
@@ -377,7 +377,9 @@ impl Db {
     async fn try_out(&self, sql: &str) -> Result<(), Error> {
         let sql = self.sql(sql);
         if self.backend() != DatabaseBackend::Sqlite {
-            self.connection.execute_unprepared(&sql).await?;
+            // Statements that are sent as one are one transaction.
+            let patience = format!("SET LOCAL lock_timeout = {}", WHILE.as_millis());
+            self.connection.execute_unprepared(&format!("{patience}; {sql}")).await?;
             return Ok(());
         }
         let mut connection = self.connection.get_sqlite_connection_pool().acquire().await?;

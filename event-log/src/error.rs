@@ -52,9 +52,6 @@ pub enum Error {
     Write(std::io::Error),
 }
 
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        if unavailable(&error) {
 /// What it means, or what to do, where the log has another history at a checkpoint.
 fn after_that(follower: &str) -> String {
     if follower.starts_with(READ_MODEL) {
@@ -64,6 +61,9 @@ fn after_that(follower: &str) -> String {
     }
 }
 
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if unavailable(&error) {
             Self::Unavailable(error.to_string())
         } else if of_driver(&error).is_some_and(is_damage) {
             Self::Damaged(error.to_string())

@@ -5,6 +5,7 @@
 //! the table `operations.verdicts`, so that every process tells the same since when.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::ConnectionTrait as _;
@@ -17,6 +18,9 @@ pub(crate) const UNHEALTHY: f64 = 60.0;
 
 /// A follower that was late is healthy again below this lag, in seconds.
 const HEALTHY_AGAIN: f64 = UNHEALTHY / 2.0;
+
+/// How long the memory of verdicts may take: where its table is kept locked, the verdict of this moment goes without it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A late follower whose position does not change for so long is stalled.
 const STALLED_AFTER: TimeDelta = TimeDelta::seconds(15);
@@ -53,11 +57,11 @@ impl Trouble {
         match self {
             Self::Stopped { reason, .. } if reason.contains("ahead-of-log") => "rebuild",
             Self::Stopped { reason, .. } if reason.contains("newer release") => "release",
+            Self::Other { detail } if detail.contains("ahead-of-log") => "cut-off",
             Self::Stopped { .. } | Self::Other { .. } => "stopped",
             Self::Parked { .. } => "parked",
             Self::Unkept => "workers",
             Self::Late { .. } | Self::Stalled { .. } if holder.is_some_and(is_tool) => "held",
-            Self::Other { detail } if detail.contains("ahead-of-log") => "cut-off",
             Self::Late { .. } => "late",
             Self::Stalled { .. } => "stalled",
         }
@@ -131,7 +135,7 @@ fn judge(
         (Some(trouble), _) => trouble.clone(),
     };
     // The first event that it has not seen has waited for so long.
-    let waits = std::time::Duration::try_from_secs_f64(seen.lag_seconds).unwrap_or_default();
+    let waits = Duration::try_from_secs_f64(seen.lag_seconds).unwrap_or_default();
     let begun = || in_millis(now.checked_sub_signed(TimeDelta::from_std(waits).ok()?)?);
     let since = before.map_or_else(|| begun().unwrap_or(now), |before| before.since);
     let unmoved_since = unmoved.map_or(now, |before| before.unmoved_since);
@@ -168,7 +172,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// Without a database that answers, nothing is remembered, and the trouble of this moment is reported all the same.
     pub(crate) async fn load(db: &Db) -> Self {
-        let before = load(db).await.unwrap_or_else(|error| {
+        let before = in_time(load(db)).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "since when followers are unhealthy could not be looked up");
             HashMap::new()
         });
@@ -199,13 +203,21 @@ impl Memory {
         let is_gone = |name: &&String| name.starts_with(READ_MODEL) && !alive.contains(name);
         let gone: Vec<_> = self.before.keys().filter(is_gone).cloned().collect();
         self.changed.extend(gone.into_iter().map(|name| (name, None)));
-        for (subject, after) in &self.changed {
-            if let Err(error) = write(db, subject, self.before.get(subject), after.as_ref()).await {
-                tracing::warn!(%error, subject, "since when it is unhealthy could not be stored");
-                return;
+        let written = async {
+            for (subject, after) in &self.changed {
+                write(db, subject, self.before.get(subject), after.as_ref()).await?;
             }
+            Ok(())
+        };
+        if let Err(error) = in_time(written).await {
+            tracing::warn!(%error, "since when followers are unhealthy could not be stored");
         }
     }
+}
+
+async fn in_time<T>(done: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = || Error::Unavailable(format!("no answer within {} second", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, done).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn load(db: &Db) -> Result<HashMap<String, Remembered>, Error> {

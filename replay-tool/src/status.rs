@@ -11,6 +11,9 @@ use soonshop_projections::verdict::Trouble;
 use crate::sentences::{Remedy, Rounded, Word};
 use crate::{Ended, Failure, Language, Outcome, Sentence, Tool, exit};
 
+/// How long the status of the shop may be looked up.
+const LIMIT: Duration = Duration::from_secs(8);
+
 fn place(status: &GenerationStatus) -> &'static str {
     match (status.active, status.previous) {
         (true, _) => "active",
@@ -128,7 +131,12 @@ pub async fn status(tool: &Tool, projection: Option<&str>, wide: bool) -> Outcom
     if let Some(name) = projection {
         tool.projector(name)?;
     }
-    let shop_status = tool.status_reader().read(&tool.projectors).await?;
+    let reader = tool.status_reader();
+    let read = tokio::time::timeout(LIMIT, reader.read(&tool.projectors)).await;
+    // A table may be kept locked.
+    let late =
+        || soonshop_event_log::Error::Unavailable(format!("no answer within {} seconds", LIMIT.as_secs()));
+    let shop_status = read.unwrap_or_else(|_| Err(late()))?;
     let head = shop_status.append.position;
     let shown: Vec<&GenerationStatus> = shop_status
         .generations

@@ -2,7 +2,7 @@
 //!
 //! Liveness depends on nothing outside: killing a process because its database is away helps nothing. Readiness is the
 //! result of the checks that the process cannot work without. [`Health::examine`] runs all checks. They run at once,
-//! none for longer than [`LIMIT`], and an answer is used again for [`FRESH`].
+//! none for longer than [`LIMIT`] (and what it waits for is looked for a little longer), and an answer is used again for [`FRESH`].
 //!
 //! What fails and why names servers and files: [`Access::sees_details`] says who is told. Others get the verdict.
 
@@ -23,6 +23,9 @@ use crate::access::Access;
 
 /// How long one check may take.
 pub const LIMIT: Duration = Duration::from_secs(2);
+
+/// How long to look for what a check without an answer waits for.
+const EXPLAINED: Duration = Duration::from_millis(700);
 
 /// How long an answer is used again, so that frequent questions do not load the servers.
 pub const FRESH: Duration = Duration::from_millis(500);
@@ -53,6 +56,9 @@ impl From<String> for Fault {
 
 type Ask = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Fault>> + Send + Sync>;
 
+/// Finds what a check without an answer waits for; `None`: that is not known.
+type Explain = Arc<dyn Fn() -> BoxFuture<'static, Option<Fault>> + Send + Sync>;
+
 /// A check, and what it found last.
 #[derive(Clone)]
 struct Check {
@@ -69,6 +75,7 @@ struct Check {
 pub struct Health {
     checks: Vec<Check>,
     cure: Option<fn(&str) -> Option<&'static str>>,
+    explain: Option<Explain>,
 }
 
 /// The answer of `/health/ready`.
@@ -134,6 +141,16 @@ impl Health {
         self
     }
 
+    /// Names the function that finds what a check without an answer waits for, such as a lock that is kept.
+    #[must_use]
+    pub fn explained_by(
+        mut self,
+        explain: impl Fn() -> BoxFuture<'static, Option<Fault>> + Send + Sync + 'static,
+    ) -> Self {
+        self.explain = Some(Arc::new(explain));
+        self
+    }
+
     /// Adds a check that the process cannot work without. It returns nothing if all is well, else the reason.
     #[must_use]
     pub fn check<F>(self, name: impl Into<String>, check: impl Fn() -> F + Send + Sync + 'static) -> Self
@@ -186,12 +203,37 @@ impl Health {
             return outcome.clone();
         }
         let begun = Instant::now();
-        let result = tokio::time::timeout(LIMIT, (check.ask)())
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} seconds", LIMIT.as_secs()).into()));
-        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let result = match tokio::time::timeout(LIMIT, (check.ask)()).await {
+            Ok(result) => result,
+            Err(_) => Err(self.no_answer(LIMIT).await),
+        };
+        let outcome = self.outcome_of(check, result, begun.elapsed());
+        *last = Some((Instant::now(), outcome.clone()));
+        outcome
+    }
+
+    /// The outcome of what gave no answer within `limit` and is none of the checks.
+    pub async fn late(&self, name: &str, remedy: &'static str, limit: Duration) -> Outcome {
+        let fault = self.no_answer(limit).await;
+        let (name, ask, last): (_, Ask, _) =
+            (name.to_owned(), Arc::new(|| async { Ok(()) }.boxed()), Arc::default());
+        let check = Check { name, object: None, remedy: Some(remedy), needed: false, ask, last };
+        self.outcome_of(&check, Err(fault), limit)
+    }
+
+    /// The fault of what gave no answer: what it waits for, if that can be found.
+    async fn no_answer(&self, limit: Duration) -> Fault {
+        let found = match &self.explain {
+            Some(explain) => tokio::time::timeout(EXPLAINED, explain()).await.ok().flatten(),
+            None => None,
+        };
+        found.unwrap_or_else(|| format!("no answer within {} seconds", limit.as_secs()).into())
+    }
+
+    fn outcome_of(&self, check: &Check, result: Result<(), Fault>, took: Duration) -> Outcome {
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let (name, object) = (check.name.clone(), check.object.clone());
-        let outcome = match result {
+        match result {
             Ok(()) => {
                 Outcome { name, ok: true, object, reason: None, remedy: None, cure: None, milliseconds }
             }
@@ -201,9 +243,7 @@ impl Health {
                 let (object, reason) = (fault.object.or(object), Some(fault.reason));
                 Outcome { name, ok: false, object, reason, remedy, cure, milliseconds }
             }
-        };
-        *last = Some((Instant::now(), outcome.clone()));
-        outcome
+        }
     }
 
     /// `/health/live` and `/health/ready`.
@@ -301,6 +341,20 @@ mod tests {
         assert_eq!((found[0].remedy, found[0].cure), (Some("queue-settings"), Some("Delete the queue.")));
         let readiness = health.readiness().await;
         assert!(readiness.ready && readiness.checks.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gives_no_answer_names_what_it_waits_for_if_that_can_be_found() {
+        let kept = || async { Some(Fault::of("operations.entries", "it is kept locked", "locked")) }.boxed();
+        let found = broken().explained_by(kept).examine().await;
+        let of = |one: &Outcome| (one.object.clone(), one.reason.clone(), one.remedy);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of(&found[2]), (text("operations.entries"), text("it is kept locked"), Some("locked")));
+        assert_eq!(found[1].reason.as_deref(), Some("amqp is away"), "one that answers says why itself");
+        for unknown in [broken().explained_by(|| std::future::pending().boxed()), broken()] {
+            let late = unknown.late("followers", "late", Duration::from_secs(5)).await;
+            assert_eq!(of(&late), (None, text("no answer within 5 seconds"), Some("late")));
+        }
     }
 
     #[tokio::test]

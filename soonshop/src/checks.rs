@@ -12,12 +12,13 @@ mod damage;
 mod databases;
 mod disk;
 mod integrity;
+mod locked;
 mod parked;
 mod processes;
 mod remedies;
-
 mod workers;
 mod written;
+
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -30,12 +31,12 @@ use soonshop_projections::generation::ROWS;
 use soonshop_projections::{Projector, Registry};
 use soonshop_service_kit::health::{Fault, Health};
 use soonshop_texts::Language;
-use soonshop_workers::{eraser, facts, relay, sealer};
 
 pub use self::bus::BusListener;
 pub(crate) use self::bus::queue;
 
 use self::databases::{file_is_there, files_can_be_used, writable};
+use self::locked::Locks;
 use crate::{Role, Shop, migrate};
 
 type Answer = BoxFuture<'static, Result<(), Fault>>;
@@ -53,7 +54,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 16] = [
+const TABLE: [Check; 21] = [
     Check {
         name: "event-store",
         needed: true,
@@ -82,9 +83,6 @@ const TABLE: [Check; 16] = [
         object: |shop| shown(&shop.config.store),
         ask: |asked| async move { schema(&asked).await }.boxed(),
     },
-    Check {
-        name: "workers",
-        needed: false,
     Check {
         name: "operations",
         needed: false,
@@ -125,6 +123,9 @@ const TABLE: [Check; 16] = [
             async move { damage::ask(&asked.shop, &asked.registry, &asked.projectors).await }.boxed()
         },
     },
+    Check {
+        name: "workers",
+        needed: false,
         asked_by: |role| role.has(Role::QueryApi),
         object: |_| "the workers".to_owned(),
         ask: |asked| async move { workers::ask(&asked.shop).await }.boxed(),
@@ -221,6 +222,7 @@ struct Asked {
     sender: bus::Sender,
     /// Why this process could not write the log last; `None`: it is no process that does.
     failed: Option<LastFailure>,
+    locks: Locks,
 }
 
 /// The checks of a process. Nothing is asked yet.
@@ -238,10 +240,16 @@ pub fn of(
         heard,
         sender: bus::Sender::default(),
         failed,
+        locks: Locks::default(),
     });
+    let locks = Arc::clone(&asked);
+    let kept = move || {
+        let asked = Arc::clone(&locks);
+        async move { asked.locks.find(&asked.shop).await }.boxed()
+    };
     let rows = TABLE.iter().filter(|check| (check.asked_by)(role));
     let rows = rows.filter(|check| check.name != certificate::NAME || certificate::is_asked(shop));
-    Ok(rows.fold(Health::new().cured_by(cure), |health, check| {
+    Ok(rows.fold(Health::new().cured_by(cure).explained_by(kept), |health, check| {
         let (asked, object) = (Arc::clone(&asked), (check.object)(shop));
         let ask = move || {
             let asked = (check.ask)(Arc::clone(&asked));
@@ -262,10 +270,8 @@ async fn event_store(asked: &Asked) -> Result<(), Fault> {
         files_can_be_used(&shop.store_database, namespace)?;
     }
     shop.log().map_err(message)?.head().await.map_err(|error| error.to_string())?;
+    written::ask(&asked.shop, asked.role, "event-store").await?;
     if asked.role.writes() {
-        for (namespace, table) in [("log", "events"), ("log", "commands"), ("process", "checkpoints")] {
-            writable(&shop.store_database, namespace, table).await?;
-        }
         databases::head_is_free(&shop.store_database).await?;
     }
     Ok(())
@@ -320,10 +326,7 @@ async fn keys(asked: &Asked) -> Result<(), Fault> {
     if found.is_empty() {
         return Err(Fault::of("keys.hmac_keys", "there is no key", "migrate"));
     }
-    if asked.role.writes() {
-        writable(&asked.shop.keys_database, "keys", "data_keys").await?;
-    }
-    Ok(())
+    written::ask(&asked.shop, asked.role, "keys").await
 }
 
 async fn schema(asked: &Asked) -> Result<(), Fault> {

@@ -3,10 +3,11 @@
 
 mod causes;
 mod certificates;
-mod details;
 mod damage;
+mod details;
 mod disks;
 mod integrity;
+mod locks;
 mod names;
 mod parts;
 mod rights;
@@ -20,8 +21,6 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop::{Role, Shop, doctor, migrate};
-use soonshop_event_log::database::{sqlite_file, sqlite_options};
-use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::support::{Client, Place, Set, TestShop, eventually};
 
@@ -174,7 +173,7 @@ async fn faults_of_tables_are_named_and_recover() {
         let shop = shop.shop.clone();
         async move || run(&shop, namespace, sql).await
     };
-    let faults: [(Fault<'_>, &str, &str, &str); 9] = [
+    let faults: [(Fault<'_>, &str, &str, &str); 10] = [
         (
             Fault { check: "read-models", object: "rm_orders_1.orders", remedy: "rebuild" },
             "rm_orders_1",
@@ -273,24 +272,6 @@ async fn faults_of_files_are_named_and_recover() {
         assert!(!found.ok && message.contains(file) && found.remedy == Some(remedy), "{found:?}");
         assert!(found.cure.is_some_and(|cure| !cure.is_empty()), "{found:?}");
         green(&shop.client, check).await;
-    }
-    for (check, namespace, object) in [
-        ("event-store", "log", "log.events"),
-        ("keys", "keys", "keys.data_keys"),
-        ("read-models", "rm_orders_1", "rm_orders_1.checkpoints"),
-    ] {
-        let mut other = sqlite_options(&sqlite_file(&folder, namespace)).connect().await.unwrap();
-        let locked = std::sync::Mutex::new(None);
-        let fault = Fault { check, object, remedy: "locked" };
-        let lock = async || {
-            sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-            *locked.lock().unwrap() = Some(other);
-        };
-        let unlock = async || {
-            let other = locked.lock().unwrap().take();
-            other.unwrap().close().await.unwrap();
-        };
-        tried(&shop, fault, lock, unlock).await;
     }
     nothing_is_lost(&shop, "AFTER").await;
     shop.stop().await;

@@ -1,11 +1,16 @@
 //! Which callers may see inner details: the addresses of servers, the paths of files, and why a check fails.
 
+use std::time::Duration;
+
 use axum::http::HeaderMap;
 
 use super::caller::Access;
 use super::role::Permission;
 use crate::Problem;
 use crate::rates::is_passed_on;
+
+/// How long who asks is looked up: an answer about health comes in time without details.
+const IDENTIFIED: Duration = Duration::from_secs(1);
 
 impl Access {
     /// Whether who sent these headers may know why a check fails: everybody where no other machine reaches the shop;
@@ -16,7 +21,8 @@ impl Access {
         if !self.is_reached_by_others() && !passed_on {
             return true;
         }
-        self.visitor(headers).await.is_ok_and(|visitor| visitor.caller.role.may(Permission::Audit))
+        let visitor = tokio::time::timeout(IDENTIFIED, self.visitor(headers)).await;
+        visitor.is_ok_and(|found| found.is_ok_and(|visitor| visitor.caller.role.may(Permission::Audit)))
     }
 
     /// The refusal as this caller may see it: why a worker stopped is left out for those who do not

@@ -5,6 +5,7 @@
 //! stored, and a session ends with its key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName};
@@ -28,6 +29,9 @@ pub const COOKIE: &str = "soonshop_session";
 
 /// How long a session lasts, unless its key expires first.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
+
+/// How long who asks is looked up, where a table of keys or sessions is kept locked.
+const IDENTIFIED: Duration = Duration::from_secs(3);
 
 /// The origin of a request (same origin or other site), as the browser reports it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -69,6 +73,14 @@ impl Access {
     /// Like [`caller`](Access::caller), but a session's cookie counts where no key is sent. A session that has ended
     /// makes a guest.
     pub async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, Problem> {
+        let identified = tokio::time::timeout(IDENTIFIED, self.identify(headers)).await;
+        identified.unwrap_or_else(|_| {
+            let detail = "who asks cannot be looked up just now";
+            Err(Problem::unavailable("database-unavailable", detail, Duration::from_secs(1)))
+        })
+    }
+
+    async fn identify(&self, headers: &HeaderMap) -> Result<Visitor, Problem> {
         let known = |caller| Visitor { caller, expires_at: None };
         if self.everybody.is_some() || headers.contains_key(AUTHORIZATION) {
             return self.caller(headers).await.map(known);

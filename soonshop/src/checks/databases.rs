@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, TransactionTrait as _};
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Database, DatabaseLocation, Db, is_no_table};
+use soonshop_event_log::{Database, DatabaseLocation, Db, Error};
+use soonshop_projections::projector::TableOf;
 use soonshop_service_kit::health::Fault;
 
 /// The folder of a database that is files of SQLite.
@@ -68,6 +69,20 @@ pub(super) async fn head_is_free(database: &Database) -> Result<(), Fault> {
         tx.rollback().await
     };
     locked.await.map_err(|error: sea_orm::DbErr| of_table(&db, "head", &error))
+}
+
+/// Whether the database is a standby of PostgreSQL.
+pub(super) async fn is_standby(database: &Database) -> Result<bool, Fault> {
+    let db = database.namespace("operations").map_err(|error| error.to_string())?;
+    if db.backend() != DatabaseBackend::Postgres {
+        return Ok(false);
+    }
+    let asked = async {
+        let row = db.connection.query_one(db.statement("SELECT pg_is_in_recovery()", [])).await?;
+        row.map(|row| row.try_get_by_index(0)).transpose()
+    };
+    let found: Result<Option<bool>, sea_orm::DbErr> = asked.await;
+    Ok(found.map_err(|error| error.to_string())?.unwrap_or(false))
 }
 
 fn of_table(db: &Db, table: &str, error: &dyn std::error::Error) -> Fault {

@@ -67,7 +67,7 @@ const REASONS: &[(&str, &str)] = &[
 
 /// The codes of all remedies besides those of the checks, which have the check's name.
 #[cfg(test)]
-pub(super) const CODES: [&str; 30] = [
+pub(super) const CODES: [&str; 33] = [
     "broker-full",
     "broker-rights",
     "cache-writes",

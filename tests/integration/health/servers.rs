@@ -219,7 +219,7 @@ async fn faults_of_the_index_server_are_named_and_recover() {
 }
 
 /// Each fault of PostgreSQL with what makes it and what mends it.
-fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 11] {
+fn faults_of_postgres() -> [(Fault<'static>, &'static str, &'static str); 12] {
     let object = "127.0.0.1:23780/shop";
     [
         (
