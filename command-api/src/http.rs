@@ -15,6 +15,7 @@ mod ownership;
 pub(crate) mod path;
 pub(crate) mod privileged;
 pub mod problems;
+mod represented;
 pub(crate) mod row;
 pub(crate) mod schema;
 pub(crate) mod state;

@@ -682,14 +682,15 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
 async fn only_the_holder_of_a_key_may_name_a_customer_a_channel_and_a_reason() {
     let (shop, sent) = keyed(&[Role::Support, Role::Service]).await;
     let (staff, service) = (&sent[0], &sent[1]);
-    let somebody = format!("customer:{}", Uuid::new_v4());
+    let known = shop.post_with("/users", &[("authorization", &*staff.1)], json!({})).await;
+    let somebody = format!("customer:{}", known.id());
     let note = "she rang, über Zebedee";
     let all = [("authorization", &*staff.1), ("x-on-behalf-of", &*somebody), ("x-reason-note", note)];
     assert_eq!(shop.post_with("/users", &all, json!({})).await.status, 201);
     let door = [("authorization", &*service.1), ("x-channel", "storefront")];
     assert_eq!(shop.post_with("/users", &door, json!({})).await.status, 201);
     assert_eq!(shop.post_with("/users", &door[..1], json!({})).await.status, 201);
-    let events = shop.store.log().read(1, 3).await.unwrap();
+    let events = shop.store.log().read(2, 3).await.unwrap();
     let metadata = |index: usize| serde_json::from_str::<Value>(&events[index].metadata).unwrap();
     let first = metadata(0);
     assert_eq!(

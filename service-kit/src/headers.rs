@@ -82,6 +82,13 @@ pub struct Represented {
     pub id: Uuid,
 }
 
+impl Represented {
+    /// Whether it is named as a guest: a buyer without an account.
+    pub fn is_guest(&self) -> bool {
+        self.kind == ActorKind::Guest
+    }
+}
+
 impl fmt::Display for Represented {
     /// As it is stored.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

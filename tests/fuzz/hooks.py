@@ -111,6 +111,8 @@ def before_call(ctx, case, kwargs):
                 case.headers[name] = chosen(["1", "main:10"])
             case "x-on-behalf-of" | "x-import-key" | "x-channel" | "x-reason-note" if chosen([True, False]):
                 case.headers.pop(name)
+            case "x-on-behalf-of":
+                case.headers[name] = f"customer:{chosen(KNOWN['users'])}"
     if isinstance(case.body, (dict, list)):
         case.body = about_what_is_there(case.body)
 

@@ -15,7 +15,7 @@ use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, invento
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller, Owner, Permission};
-use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch};
+use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch, Represented};
 use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
 use uuid::Uuid;
@@ -23,11 +23,12 @@ use uuid::Uuid;
 use super::answer::{answer, recorded, refused, render, unreadable};
 use super::body::{Input, stored};
 use super::headers::{
-    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON_NOTE, channel, idempotency_key, invalid_header, note,
-    on_behalf_of, reason, text,
+    CHANNEL, IMPORT_KEY, Key, ON_BEHALF_OF, REASON_NOTE, channel, idempotency_key, note, on_behalf_of,
+    reason, text,
 };
 use super::path::{self, Parameters};
 use super::privileged::{self, OCCURRED_AT};
+use super::represented;
 use super::row::Row;
 use super::state::Commands;
 
@@ -46,6 +47,8 @@ pub(crate) struct Call {
     /// See [`CommandContext::earlier`].
     earlier: Vec<Vec<u8>>,
     metadata: Metadata,
+    /// The customer or guest for whom the caller acts.
+    represented: Option<Represented>,
     detail: Option<String>,
     import_key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
@@ -93,13 +96,10 @@ impl Call {
             }
         }
         let represented = on_behalf_of(headers)?;
-        if let Some(customer) = &represented
-            && commands.access.works_here(customer.id).await?
-        {
-            let detail = "X-On-Behalf-Of names the holder of a key or the operator, who is no customer";
-            return Err(invalid_header("X-On-Behalf-Of", detail));
+        if let Some(named) = &represented {
+            represented::check(commands, named).await?;
         }
-        let on_behalf_of = represented.map(|customer| customer.to_string());
+        let on_behalf_of = represented.as_ref().map(ToString::to_string);
         let reason_note = note(headers, &caller)?;
         let reason_code = reason(headers)?;
 
@@ -140,6 +140,7 @@ impl Call {
             fingerprint: Vec::new(),
             earlier: Vec::new(),
             metadata,
+            represented,
             detail: None,
             import_key,
             occurred_at: None,
@@ -149,6 +150,11 @@ impl Call {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// The customer or guest for whom the caller acts.
+    pub(super) fn represented(&self) -> Option<&Represented> {
+        self.represented.as_ref()
     }
 
     pub(crate) fn import_key(&self) -> Option<&str> {

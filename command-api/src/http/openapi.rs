@@ -111,7 +111,7 @@ fn headers(row: &Row) -> Vec<Parameter> {
         (
             "X-On-Behalf-Of",
             false,
-            "`customer:<id>` or `guest:<id>` for whom it is done. Needs the permission `act-on-behalf`.",
+            "`customer:<id of a user>`, or `guest:<id>` of a guest who is known or begins something: for whom it is done. Needs the permission `act-on-behalf`.",
             text().pattern(Some("^(customer|guest):[!-~]{32,55}$")),
         ),
         (

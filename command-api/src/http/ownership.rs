@@ -23,6 +23,7 @@ struct FirstEventMetadata {
 impl Call {
     /// Refuses a target that the caller may not touch, whatever permission they have.
     pub(super) async fn may_touch(&self, target: &[String]) -> Result<(), Problem> {
+        self.may_represent(target).await?;
         // The table's tests hold that the paths of such rows begin with an id.
         let id = || {
             let id = target.first().and_then(|id| Uuid::try_parse(id).ok());

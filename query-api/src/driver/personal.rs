@@ -4,6 +4,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use soonshop_domain::personal::parse_kid;
+use soonshop_domain::{ActorKind, QueryError};
 use soonshop_event_log::codec;
 use soonshop_event_log::history::DecryptedValues;
 use soonshop_event_log::redactor::{Answer, Redacted, answer};
@@ -72,7 +73,8 @@ pub(crate) async fn in_look_up(
     values: Vec<&mut PersonalText>,
 ) -> Result<(), Problem> {
     let purposes = Purposes::of(&call.headers_in)?;
-    let seen = personal_access::visible_fields(call.caller(), &purposes, person);
+    let kind = kind_of(call, &purposes, person).await?;
+    let seen = personal_access::visible_fields(call.caller(), &purposes, kind, person);
     let mut clear = Vec::new();
     for value in values {
         if seen.contains(&value.field) {
@@ -92,12 +94,24 @@ pub(crate) async fn in_state(
 ) -> Result<Answer, Problem> {
     let Some(person) = person_of(decrypted) else { return Ok(answer(decrypted, state, |_| false)) };
     let purposes = Purposes::of(&call.headers_in)?;
-    let seen = personal_access::visible_fields(call.caller(), &purposes, person);
+    let kind = kind_of(call, &purposes, person).await?;
+    let seen = personal_access::visible_fields(call.caller(), &purposes, kind, person);
     let sees = |name: &str| name.parse().is_ok_and(|field: Field| seen.contains(&field));
     let answer = answer(decrypted, state, sees);
     let clear: Vec<_> = answer.clear.iter().cloned().collect();
     recorded(call, viewed, &purposes, person, &clear).await?;
     Ok(answer)
+}
+
+/// Whether a person is a user of the shop, or bought without an account: asked only where the request is on behalf of
+/// somebody.
+async fn kind_of(call: &Call, purposes: &Purposes, person: Uuid) -> Result<ActorKind, Problem> {
+    if purposes.on_behalf_of.is_none() {
+        return Ok(ActorKind::Customer);
+    }
+    let first = call.shared.queries.log.stream("user", &person.to_string(), 0, 1).await;
+    let is_user = !first.map_err(QueryError::from)?.is_empty();
+    Ok(if is_user { ActorKind::Customer } else { ActorKind::Guest })
 }
 
 /// The one person whose values a history holds. `None`: there are no values, or of several people.

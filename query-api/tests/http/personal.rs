@@ -50,6 +50,8 @@ async fn a_role_sees_of_one_person_what_the_table_says() {
     let why = [("x-reason", "parcel-label")];
     let (mine, other) = (format!("customer:{person}"), format!("customer:{}", ids::new()));
     let (on_behalf, of_another) = ([("x-on-behalf-of", mine.as_str())], [("x-on-behalf-of", other.as_str())]);
+    let as_guest = format!("guest:{person}");
+    let of_guest = [("x-on-behalf-of", as_guest.as_str())];
     let clear = |text: &str| json!(text);
     for (role, headers, sees) in [
         (Role::Support, &[][..], ""),
@@ -62,6 +64,7 @@ async fn a_role_sees_of_one_person_what_the_table_says() {
         (Role::Finance, &why[..], "name address"),
         (Role::Service, &why[..], ""),
         (Role::Service, &of_another[..], ""),
+        (Role::Service, &of_guest[..], ""),
         (Role::Support, &on_behalf[..], ""),
         (Role::Service, &on_behalf[..], "name email phone address"),
         (Role::Auditor, &[][..], "name email phone address"),

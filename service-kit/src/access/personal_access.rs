@@ -69,22 +69,27 @@ impl Purposes {
         Ok(Self { reason: headers::reason(headers)?, on_behalf_of })
     }
 
-    /// Whether it asks on behalf of this person.
-    fn is_for(&self, person: Uuid) -> bool {
-        let named = self.on_behalf_of.as_deref().and_then(|actor| actor.split_once(':'));
-        named.is_some_and(|(_, id)| id == person.to_string())
+    /// Whether it asks on behalf of this person: of a user as a customer, of a buyer without an account as a guest.
+    fn is_for(&self, kind: ActorKind, person: Uuid) -> bool {
+        self.on_behalf_of.as_deref() == Some(format!("{kind}:{person}").as_str())
     }
 }
 
-/// The fields of this person that the caller sees in the clear. What they see of others has to be recorded first.
-pub fn visible_fields(caller: &Caller, purposes: &Purposes, person: Uuid) -> &'static [Field] {
+/// The fields of this person, a customer or a guest, that the caller sees in the clear. What they see of others has to be
+/// recorded first.
+pub fn visible_fields(
+    caller: &Caller,
+    purposes: &Purposes,
+    kind: ActorKind,
+    person: Uuid,
+) -> &'static [Field] {
     if is_own(caller, person) {
         return ALL_FIELDS;
     }
     match caller.role.personal_access() {
         PersonalAccess::Everything => ALL_FIELDS,
         PersonalAccess::ForReason(fields) if purposes.reason.is_some() => fields,
-        PersonalAccess::OnBehalf if purposes.is_for(person) => ALL_FIELDS,
+        PersonalAccess::OnBehalf if purposes.is_for(kind, person) => ALL_FIELDS,
         PersonalAccess::Nothing | PersonalAccess::ForReason(_) | PersonalAccess::OnBehalf => &[],
     }
 }
@@ -139,11 +144,19 @@ mod tests {
             (Role::Service, "", "", all),
         ] {
             let caller = caller(role);
-            let sees = |purposes: &Purposes| names(visible_fields(&caller, purposes, ada));
+            let sees =
+                |purposes: &Purposes| names(visible_fields(&caller, purposes, ActorKind::Customer, ada));
             let found = [sees(&Purposes::default()), sees(&why), sees(&for_ada)];
             assert_eq!(found, [plain, with_reason, on_behalf], "{role}");
         }
-        assert_eq!(names(visible_fields(&caller(Role::Service), &for_ada, ben)), "", "another person");
+        let service = caller(Role::Service);
+        let sees =
+            |purposes: &Purposes, kind, person| names(visible_fields(&service, purposes, kind, person));
+        assert_eq!(sees(&for_ada, ActorKind::Customer, ben), "", "another person");
+        let as_guest = Purposes { reason: None, on_behalf_of: Some(format!("guest:{ada}")) };
+        assert_eq!(sees(&as_guest, ActorKind::Customer, ada), "", "a user is no guest");
+        assert_eq!(sees(&for_ada, ActorKind::Guest, ada), "", "a guest is no customer");
+        assert_eq!(sees(&as_guest, ActorKind::Guest, ada), all);
     }
 
     #[test]
@@ -151,8 +164,8 @@ mod tests {
         let (ada, ben) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let actor = Actor { kind: ActorKind::Customer, id: ada.to_string() };
         let owner = Caller { actor, ..Caller::guest() };
-        assert_eq!(visible_fields(&owner, &Purposes::default(), ada), ALL_FIELDS);
-        assert!(visible_fields(&owner, &Purposes::default(), ben).is_empty());
+        assert_eq!(visible_fields(&owner, &Purposes::default(), ActorKind::Customer, ada), ALL_FIELDS);
+        assert!(visible_fields(&owner, &Purposes::default(), ActorKind::Customer, ben).is_empty());
         let posing =
             Caller { actor: Actor { kind: ActorKind::Staff, id: ada.to_string() }, ..Caller::guest() };
         assert!(!is_own(&posing, ada), "a key is no customer");
