@@ -99,6 +99,40 @@ pub mod price {
     }
 }
 
+/// A SKU of a product, with or without a price: people know the product by it.
+pub mod sku {
+    use sea_orm::entity::prelude::*;
+    use serde::Serialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+    #[sea_orm(table_name = "product_skus")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub product_id: String,
+        #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+        pub sku: String,
+        pub version: i64,
+        pub position: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl crate::Row for Model {
+        const GROUP: &'static str = "product_id";
+
+        fn group(&self) -> String {
+            self.product_id.clone()
+        }
+
+        fn key(&self) -> String {
+            self.sku.clone()
+        }
+    }
+}
+
 fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
     serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
 }
@@ -151,6 +185,18 @@ impl Indexed for Model {
     }
 }
 
+/// The SKUs that an event gives a product.
+fn given(event: &ProductEvent) -> Vec<&Sku> {
+    match event {
+        ProductEvent::ProductCreated { variants, .. } => variants.iter().map(|one| &one.sku).collect(),
+        ProductEvent::ProductVariantAdded { variant } => vec![&variant.sku],
+        ProductEvent::ProductPriceChanged { .. }
+        | ProductEvent::ProductDetailsChanged { .. }
+        | ProductEvent::ProductDeleted {}
+        | ProductEvent::ProductSkuReleased { .. } => Vec::new(),
+    }
+}
+
 /// The prices that an event sets.
 fn priced(event: &ProductEvent) -> Vec<(&Sku, &Money)> {
     fn of(variant: &Variant) -> Option<(&Sku, &Money)> {
@@ -179,7 +225,7 @@ impl Projector for Products {
     }
 
     fn shape(&self) -> i32 {
-        2
+        3
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -187,13 +233,14 @@ impl Projector for Products {
     }
 
     fn tables(&self) -> Vec<Box<dyn TableOf>> {
-        vec![TableFor::<Model>::new(), TableFor::<price::Model>::new()]
+        vec![TableFor::<Model>::new(), TableFor::<price::Model>::new(), TableFor::<sku::Model>::new()]
     }
 
     fn indexes(&self) -> &'static [&'static str] {
         &[
             "CREATE INDEX products_by_status ON @products (status, created_at, id)",
             "CREATE INDEX products_by_category ON @products (category_key, created_at, id)",
+            "CREATE INDEX product_skus_by_sku ON @product_skus (sku, product_id)",
             "CREATE INDEX product_prices_by_amount ON @product_prices (currency, amount, product_id)",
         ]
     }
@@ -201,11 +248,20 @@ impl Projector for Products {
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
         wants.want::<Model>(id(event));
         wants.want::<price::Model>(id(event));
+        wants.want::<sku::Model>(id(event));
     }
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
         let Event::Product(product) = &event.event else { return Ok(()) };
         let id = id(event);
+        for sku in given(product) {
+            unit.put(sku::Model {
+                product_id: id.clone(),
+                sku: sku.to_string(),
+                version: event.version,
+                position: event.position,
+            });
+        }
         for (sku, price) in priced(product) {
             unit.put(price::Model {
                 product_id: id.clone(),
@@ -274,7 +330,7 @@ impl Projector for Products {
                 is_text: true,
             },
             NameColumn {
-                table: "product_prices",
+                table: "product_skus",
                 aggregate_type: "product",
                 id: "product_id",
                 column: "sku",

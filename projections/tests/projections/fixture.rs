@@ -178,6 +178,7 @@ impl Shop {
             "products" => json!({
                 "products": table::<product::Model>(&db, "products").await,
                 "product_prices": table::<product::price::Model>(&db, "product_prices").await,
+                "product_skus": table::<product::sku::Model>(&db, "product_skus").await,
             }),
             "stock" => json!({ "stock": table::<inventory::Model>(&db, "stock").await }),
             "orders" => json!({
