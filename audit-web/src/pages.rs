@@ -21,6 +21,7 @@ mod process_instance;
 mod processes;
 mod projections;
 mod reasons;
+mod refused_form;
 mod related;
 mod run;
 pub(crate) mod timeline;

@@ -51,7 +51,7 @@ pub async fn acknowledge(
 ) -> Result<SealedLogs, QueryError> {
     let reason = given(reason)?;
     if to < from {
-        return Err(QueryError::parameter("upto", "it is before `from`"));
+        return Err(QueryError::parameter("upto", "it is before `from`").because("backwards"));
     }
     let note = operations::note(reader.log.keys(), reason).await?;
     let proof = RecordProof::new(&reader.log, &reader.registry)?;

@@ -38,7 +38,8 @@ fn places() -> Vec<(&'static str, &'static PersonalColumns)> {
 /// Every data subject with this value.
 pub async fn find(reader: &Reader, actor: &Actor, value: &str) -> Result<LookUpResult, QueryError> {
     if value.contains(['*', '%']) {
-        return Err(QueryError::parameter("value", "give the whole value: patterns are not supported"));
+        let detail = "give the whole value: patterns are not supported";
+        return Err(QueryError::parameter("value", detail).because("pattern"));
     }
     let mut subjects = BTreeSet::new();
     let mut columns_found = BTreeSet::new();

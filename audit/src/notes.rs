@@ -67,7 +67,8 @@ fn checked(new: &NewNote) -> Result<(Option<String>, Vec<String>), QueryError> {
     let text = new.text.replace("\r\n", "\n");
     let text = text.trim();
     if text.chars().any(|sign| sign.is_control() && sign != '\n') {
-        return Err(QueryError::parameter("text", "it is text, without control characters"));
+        return Err(QueryError::parameter("text", "it is text, without control characters")
+            .because("control-characters"));
     }
     let mut tags = Vec::<String>::new();
     for tag in new.tags.split([' ', ',']).filter(|tag| !tag.is_empty()) {
@@ -76,17 +77,18 @@ fn checked(new: &NewNote) -> Result<(Option<String>, Vec<String>), QueryError> {
             return Err(QueryError::parameter(
                 "tags",
                 "each tag has 1 to 32 lower-case letters, digits and dashes",
-            ));
+            )
+            .because("tag"));
         }
         if !tags.iter().any(|known| known == tag) {
             tags.push(tag.to_owned());
         }
     }
     if tags.len() > MOST_TAGS {
-        return Err(QueryError::parameter("tags", "there are more than ten"));
+        return Err(QueryError::parameter("tags", "there are more than ten").because("tags"));
     }
     if text.is_empty() && tags.is_empty() {
-        return Err(QueryError::parameter("text", "a note needs a text or a tag"));
+        return Err(QueryError::parameter("text", "a note needs a text or a tag").because("empty-note"));
     }
     Ok(((!text.is_empty()).then(|| text.to_owned()), tags))
 }

@@ -53,7 +53,8 @@ pub async fn retry(
         return Err(QueryError::parameter(
             "position",
             "give one position, or `like` for all with the same cause",
-        ));
+        )
+        .because("missing"));
     }
     let mut all = parked::find(&reader.registry, &reader.log, None).await?;
     all.retain(|one| one.generation == generation);

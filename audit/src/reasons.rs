@@ -10,7 +10,9 @@ use crate::trail::Step;
 
 /// A reason that is long enough to be one.
 pub(crate) fn given(text: &str) -> Result<&str, QueryError> {
-    let too_short = || QueryError::parameter("reason", "give a reason of at least three characters");
+    let too_short = || {
+        QueryError::parameter("reason", "give a reason of at least three characters").because("short-reason")
+    };
     operations::reason(text).ok_or_else(too_short)
 }
 

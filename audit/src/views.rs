@@ -175,7 +175,9 @@ async fn refusal(db: &Db, tx: DatabaseTransaction, slug: &str) -> Result<QueryEr
 pub fn name(title: &str) -> Result<String, QueryError> {
     let slug = slug(title);
     if slug.is_empty() {
-        return Err(QueryError::parameter("title", "a name needs at least one letter or digit"));
+        return Err(
+            QueryError::parameter("title", "a name needs at least one letter or digit").because("empty-name")
+        );
     }
     Ok(slug)
 }

@@ -89,6 +89,12 @@ impl QueryError {
         Self::malformed("invalid-query", format!("parameter `{shown}`: {detail}")).with("parameter", shown)
     }
 
+    /// Names what is wrong with a parameter by a code, so that it can be said in every language.
+    #[must_use]
+    pub fn because(self, fault: &'static str) -> Self {
+        self.with("fault", fault)
+    }
+
     /// The caller asks too often, and when to ask again.
     pub fn too_many(
         slug: impl Into<Cow<'static, str>>,

@@ -6,12 +6,14 @@ use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Owner, Permission, Typed};
+use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 
-use super::frame::{View, answered, described, page, see_other, with};
-use crate::state::{Action, Call, Endpoint};
+use super::frame::{View, answered, described, page, refused, refused_with, see_other, with};
+use super::refused_form;
+use crate::state::{Action, Call, Endpoint, Shared};
 
 /// The page after signing in, where the request names none.
 const HOME: &str = "/audit";
@@ -19,9 +21,10 @@ const HOME: &str = "/audit";
 pub(crate) fn table() -> Vec<Endpoint> {
     let to = || Param::new("to", Kind::Free, "The page to go on to.").display_only();
     let key =
-        Param::new("key", Kind::Free, "An API key, or the operator's token; in the place of the other two.");
+        Param::new("key", Kind::Free, "An API key, or the operator's token; in the place of the other two.")
+            .secret();
     let email = Param::new("email", Kind::Free, "The e-mail address of an account.");
-    let password = Param::new("password", Kind::Typed, "Its password.");
+    let password = Param::new("password", Kind::Typed, "Its password.").secret();
     vec![
         page(
             "/audit/sign-in",
@@ -34,18 +37,20 @@ pub(crate) fn table() -> Vec<Endpoint> {
                     call.params.text("to").unwrap_or(HOME),
                     call.shared.access.has_people(),
                     None,
+                    "",
                 );
                 Ok(answered(&view, StatusCode::OK, "sign-in", None, &body))
             })
             .costs(|_| Price::Low),
         ),
-        page(
+        Endpoint::page(
             "/audit/sign-in",
             "audit.sign-in",
             Class::SignIns,
             Action::new(with(Vec::new()), described(), sign_in)
                 .takes(Owner::Own, vec![key, email, password, to()])
                 .costs(|_| Price::Low),
+            refused_sign_in,
         ),
         page(
             "/audit/sign-out",
@@ -73,8 +78,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 }
 
 async fn sign_in(call: Call) -> Result<Response, Problem> {
-    let to =
-        call.form.text("to").filter(|to| is_ours(to) && is_shown(&call.shared.pages, to)).unwrap_or(HOME);
+    let to = page_after(&call.shared, call.form.text("to"));
     let access = &call.shared.access;
     let (signed_in, refused) = match (call.form.text("email"), call.form.text("key")) {
         (Some(email), None) => {
@@ -89,11 +93,37 @@ async fn sign_in(call: Call) -> Result<Response, Problem> {
         Ok(cookie) => with_cookie(see_other(to), &cookie),
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
             let view = View::of(&call);
-            let body = form(&view, to, access.has_people(), Some(view.word(refused)));
+            let email = call.form.text("email").unwrap_or_default();
+            let body = form(&view, to, access.has_people(), Some(view.word(refused)), email);
             Ok(answered(&view, StatusCode::UNAUTHORIZED, "sign-in", None, &body))
         }
         Err(problem) => Err(problem),
     }
+}
+
+/// The page to go on to after signing in.
+fn page_after<'t>(shared: &Shared, to: Option<&'t str>) -> &'t str {
+    to.filter(|to| is_ours(to) && is_shown(&shared.pages, to)).unwrap_or(HOME)
+}
+
+/// Renders the refusal of a sign-in: the forms again with the address that was typed, and why it was refused.
+fn refused_sign_in(shared: &Shared, visit: &Visit, problem: &Problem) -> Response {
+    if problem.status() == StatusCode::FORBIDDEN {
+        return refused(shared, visit, problem);
+    }
+    let typed = visit.form.clone().unwrap_or_default();
+    // The forms are in the place of the one that is made from the fields.
+    let bare = visit.without_form();
+    refused_with(shared, &bare, problem, |view, problem| {
+        let to = page_after(shared, typed.text("to"));
+        let why = match refused_form::fault(view, problem) {
+            Some((_, sentence)) => sentence,
+            None => view
+                .word_of(&format!("refused-{}", problem.slug()))
+                .unwrap_or_else(|| view.word("refused-otherwise")),
+        };
+        form(view, to, shared.access.has_people(), Some(why), typed.text("email").unwrap_or_default())
+    })
 }
 
 /// Whether this is a page of the viewer, and nothing that a browser could take for another site.
@@ -123,22 +153,27 @@ fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, Problem
     Ok(response)
 }
 
-/// The two ways in: with an account, where the shop has them, and with a key. `refused`: why the last one did not lead in.
-fn form(view: &View<'_>, to: &str, people: bool, refused: Option<&str>) -> Markup {
+/// The two ways in: with an account, where the shop has them, and with a key. `refused`: why the last one did not lead in;
+/// `email`: the address that was typed for it.
+fn form(view: &View<'_>, to: &str, people: bool, refused: Option<&str>, email: &str) -> Markup {
+    let by_account = refused.filter(|_| !email.is_empty()).map(|_| "true");
+    let described = by_account.map(|_| "refused");
     html! {
         div.door {
             h1 { (view.word("sign-in")) }
             p { (view.word("sign-in-why")) }
             @if let Some(refused) = refused {
-                p.ill role="alert" { span aria-hidden="true" { "⚠ " } (refused) }
+                p.ill id="refused" role="alert" { span aria-hidden="true" { "⚠ " } (refused) }
             }
             @if people {
                 form.column method="post" action="/audit/sign-in" {
                     input type="hidden" name="to" value=(to);
                     label for="email" { (view.word("email")) }
-                    input type="email" id="email" name="email" required autocomplete="username" spellcheck="false";
+                    input type="email" id="email" name="email" value=(email) required autocomplete="username" spellcheck="false"
+                        aria-invalid=[by_account] aria-describedby=[described];
                     label for="password" { (view.word("password")) }
-                    input type="password" id="password" name="password" required autocomplete="current-password";
+                    input type="password" id="password" name="password" required autocomplete="current-password"
+                        aria-invalid=[by_account] aria-describedby=[described];
                     button { (view.word("sign-in")) }
                 }
                 h2 { (view.word("sign-in-with-key")) }

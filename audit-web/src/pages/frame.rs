@@ -21,6 +21,7 @@ use soonshop_service_kit::serve::RequestContext;
 use url::form_urlencoded;
 
 use super::assets::{FOLLOWING, ICON, SCRIPT, STYLE};
+use super::refused_form;
 use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint, Shared};
 
@@ -342,11 +343,16 @@ pub(crate) fn refused_with(
 ) -> Response {
     let view = View::new(shared, visit);
     let known = visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.role != Role::Guest);
-    if problem.status() == StatusCode::FORBIDDEN && problem.slug() == "operator-only" && !known {
+    let asks_to_sign_in =
+        problem.status() == StatusCode::FORBIDDEN && problem.slug() == "operator-only" && !known;
+    // What was typed would be lost on the way.
+    if asks_to_sign_in && !refused_form::has_text(&view) {
         let here = view.but("", None);
         return see_other(&view.to("/audit/sign-in", &[("to", &here)]));
     }
-    let mut response = answered(&view, problem.status(), "refused", None, &render(&view, problem));
+    let body = html! { (render(&view, problem)) (refused_form::again(&view, problem)) };
+    let title = if visit.form.is_some() { "form-refused" } else { "refused" };
+    let mut response = answered(&view, problem.status(), title, None, &body);
     if let Some(seconds) = problem.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -569,10 +575,26 @@ fn jump_box(view: &View<'_>) -> Markup {
 const FOLD: &str = concat!("soonshop ", env!("CARGO_PKG_VERSION"));
 
 pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
+    let of_form = view.visit.form.is_some();
+    let why = match problem.slug() {
+        "invalid-query" if of_form => view.word("form-misread"),
+        slug => view.word_of(&format!("refused-{slug}")).unwrap_or_else(|| view.word("refused-otherwise")),
+    };
+    let fault = refused_form::fault(view, problem);
     html! {
-        h1 { span aria-hidden="true" { "⚠ " } (view.word("refused")) }
-        p { (view.word_of(&format!("refused-{}", problem.slug())).unwrap_or_else(|| view.word("refused-otherwise"))) }
-        @if view.language == Language::English {
+        h1 { span aria-hidden="true" { "⚠ " } (view.word(if of_form { "form-refused" } else { "refused" })) }
+        p role=[of_form.then_some("alert")] {
+            (why)
+            @if let Some((name, sentence)) = fault {
+                " "
+                @match refused_form::label(view, name) {
+                    Some(label) => { (label) },
+                    None => code translate="no" { (visible(name)) },
+                }
+                (view.word("colon")) (sentence)
+            }
+        }
+        @if view.language == Language::English && fault.is_none() {
             p { (problem.detail()) }
         }
         p.soft { code translate="no" { (problem.slug()) } }

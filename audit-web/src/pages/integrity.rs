@@ -252,7 +252,7 @@ async fn verify(call: &Call) -> Result<FinishedCheck, Problem> {
     let from = call.form.number("from").unwrap_or(1);
     let to = call.form.number("upto");
     if to.is_some_and(|to| to < from) {
-        return Err(refused("upto", "it is before `from`"));
+        return Err(refused("upto", "it is before `from`").with("fault", "backwards"));
     }
     let busy = |_| {
         let detail = "another check is running, and only one runs at a time";

@@ -18,6 +18,7 @@ use soonshop_audit::sorting::Sorting;
 use soonshop_audit::terms;
 use soonshop_audit::timeline::{Item, Page};
 use soonshop_audit::views::{self, Saved};
+use soonshop_domain::text::visible;
 use soonshop_domain::{ActorKind, Channel, TYPES, catalog, clock};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
@@ -35,7 +36,7 @@ use super::named::{self, Named};
 use super::parts::shape;
 use super::times::times;
 use super::views::view_address;
-use super::{labels, titles};
+use super::{labels, refused_form, titles};
 use crate::state::{Action, Call, Endpoint, Shared, failed};
 use crate::{fields, find, naming};
 
@@ -759,7 +760,8 @@ fn misread(view: &View<'_>, problem: &Problem) -> Markup {
         div.ill role="alert" {
             p { span aria-hidden="true" { "⚠ " } (view.word("misread")) }
             @if tokens.is_empty() {
-                p { code translate="no" { (problem.extensions().get("parameter").and_then(Value::as_str).unwrap_or("q")) } " — " (view.word("misread-value")) }
+                @let (name, why) = refused_form::fault(view, problem).unwrap_or(("q", view.word("misread-value")));
+                p { code translate="no" { (visible(name)) } " — " (why) }
             } @else {
                 p.typed translate="no" {
                     @for (number, text) in terms::typed(&typed) {

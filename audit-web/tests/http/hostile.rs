@@ -470,7 +470,14 @@ async fn every_endpoint_admits_only_the_roles_of_the_permission_table() {
             let leads = there.starts_with("/audit") && role == Role::Guest;
             assert_eq!((status, to_the_door), (if leads { 303 } else { 403 }, leads), "{what}");
             let text = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-            assert!(!String::from_utf8(text.to_vec()).unwrap().contains("Mug"), "{what}");
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            // What somebody typed is given back, with a way to the door beside it.
+            let given_back = leads && text.contains("<form class=\"column again\"");
+            assert!(!given_back || text.contains("href=\"/audit/sign-in\""), "{what}: {text}");
+            let expected = if leads && !given_back { (303, true) } else { (403, false) };
+            assert_eq!((status, to_the_door), expected, "{what}");
+            assert!(!given_back || method == Method::POST, "{what}");
+            assert!(!text.contains("Mug"), "{what}");
         }
     }
 }

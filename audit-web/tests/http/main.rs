@@ -8,6 +8,7 @@ mod changes;
 mod chinese;
 mod dense;
 mod description;
+mod forms;
 mod front;
 mod groups;
 mod hostile;

@@ -1,5 +1,6 @@
 //! A request: its parameters, the position it must have seen, and the versions that the client has already.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -65,6 +66,57 @@ pub struct Visit {
     cookies: Vec<(String, String)>,
     /// `None`: unknown, because keys cannot be looked up or the token is bad.
     pub visitor: Option<Visitor>,
+    /// The form that a page was sent; set only where it is refused.
+    pub form: Option<TypedForm>,
+}
+
+/// A form as it was typed, so that a refusal gives it back: never its passwords and keys.
+#[derive(Clone, Default)]
+pub struct TypedForm(Vec<(Param, Option<String>)>);
+
+impl fmt::Debug for TypedForm {
+    /// Without what was typed, which may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(field, _)| field.name)).finish()
+    }
+}
+
+impl TypedForm {
+    /// What this text has for these fields.
+    fn of(text: &str, fields: &[Param]) -> Self {
+        let typed = |field: &Param| {
+            let mut pairs = form_urlencoded::parse(text.as_bytes()).filter(|_| !field.is_secret);
+            pairs.find(|(name, _)| name == field.name).map(|(_, value)| value.into_owned())
+        };
+        Self(fields.iter().map(|field| (*field, typed(field))).collect())
+    }
+
+    /// Its fields, and what was typed in each; nothing in those of passwords and keys.
+    pub fn fields(&self) -> impl Iterator<Item = (&Param, Option<&str>)> {
+        self.0.iter().map(|(field, typed)| (field, typed.as_deref()))
+    }
+
+    /// What was typed in this field.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.fields().find(|(field, _)| field.name == name).and_then(|(_, typed)| typed)
+    }
+}
+
+/// What was sent in the body of a request.
+pub(super) enum Sent {
+    /// Not read yet.
+    Body(Body),
+    /// A form that was read before anything else.
+    Form(Result<String, Problem>),
+}
+
+impl Sent {
+    /// Reads a form now, so that also what is refused without looking at it can be given back.
+    pub(super) async fn read(headers: &HeaderMap, body: Body, fields: &[Param]) -> (Self, TypedForm) {
+        let text = form_text(headers, body).await;
+        let typed = TypedForm::of(text.as_deref().unwrap_or_default(), fields);
+        (Self::Form(text), typed)
+    }
 }
 
 impl Visit {
@@ -79,7 +131,14 @@ impl Visit {
             languages: grammar::languages(&parts.headers),
             cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             visitor: visitor.cloned(),
+            form: None,
         }
+    }
+
+    /// The same without the form that it was sent.
+    #[must_use]
+    pub fn without_form(&self) -> Self {
+        Self { form: None, ..self.clone() }
     }
 
     /// A query parameter by name.
@@ -139,13 +198,13 @@ pub struct Call<S> {
 
 impl<S> Call<S> {
     /// Reads a request as its row describes it; refuses unknown parameters.
-    pub async fn read(
+    pub(super) async fn read(
         shared: &Arc<S>,
         takes: &Takes<'_>,
         mut visit: Visit,
         visitor: Visitor,
         mut parts: Parts,
-        body: Body,
+        sent: Sent,
     ) -> Result<Self, Problem> {
         visitor.caller.must(takes.needs, takes.named)?;
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
@@ -157,7 +216,13 @@ impl<S> Call<S> {
         let mut keys = path.iter().map(|(_, value)| value.to_owned());
         let key = keys.next().unwrap_or_default();
         let form = match takes.form {
-            Some(fields) => form(&parts.headers, body, fields).await?,
+            Some(fields) => {
+                let text = match sent {
+                    Sent::Body(body) => form_text(&parts.headers, body).await,
+                    Sent::Form(text) => text,
+                };
+                Params::read(&text?, fields)?
+            }
             None => Params::default(),
         };
         let kept = kept_zone(&visit, takes.params);
@@ -277,8 +342,8 @@ fn kept_zone(visit: &Visit, params: &[Param]) -> Option<Tz> {
     visit.cookie(&format!("soonshop_{}", param.name))?.parse().ok()
 }
 
-/// Reads a form, sent by one of our own pages or by a program.
-async fn form(headers: &HeaderMap, body: Body, fields: &[Param]) -> Result<Params, Problem> {
+/// The text of a form, sent by one of our own pages or by a program.
+async fn form_text(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
     from_here(headers)?;
     let kind = MediaType::of(headers, &CONTENT_TYPE);
     if !kind.is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded" && kind.is_utf8()) {
@@ -287,9 +352,7 @@ async fn form(headers: &HeaderMap, body: Body, fields: &[Param]) -> Result<Param
     }
     let bytes = axum::body::to_bytes(body, LARGEST_FORM).await;
     let bytes = bytes.map_err(|_| Problem::too_large("body-too-large", "a form has at most 64 KiB"))?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Problem::malformed("invalid-body", "a form is text in UTF-8"))?;
-    Params::read(text, fields)
+    String::from_utf8(bytes.into()).map_err(|_| Problem::malformed("invalid-body", "a form is text in UTF-8"))
 }
 
 /// Encodes an answer here, where a failure can still become a problem.

@@ -88,6 +88,8 @@ pub struct Param {
     pub may_be_empty: bool,
     /// It only says how a page shows something. See [`display_only`](Self::display_only).
     pub is_display: bool,
+    /// A password or a key: a page never shows what was typed there.
+    pub is_secret: bool,
     /// A sentence for the API's description.
     pub about: &'static str,
 }
@@ -95,7 +97,7 @@ pub struct Param {
 impl Param {
     /// An optional parameter.
     pub const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, kind, required: false, may_be_empty: false, is_display: false, about }
+        Self { name, kind, required: false, may_be_empty: false, is_display: false, is_secret: false, about }
     }
 
     /// A field of a form that may be left empty.
@@ -109,6 +111,12 @@ impl Param {
     #[must_use]
     pub const fn display_only(self) -> Self {
         Self { is_display: true, ..self }
+    }
+
+    /// A field for a password or a key.
+    #[must_use]
+    pub const fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
     }
 
     /// Whether it takes this value.
@@ -210,17 +218,17 @@ impl Params {
                 continue;
             }
             let value = match param.kind.parse(&raw, zone) {
-                _ if params.values.contains_key(param.name) => Err("it is given twice".to_owned()),
-                read => read,
+                _ if params.values.contains_key(param.name) => Err(("twice", "it is given twice".to_owned())),
+                read => read.map_err(|detail| (param.kind.fault(), detail)),
             };
             match value {
                 Ok(value) => drop(params.values.insert(param.name, value)),
                 Err(_) if page && param.is_display => params.pass_over(param.name, true),
-                Err(detail) => return Err(refused(param.name, &detail)),
+                Err((fault, detail)) => return Err(refused(param.name, &detail).with("fault", fault)),
             }
         }
         match known.iter().find(|param| param.required && !params.values.contains_key(param.name)) {
-            Some(missing) => Err(refused(missing.name, "it is missing")),
+            Some(missing) => Err(refused(missing.name, "it is missing").with("fault", "missing")),
             None => Ok(params),
         }
     }
@@ -331,7 +339,7 @@ fn unknown(name: &str, known: &[Param]) -> Problem {
         [] => "there are no parameters here".to_owned(),
         names => format!("there is no such parameter here; known: {}", names.join(", ")),
     };
-    refused(name, &detail)
+    refused(name, &detail).with("fault", "unknown")
 }
 
 /// A text to compare with, as the domain would have stored it.
@@ -360,6 +368,23 @@ impl Kind {
 
     fn is_zone(self) -> bool {
         matches!(self, Self::Zone | Self::KeptZone)
+    }
+
+    /// The code of the fault of a value that it does not take.
+    fn fault(self) -> &'static str {
+        match self {
+            Self::Text => "one-line",
+            Self::Free | Self::Typed | Self::Cursor => "too-long",
+            Self::Id => "id",
+            Self::Sku => "sku",
+            Self::Location => "location",
+            Self::Currency => "currency",
+            Self::OneOf(_) | Self::Order(_) => "choice",
+            Self::Time | Self::AsOf => "time",
+            Self::Zone | Self::KeptZone => "zone",
+            Self::Number(..) => "number",
+            Self::Checked(..) | Self::Facets => "value",
+        }
     }
 
     fn parse(self, raw: &str, zone: Tz) -> Result<Value, String> {

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures::future::BoxFuture;
 
-use super::call::{Call, Shared, Takes, Visit};
+use super::call::{Call, Sent, Shared, Takes, TypedForm, Visit};
 use super::described::Described;
 use super::params::{Param, Params};
 use crate::Problem;
@@ -204,7 +204,14 @@ pub fn router<S: Shared>(shared: &Arc<S>, endpoints: impl IntoIterator<Item = En
 async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let visitor = shared.access().visitor(&parts.headers).await;
-    let visit = Visit::of(&parts, visitor.as_ref().ok());
+    let mut visit = Visit::of(&parts, visitor.as_ref().ok());
+    let (sent, typed): (Sent, Option<TypedForm>) = match (endpoint.refused, endpoint.action.form()) {
+        (Some(_), Some(fields)) => {
+            let (sent, typed) = Sent::read(&parts.headers, body, fields).await;
+            (sent, Some(typed))
+        }
+        _ => (Sent::Body(body), None),
+    };
     let takes = Takes {
         needs: endpoint.action.needs,
         named: if endpoint.refused.is_some() { "this page" } else { "this" },
@@ -216,7 +223,7 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         let place = parts.extensions.clone();
         let visitor = visitor?;
         visitor.caller.count(endpoint.class).await?;
-        let mut call = Call::read(&shared, &takes, visit.clone(), visitor, parts, body).await?;
+        let mut call = Call::read(&shared, &takes, visit.clone(), visitor, parts, sent).await?;
         let price = endpoint.action.price(&call.params);
         let taker = caller_of(call.caller(), &place);
         let mut waiting = None;
@@ -242,7 +249,10 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
     match answer.await {
         Ok(response) => response,
         Err(problem) => match endpoint.refused {
-            Some(page) => page(&shared, &visit, &problem),
+            Some(page) => {
+                visit.form = typed;
+                page(&shared, &visit, &problem)
+            }
             None => {
                 let mut response = problem.into_response();
                 // For the page of the refusal, so that nobody is looked up a second time.
