@@ -24,6 +24,7 @@ mod reasons;
 mod refused_form;
 mod related;
 mod run;
+mod shown_names;
 pub(crate) mod timeline;
 mod times;
 mod titles;

@@ -35,6 +35,14 @@ const LONGEST: usize = 200;
 /// The most things of one kind that are found by a name.
 const MOST: usize = 20;
 
+/// How something was found whose id is only like the one that was typed.
+pub const SIMILAR: &str = "similar";
+
+/// How many characters of an id pages show, the fewest that are looked for, and how many it has.
+const SHORT: usize = 8;
+const FEWEST: usize = 4;
+const LENGTH: usize = 36;
+
 /// The bytes of a hash.
 const HASH: usize = 32;
 
@@ -61,7 +69,8 @@ pub enum Thing {
     Seal(i64, (i64, i64)),
 }
 
-/// Something that was found, and by which kind of name: `number`, `name`, `sku`, `position`, `id`, `hash` or `key`.
+/// Something that was found, and by which kind of name: `number`, `name`, `sku`, `position`, `id`, `hash`, `key` or
+/// [`SIMILAR`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedThing {
     pub by: &'static str,
@@ -149,6 +158,20 @@ pub async fn find(reader: &Reader, typed: &str) -> Result<Finds, QueryError> {
     if let Ok(id) = Uuid::try_parse(typed) {
         by_id(reader, &id.to_string(), &mut finds).await?;
     }
+    if let Some(end) = end_of_id(typed, finds.found.is_empty()) {
+        by_end(reader, "id", &format!("%{end}"), &mut finds).await?;
+        if of_shop {
+            keys(reader, end, &mut finds).await?;
+        }
+        // A number that nothing has is no mistyped id.
+        let is_id = typed != end || end.bytes().any(|byte| byte.is_ascii_alphabetic());
+        if is_id && finds.found.is_empty() && end.len() == SHORT {
+            let (first, last) = end.split_at(SHORT / 2);
+            for alike in [format!("%____{last}"), format!("%{first}____")] {
+                by_end(reader, SIMILAR, &alike, &mut finds).await?;
+            }
+        }
+    }
     if of_shop {
         keys(reader, typed, &mut finds).await?;
         if let Some(hash) = hash(typed) {
@@ -174,7 +197,7 @@ pub async fn aggregates(reader: &Reader, kinds: &[&str], given: &str) -> Result<
         return Ok(vec![id]);
     }
     let finds = find(reader, given).await?;
-    let of_kind = finds.found.iter().filter_map(|one| match &one.thing {
+    let of_kind = finds.found.iter().filter(|one| one.by != SIMILAR).filter_map(|one| match &one.thing {
         Thing::Aggregate { kind, id } if kinds.contains(&kind.as_str()) => Some(id),
         _ => None,
     });
@@ -305,6 +328,49 @@ async fn by_id(reader: &Reader, id: &str, finds: &mut Finds) -> Result<(), Query
     // The page of an aggregate leads to those about the same person.
     if finds.found.is_empty() && is_known("subject").await? {
         finds.add("id", Thing::Person(id.to_owned()));
+    }
+    Ok(())
+}
+
+/// The end of an id, as pages show one without a name: `…7fd56d43`. `is_unknown`: nothing else has this name, so that
+/// the end may stand alone.
+fn end_of_id(typed: &str, is_unknown: bool) -> Option<&str> {
+    let end = match typed.strip_prefix("...") {
+        Some(end) => end.trim(),
+        None if is_unknown && typed.len() == SHORT => typed,
+        None => return None,
+    };
+    let of_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+    ((FEWEST..LENGTH).contains(&end.len()) && end.bytes().all(of_id)).then_some(end)
+}
+
+/// Aggregates and people by an end of their ids, as a pattern.
+async fn by_end(
+    reader: &Reader,
+    by: &'static str,
+    pattern: &str,
+    finds: &mut Finds,
+) -> Result<(), QueryError> {
+    let source = reader.source().await?;
+    let ask = async |sql: &str| source.plain(sql, vec![pattern.to_lowercase().into()]).await;
+    // Ids stand in an index: it is read as a whole, and no row is.
+    let ends = format!(
+        "SELECT DISTINCT aggregate_id, aggregate_type FROM @audit WHERE aggregate_id LIKE $1 \
+         ORDER BY aggregate_type, aggregate_id LIMIT {MOST}"
+    );
+    let mut ids = BTreeSet::new();
+    for row in ask(&ends).await? {
+        let (id, kind) = (text(&row, 0)?, text(&row, 1)?);
+        ids.insert(id.clone());
+        finds.add(by, Thing::Aggregate { kind, id });
+    }
+    let people =
+        format!("SELECT DISTINCT subject FROM @audit WHERE subject LIKE $1 ORDER BY subject LIMIT {MOST}");
+    for row in ask(&people).await? {
+        let id = text(&row, 0)?;
+        if !ids.contains(&id) {
+            finds.add(by, Thing::Person(id));
+        }
     }
     Ok(())
 }

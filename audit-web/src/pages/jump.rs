@@ -12,7 +12,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
 use soonshop_audit::filter::Filter;
-use soonshop_audit::finder::{self, Finds, NamedThing, Thing};
+use soonshop_audit::finder::{self, Finds, NamedThing, SIMILAR, Thing};
 use soonshop_audit::look_up;
 use soonshop_audit::search::Search;
 use soonshop_audit::{names, timeline};
@@ -26,6 +26,7 @@ use uuid::Uuid;
 use super::access::{is_ours, is_shown};
 use super::frame::{View, answered, described, page, see_other, with};
 use super::parts::missed;
+use super::shown_names::ShownName;
 use super::timeline::{Detail, event_summary};
 use crate::naming;
 use crate::state::{Action, Call, Endpoint, at_least};
@@ -107,8 +108,32 @@ async fn jump(call: &Call, typed: &str, looks_up: bool) -> Result<Response, Prob
     if typed.is_empty() {
         return Ok(see_other(&view.to("/audit/timeline", &[])));
     }
-    let finds = finder::find(reader, typed).await?;
-    if let [one] = finds.found.as_slice() {
+    let mut finds = finder::find(reader, typed).await?;
+    let shown = ShownName::read(typed).filter(|_| finds.found.is_empty());
+    if let Some(shown) = &shown {
+        if shown.name.is_empty() {
+            if let Some(to) = version_of_page_before(call, shown.version) {
+                return Ok(see_other(&to));
+            }
+        } else {
+            finds = finder::find(reader, &shown.name).await?;
+            // Of another kind: these are what it may be.
+            if finds.found.iter().any(|one| shown.fits(&one.thing)) {
+                finds.found.retain(|one| shown.fits(&one.thing));
+            }
+        }
+        if let ([NamedThing { thing: Thing::Aggregate { kind, id }, .. }], Some(version)) =
+            (finds.found.as_slice(), shown.version)
+        {
+            let to = format!("/audit/a/{kind}/{id}");
+            return Ok(see_other(&view.to(&to, &[("v", &version.to_string())])));
+        }
+    }
+    // A name that is only like what was typed is offered, and not gone to.
+    let is_certain = finds.found.iter().all(|one| one.by != SIMILAR);
+    if let [one] = finds.found.as_slice()
+        && is_certain
+    {
         return Ok(see_other(&address_of(&view, &one.thing)));
     }
     let mut choices = Choices {
@@ -170,6 +195,13 @@ fn page_before(call: &Call) -> Option<String> {
     let from = Url::parse(call.headers_in.get(REFERER)?.to_str().ok()?).ok()?;
     let back = from[Position::BeforePath..Position::AfterQuery].to_owned();
     (is_ours(&back) && is_shown(&call.shared.pages, &back)).then_some(back)
+}
+
+/// This version of the thing whose page the text was sent from.
+fn version_of_page_before(call: &Call, version: Option<i64>) -> Option<String> {
+    let back = page_before(call)?;
+    let path = back.split('?').next().filter(|path| path.starts_with("/audit/a/"))?;
+    Some(View::of(call).to(path, &[("v", &version?.to_string())]))
 }
 
 /// The newest events that contain the text, and whether there are more than are read.

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 use soonshop_audit::entry::Entry;
-use soonshop_audit::finder::{self, Thing};
+use soonshop_audit::finder::{self, SIMILAR, Thing};
 use soonshop_audit::name::Names;
 use soonshop_audit::related::{self, Relations};
 use soonshop_audit::search::Search;
@@ -39,7 +39,7 @@ pub(crate) async fn find(call: &Call) -> Result<Vec<Named>, Problem> {
     let Some(text) = name_in(call).filter(|_| call.shared.file.is_none()) else { return Ok(Vec::new()) };
     let finds = finder::find(reader, &text).await?;
     let mut all = Vec::new();
-    for one in finds.found.into_iter().take(MOST) {
+    for one in finds.found.into_iter().filter(|one| one.by != SIMILAR).take(MOST) {
         let Thing::Aggregate { kind, id } = one.thing else { continue };
         let search = Search::only("aggregate_id = ?", id.as_str());
         let (_, mut events) = timeline::read(reader, at_least(call), &search, EVENTS + 1).await?;

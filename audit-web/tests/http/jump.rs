@@ -1,5 +1,6 @@
 //! The box that leads to what is typed, and what a search names.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
@@ -10,11 +11,14 @@ use soonshop_domain::inventory::{self, Command as Stock};
 use soonshop_domain::order::credit_note::{self, CreditNote};
 use soonshop_domain::order::credits::CreditedLine;
 use soonshop_domain::order::{self, Order};
+use soonshop_domain::product::{self, Product, Variant};
+use soonshop_domain::user::{self, User};
 use soonshop_domain::{Decider, Metadata};
 use soonshop_event_log::seal::{Content, Hash};
 use soonshop_event_store::CommandContext;
 use soonshop_projections::operations::Recorded;
 use soonshop_service_kit::access::Role;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::shop::*;
@@ -359,4 +363,105 @@ pub(crate) async fn credit(shop: &Shop, order: Uuid, note: Uuid) {
     let position = Box::pin(both).await.unwrap().answer.last_position.unwrap();
     shop.last.fetch_max(position, Ordering::SeqCst);
     shop.feed.wake(position);
+}
+
+#[tokio::test]
+async fn every_sku_leads_to_its_product_with_and_without_a_price() {
+    let shop = Shop::open().await;
+    let id = ids::new();
+    let details = product::Details {
+        name: "Tea set".to_owned(),
+        description: "A set".to_owned(),
+        category: None,
+        attributes: BTreeMap::new(),
+    };
+    let unpriced = |name: &str| Variant { sku: sku(name), price: None };
+    let create = product::Command::Create { details, variants: vec![unpriced("SET-1")] };
+    shop.command::<Product>(id, create).await;
+    shop.command::<Product>(id, product::Command::AddVariant { variant: unpriced("SET-2") }).await;
+    let priced = Variant { sku: sku("SET-3"), price: Some(pounds(500)) };
+    shop.command::<Product>(id, product::Command::AddVariant { variant: priced }).await;
+    // One of which there is only stock.
+    shop.stock("LONE-1", "main", Stock::Receive { quantity: 5 }).await;
+    ready(&shop).await;
+    for text in ["SET-1", "set-2", "SET-3"] {
+        assert_eq!(leads(&shop, text).await, format!("/audit/a/product/{id}"), "{text}");
+    }
+    let stock = inventory::stream(&sku("LONE-1"), "main");
+    assert_eq!(leads(&shop, "lone-1").await, format!("/audit/a/stock/{stock}"));
+    shop.command::<Product>(id, product::Command::Delete).await;
+    ready(&shop).await;
+    assert_eq!(leads(&shop, "SET-1").await, format!("/audit/a/product/{id}"), "also of a deleted product");
+}
+
+#[tokio::test]
+async fn what_pages_show_is_found_when_it_is_pasted_back() {
+    let shop = Shop::open().await;
+    let (order, user) = (ids::new(), shop.user("Ada", "UK").await);
+    shop.product("Mug", &["mug"], None).await;
+    shop.stock("mug", "main", Stock::Receive { quantity: 5 }).await;
+    let place = place_of("R-1001", user_id(user), vec![line(1, "mug", 1, 1299)], "UK");
+    shop.command::<Order>(order, place).await;
+    shop.command::<Order>(order, order::Command::Confirm).await;
+    ready(&shop).await;
+    let of_order = format!("/audit/a/order/{order}");
+    let stock = inventory::stream(&sku("mug"), "main");
+    let short = |id: Uuid| format!("…{}", &id.to_string()[28..]);
+    for (text, to) in [
+        ("Order R-1001".to_owned(), of_order.clone()),
+        ("order r-1001".to_owned(), of_order.clone()),
+        ("订单 R-1001".to_owned(), of_order.clone()),
+        ("order R-1001, line 1".to_owned(), of_order.clone()),
+        ("Order R-1001, version 2".to_owned(), format!("{of_order}?v=2")),
+        ("订单 R-1001，版本 2".to_owned(), format!("{of_order}?v=2")),
+        ("stock MUG · main".to_owned(), format!("/audit/a/stock/{stock}")),
+        (short(order), of_order.clone()),
+        (short(user), format!("/audit/a/user/{user}")),
+        (format!("user {}", short(user)), format!("/audit/a/user/{user}")),
+        (format!("Customer {}", short(user)), format!("/audit/a/user/{user}")),
+        (format!("用户 {}", short(user)), format!("/audit/a/user/{user}")),
+        (short(user).trim_start_matches('…').to_owned(), format!("/audit/a/user/{user}")),
+    ] {
+        assert_eq!(leads(&shop, &text).await, to, "{text}");
+    }
+    // A title of a page, as a browser's history has it.
+    let page = shop.get(&format!("{of_order}?v=1&lang=en")).await.text;
+    let title = page.split("<title>").nth(1).unwrap().split("</title>").next().unwrap();
+    assert_eq!(leads(&shop, title).await, format!("{of_order}?v=1"), "{title}");
+    // A version alone is of the page that the box is on.
+    let form = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("referer", &*format!("http://localhost{of_order}?v=2&lang=en")),
+    ];
+    for text in ["version 1", "v1"] {
+        let body = form_urlencoded::Serializer::new(String::new()).append_pair("id", text).finish();
+        let request = Request::post("/audit/jump?lang=en");
+        let got = shop.send(Some(Role::Support), request, &form, Body::from(body)).await;
+        assert_eq!(got.header("location"), format!("{of_order}?v=1&lang=en"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_id_that_is_not_one_thing_lists_what_it_may_be() {
+    let shop = Shop::open().await;
+    let ends = ["7fd56d43", "7fd5ffff", "aaaa6d43"];
+    let id = |first: char, end: &str| -> Uuid {
+        format!("{first}199aabb-0000-7000-8000-0000{end}").parse().unwrap()
+    };
+    for (first, end) in [('0', ends[0]), ('1', ends[0]), ('0', ends[1]), ('0', ends[2])] {
+        let details = user::Details::try_new(id(first, end), Some("Ada"), None, None, None).unwrap();
+        shop.command::<User>(id(first, end), user::Command::Register { details }).await;
+    }
+    ready(&shop).await;
+    let page = |first: char, end: &str| format!("/audit/a/user/{}", id(first, end));
+    let both = vec![page('0', ends[0]), page('1', ends[0])];
+    assert_eq!(choices(&shop, "…7fd56d43").await, both, "two have it");
+    assert_eq!(leads(&shop, "…aaaa6d43").await, page('0', ends[2]));
+    // Nothing has it: those whose ids begin or end as it does.
+    let alike = choices(&shop, "…aaaaffff").await;
+    assert_eq!(alike, [page('0', ends[1]), page('0', ends[2])]);
+    let got = typed(&shop, "…aaaaffff").await.text;
+    assert!(got.contains("its id is similar"), "{got}");
+    assert_eq!(choices(&shop, "…6d43").await.len(), 3, "four digits are enough");
+    assert_eq!(typed(&shop, "…00000001").await.status, 404);
 }

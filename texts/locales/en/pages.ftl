@@ -20,6 +20,7 @@ page-found-by-position = by its position
 page-found-by-id = by its id
 page-found-by-hash = by its hash
 page-found-by-key = by its name, id or prefix
+page-found-by-similar = its id is similar
 page-skip = Skip to content
 page-theme-auto = Automatic
 page-theme-light = Light

@@ -20,6 +20,7 @@ page-found-by-position = 按位置
 page-found-by-id = 按编号
 page-found-by-hash = 按哈希
 page-found-by-key = 按名称、编号或前缀
+page-found-by-similar = 编号相近
 page-skip = 跳到正文
 page-theme-auto = 自动
 page-theme-light = 浅色
