@@ -7,6 +7,8 @@ use soonshop_audit::export::{Format, Separator};
 use soonshop_audit::listing::SEPARATOR;
 use soonshop_audit::operations::{self, OPERATIONS, OperationDetail, OperationsExport, OperationsPage};
 use soonshop_audit::record::write_down;
+use soonshop_audit::record_names;
+use soonshop_domain::QueryError;
 use soonshop_projections::record::RecordQuery;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Owner, Permission};
@@ -33,13 +35,21 @@ fn action(raw: &str) -> Option<String> {
 /// The parameters that filter the record.
 pub(crate) fn filters() -> Vec<Param> {
     vec![
-        Param::new("actor", Kind::Free, "Who: a kind of actor, or `kind:id`."),
+        Param::new(
+            "actor",
+            Kind::Free,
+            "Who: a kind of actor, `kind:id`, an id, or what an API key is for; no e-mail address.",
+        ),
         Param::new(
             "action",
             Kind::Checked(action, "it is the action of an entry, such as `reveal`, `export` or `swap`"),
             "What was done, such as `reveal`, `export` or `swap`.",
         ),
-        Param::new("subject", Kind::Free, "To what: such as `rm_orders_3`, or `order/` and an id."),
+        Param::new(
+            "subject",
+            Kind::Free,
+            "To what: such as `rm_orders_3`, `order/` and an id, an order's number, a SKU, or the name of a view.",
+        ),
         Param::new("from", Kind::Time, "Recorded at this time or later."),
         Param::new("to", Kind::Time, "Recorded before this time."),
         Param::new("before", Kind::Number(0, i64::MAX), "Positions of the record below this one."),
@@ -75,20 +85,29 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
-/// The query of a request.
-fn query(call: &Call) -> RecordQuery {
-    let params = &call.params;
-    let text = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
-    RecordQuery {
-        actor: text("actor"),
+/// The query of a request: names become what they stand for.
+async fn query(call: &Call) -> Result<RecordQuery, QueryError> {
+    let (params, reader) = (&call.params, &call.shared.reader);
+    let text = |name| params.text(name).filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let (actor, subject) = (text("actor"), text("subject"));
+    let actors = match &actor {
+        Some(text) => Some(record_names::actors(reader, text).await?),
+        None => None,
+    };
+    let subjects = match &subject {
+        Some(text) => Some(record_names::subjects(reader, text).await?),
+        None => None,
+    };
+    Ok(RecordQuery {
+        actors,
         action: text("action"),
-        subject: text("subject"),
+        subjects,
         from: params.number("from"),
         to: params.number("to"),
         before: params.number("before"),
         sign_ins: text("sign_ins").is_some(),
         without_views: false,
-    }
+    })
 }
 
 /// The position in the path.
@@ -100,7 +119,7 @@ fn position(call: &Call) -> Result<i64, Problem> {
 /// A page of the record, and its last position.
 pub(crate) async fn find(call: &Call) -> Result<(i64, OperationsPage), Problem> {
     let limit = call.params.limit(DEFAULT_LIMIT);
-    Ok(operations::find(&call.shared.reader, &call.caller().actor, &query(call), limit).await?)
+    Ok(operations::find(&call.shared.reader, &call.caller().actor, &query(call).await?, limit).await?)
 }
 
 /// The entry in the path, and the last position of the record.
@@ -158,7 +177,7 @@ async fn write(mut call: Call, format: Format) -> Answer {
         .filter(|(name, value)| name != SEPARATOR && !value.is_empty())
         .collect();
     let separator = Separator::named(call.params.text(SEPARATOR));
-    let request = OperationsExport { query: query(&call), format, separator, filter };
+    let request = OperationsExport { query: query(&call).await?, format, separator, filter };
     let (reader, stop) = (&call.shared.reader, &call.shared.stop);
     let role = call.caller().role;
     let written = operations::export(reader, &request, role.as_ref(), |_| {

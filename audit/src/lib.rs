@@ -35,6 +35,7 @@ pub mod reader;
 pub mod reading;
 mod reasons;
 pub mod record;
+pub mod record_names;
 pub mod related;
 pub mod search;
 pub mod sorting;

@@ -12,10 +12,11 @@ const DAY: i64 = 24 * 60 * 60 * 1_000;
 /// Which entries of the record are asked for; all of its parts must match.
 #[derive(Debug, Clone, Default)]
 pub struct RecordQuery {
-    /// `kind:id`, or a kind alone.
-    pub actor: Option<String>,
+    /// One of these: `kind:id`, or a kind alone.
+    pub actors: Option<Vec<String>>,
     pub action: Option<String>,
-    pub subject: Option<String>,
+    /// One of these.
+    pub subjects: Option<Vec<String>>,
     /// Recorded at this time or later, in microseconds since 1970.
     pub from: Option<i64>,
     /// Recorded before this time.
@@ -40,6 +41,19 @@ impl Conditions {
         self.values.push(value.into());
         // The first value of the statement is its limit.
         self.sql.push(sql.replace('?', &format!("${}", self.values.len() + 1)));
+    }
+
+    /// Adds the condition that a column has one of these values.
+    fn add_one_of(&mut self, column: &str, values: &[&str]) {
+        if let [one] = values {
+            return self.add(&format!("{column} = ?"), *one);
+        }
+        let first = self.values.len() + 2;
+        self.values.extend(values.iter().map(|value| Value::from(*value)));
+        let places: Vec<_> = (first..first + values.len()).map(|place| format!("${place}")).collect();
+        // No database takes an empty list.
+        let none = values.is_empty().then(|| "1 = 0".to_owned());
+        self.sql.push(none.unwrap_or_else(|| format!("{column} IN ({})", places.join(", "))));
     }
 }
 
@@ -67,17 +81,19 @@ impl RecordQuery {
             DatabaseBackend::Postgres => "actor COLLATE \"C\"",
             _ => "actor",
         };
-        match self.actor.as_deref() {
+        match self.actors.as_deref() {
             None => {}
-            Some(actor) if actor.contains(':') => all.add(&format!("{column} = ?"), actor),
             // The sign after a colon is a semicolon: everything between the two begins with the kind.
-            Some(kind) => {
+            Some([kind]) if !kind.contains(':') => {
                 all.add(&format!("{column} >= ?"), format!("{kind}:"));
                 all.add(&format!("{column} < ?"), format!("{kind};"));
             }
+            Some(actors) => {
+                all.add_one_of(column, &actors.iter().map(String::as_str).collect::<Vec<_>>());
+            }
         }
-        if let Some(subject) = &self.subject {
-            all.add("subject = ?", subject.as_str());
+        if let Some(subjects) = &self.subjects {
+            all.add_one_of("subject", &subjects.iter().map(String::as_str).collect::<Vec<_>>());
         }
         // Times never decrease, so a time is a position: an index finds it.
         let at = "coalesce((SELECT position FROM @entries WHERE at >= ? ORDER BY at, position LIMIT 1), \
@@ -128,9 +144,9 @@ mod tests {
     #[test]
     fn each_value_of_a_query_has_a_place_of_its_own() {
         let all = RecordQuery {
-            actor: Some("staff".to_owned()),
+            actors: Some(vec!["staff".to_owned()]),
             action: Some("swap".to_owned()),
-            subject: Some("rm_orders_3".to_owned()),
+            subjects: Some(vec!["rm_orders_3".to_owned()]),
             from: Some(1),
             to: Some(2_000),
             before: Some(9),
@@ -149,12 +165,27 @@ mod tests {
     #[test]
     fn a_kind_of_actor_is_found_in_the_order_of_bytes_whatever_the_order_of_the_database_is() {
         let of = |backend, actor: &str| {
-            RecordQuery { actor: Some(actor.to_owned()), ..RecordQuery::default() }.conditions(backend).sql
+            RecordQuery { actors: Some(vec![actor.to_owned()]), ..RecordQuery::default() }
+                .conditions(backend)
+                .sql
         };
         let in_bytes = [r#"actor COLLATE "C" >= $2"#, r#"actor COLLATE "C" < $3"#];
         assert_eq!(of(DatabaseBackend::Postgres, "staff")[2..], in_bytes);
         assert_eq!(of(DatabaseBackend::Postgres, "staff:42")[2..], [r#"actor COLLATE "C" = $2"#]);
         assert_eq!(of(DatabaseBackend::Sqlite, "staff")[2..], ["actor >= $2", "actor < $3"]);
+    }
+
+    #[test]
+    fn several_actors_and_subjects_are_alternatives_and_none_is_nothing() {
+        let of = |actors: &[&str], subjects: &[&str]| {
+            let all = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+            RecordQuery { actors: all(actors), subjects: all(subjects), ..RecordQuery::default() }
+                .conditions(DatabaseBackend::Sqlite)
+        };
+        let two = of(&["staff:1", "staff:2"], &["a", "b"]);
+        assert_eq!(two.sql[2..], ["actor IN ($2, $3)", "subject IN ($4, $5)"]);
+        assert_eq!(two.values.len(), 4);
+        assert_eq!(of(&[], &["a"]).sql[2..], ["1 = 0", "subject = $2"]);
     }
 
     #[test]

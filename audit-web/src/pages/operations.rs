@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_audit::diff::leaves;
+use soonshop_audit::look_up::LookUpResult;
 use soonshop_audit::name::Names;
 use soonshop_audit::operations::{OperationDetail, OperationEntry, OperationsPage};
 use soonshop_domain::{ActorKind, catalog};
@@ -15,15 +16,18 @@ use soonshop_texts::Value as Filled;
 use strum::IntoEnumIterator as _;
 use url::form_urlencoded;
 
-use super::frame::{View, address, described, page, shown, shown_as, with};
+use super::frame::{View, address, described, page, see_other, shown, shown_as, with};
 use super::labels;
 use super::reasons::{REVEAL, reason, reveal_form};
 use crate::kinds::{ACTIONS, sentence_key};
 use crate::messages::Language;
 use crate::state::{Action, Call, Endpoint};
-use crate::{fields, messages, naming, operations};
+use crate::{fields, find, messages, naming, operations};
 
 const PATH: &str = "/audit/operations";
+
+/// Finds who acted by an e-mail address, which is in no address.
+const LOOK_UP: &str = "/audit/operations/look-up";
 
 /// The items of a list that a sentence names.
 const MOST_NAMED: usize = 5;
@@ -41,6 +45,19 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 let found = operations::find(&call).await;
                 shown(&call, "record", found, list)
             }),
+        ),
+        page(
+            LOOK_UP,
+            "audit.look-up-actor-page",
+            Class::LookUps,
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let found = find::look_up(&call).await?;
+                if let (Some(id), 1) = (found.subjects.first(), found.subjects.len()) {
+                    return Ok(see_other(&View::of(&call).to(PATH, &[("actor", id)])));
+                }
+                shown(&call, "look-up", Ok::<_, Problem>((0, found)), people)
+            })
+            .takes(Owner::Anyone, fields::look_up()),
         ),
         page(
             "/audit/operations/{position}",
@@ -224,6 +241,17 @@ fn list(view: &View<'_>, found: &OperationsPage) -> Markup {
         div.tools {
             a href=(export(view, "csv")) data-export download { "CSV" }
             a href=(export(view, "ndjson")) download { "NDJSON" }
+            details.menu {
+                summary { (view.word("look-up")) }
+                div.sheet {
+                    form.column method="post" action=(view.to(LOOK_UP, &[])) {
+                        label for="value" { (view.word("look-up-what")) }
+                        input id="value" name="value" required maxlength="200" autocomplete="off";
+                        p.soft { (view.word("look-up-recorded")) }
+                        button { (view.word("look-up")) }
+                    }
+                }
+            }
         }
         @if without_sign_ins {
             p.soft { (view.word("record-no-sign-ins")) " " a href=(view.but("sign_ins", Some("1"))) { (view.word("record-sign-ins")) } }
@@ -242,6 +270,21 @@ fn list(view: &View<'_>, found: &OperationsPage) -> Markup {
         @if let Some(next) = found.next {
             div.line.ends { a rel="next" href=(view.but("before", Some(&next.to_string()))) { (view.word("older")) " ▸" } }
         }
+    }
+}
+
+/// The people that a look-up found, each with what they did: none, or more than one.
+fn people(view: &View<'_>, found: &LookUpResult) -> Markup {
+    html! {
+        h1 { (view.word("look-up")) }
+        @if found.subjects.is_empty() { p { (view.word("look-up-nobody")) } }
+        ul {
+            @for id in &found.subjects {
+                li { a href=(view.to(PATH, &[("actor", id)])) { code translate="no" { (id) } } }
+            }
+        }
+        p.soft { (view.word("look-up-recorded")) }
+        p { a href=(view.to(PATH, &[])) { (view.word("record")) } }
     }
 }
 

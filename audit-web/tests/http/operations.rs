@@ -1,8 +1,10 @@
 //! The record of operations: its list, its filters, its sentences, its exports.
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop_audit::listing::csv_shape;
 use soonshop_audit::reading::Reading;
+use soonshop_domain::order::Order;
 use soonshop_domain::{Purpose, ids};
 use soonshop_projections::operations::{self, Operation};
 use soonshop_service_kit::access::Role;
@@ -332,4 +334,85 @@ async fn an_export_of_the_record_equals_the_list_and_is_recorded_without_what_wa
     assert!(recorded.iter().all(|line| line.subject == "operations" && line.detail["format"].is_string()));
     assert!(!serde_json::to_string(&recorded).unwrap().contains("Zebedee"), "{recorded:?}");
     assert_eq!(shop.get_as(Role::Service, "/api/audit/operations/export.csv").await.status, 403);
+}
+
+#[tokio::test]
+async fn the_record_is_filtered_by_names_of_keys_orders_skus_and_views() {
+    let shop = Shop::open().await;
+    let (user, order, key) = (shop.user("Zoe", "UK").await, ids::new(), ids::new().to_string());
+    let product = shop.product("Mug", &["MUG-01"], None).await;
+    let lines = vec![line(1, "MUG-01", 1, 1299)];
+    shop.command::<Order>(order, place_of("558638", user_id(user), lines, "UK")).await;
+    let (db, staff) = (shop.registry.operations(), format!("staff:{key}"));
+    let sql = "INSERT INTO @api_keys (id, prefix, hash, role, name, created_at) VALUES ($1, $1, 'x', 'support', $2, 0)";
+    let values = [key.clone().into(), "Kim at the desk".into()];
+    db.connection.execute(db.statement(sql, values)).await.unwrap();
+    for path in ["/api/audit/timeline", "/orders", "/products", "/users"] {
+        shop.see(path).await.ok();
+    }
+    let subjects = [
+        (staff.as_str(), "reveal", format!("order/{order}")),
+        (staff.as_str(), "reveal", format!("product/{product}")),
+        ("staff:1", "save-view", "refunds-today".to_owned()),
+        ("staff:1", "swap", "rm_orders_4".to_owned()),
+        ("staff:1", "key-create", key.clone()),
+    ];
+    for (actor, action, subject) in &subjects {
+        add(&shop, actor, action, subject, json!({})).await;
+    }
+    let account = format!("staff:{user}");
+    add(&shop, &account, "swap", "rm_orders_5", json!({})).await;
+    let found = async |query: &str| {
+        let got = shop.get(&format!("{LIST}?{query}")).await;
+        got.ok();
+        let positions: Vec<i64> = got.items().iter().map(|item| item["position"].as_i64().unwrap()).collect();
+        // The page and the file have the same.
+        let page = shop.get(&format!("/audit/operations?{query}")).await;
+        for position in 1..=6 {
+            let there = page.text.contains(&format!("data-position=\"{position}\""));
+            assert_eq!(there, positions.contains(&position), "{query} {position}");
+        }
+        positions
+    };
+    for (query, expected) in [
+        ("actor=Kim+at+the+desk", vec![2, 1]),
+        ("actor=kim+AT+the+desk&action=reveal", vec![2, 1]),
+        (&*format!("actor={key}"), vec![2, 1]),
+        (&*format!("actor={user}"), vec![6]),
+        (&*format!("actor={account}"), vec![6]),
+        ("subject=558638", vec![1]),
+        ("subject=mug-01", vec![2]),
+        ("subject=Mug", vec![2]),
+        ("subject=Refunds,+today!", vec![3]),
+        ("subject=orders+v4", vec![4]),
+        ("subject=Kim+at+the+desk", vec![5]),
+        (&*format!("subject=order/{order}&actor=Kim+at+the+desk"), vec![1]),
+        ("subject=nothing-of-this-name", vec![]),
+        ("actor=nobody-of-this-name", vec![]),
+    ] {
+        assert_eq!(found(query).await, expected, "{query}");
+    }
+    let csv = shop.get("/api/audit/operations/export.csv?actor=Kim+at+the+desk&subject=558638").await;
+    assert_eq!(csv.text.lines().count(), 3, "its columns, one row, its manifest: {}", csv.text);
+
+    // An e-mail address is in no address: it is looked up by a form, and that is recorded.
+    for field in ["actor", "subject"] {
+        let path = format!("?{field}=zoe%40example.org");
+        assert_eq!(shop.get(&format!("{LIST}{path}")).await.refused(), (400, "invalid-query".to_owned()));
+        for (lang, sentence) in [("en", "look the person up"), ("zh-CN", "请查找当事人")] {
+            let page = shop.get(&format!("/audit/operations{path}&lang={lang}")).await;
+            assert_eq!(page.status, 400);
+            assert!(page.text.contains(sentence), "{}", page.text);
+        }
+    }
+    let form = [("value", "Zoe@Example.org")];
+    let got = shop.post_as(Some(Role::Support), "/audit/operations/look-up?lang=en", &form).await;
+    let to = format!("/audit/operations?actor={user}&lang=en");
+    assert_eq!((got.status, got.header("location")), (303, to.as_str()));
+    let looked = operations::last_of(shop.registry.operations(), "look-up", 10).await.unwrap();
+    assert_eq!(looked.len(), 1);
+    let nobody = [("value", "nobody@example.org")];
+    let got = shop.post_as(Some(Role::Support), "/audit/operations/look-up?lang=zh-CN", &nobody).await;
+    assert_eq!(got.status, 200);
+    assert!(!got.text.contains("nobody@"), "{}", got.text);
 }

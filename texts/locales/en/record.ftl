@@ -76,8 +76,8 @@ page-record-all = All operations
 page-record-no-sign-ins = Sign-ins are left out.
 page-record-sign-ins = with sign-ins
 page-record-any-action = any operation
-page-record-any-actor = any actor
-page-record-any-subject = any object
+page-record-any-actor = any actor: a key or an id
+page-record-any-subject = any object: a number, SKU, view
 page-record-signed-in = { $count ->
         [one] One sign-in on this day.
        *[other] { $count } sign-ins on this day.
