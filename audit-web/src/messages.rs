@@ -40,6 +40,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("missed-version", &["version"]),
     ("missed-where", &["version"]),
     ("missed-where-unreadable", &["version"]),
+    ("notes-there", &["count", "most"]),
     ("of-unsent", &["count"]),
     ("parked-some", &["count", "causes"]),
     ("parts-total", &["count"]),

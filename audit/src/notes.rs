@@ -13,12 +13,11 @@ use serde_json::json;
 use soonshop_domain::{Actor, Personal, Purpose, QueryError, clock, personal};
 use soonshop_event_log::note::{self, Draft};
 use soonshop_event_log::{Key, history};
-use soonshop_projections::operations::{self, EVENT_NOTE, Operation};
+use soonshop_projections::operations::{self, EVENT_NOTE, MOST_ON_EVENT, Operation};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::reader::Reader;
-use crate::record::add;
 use crate::redactor::Redacted;
 
 const MOST_TAGS: usize = 10;
@@ -118,7 +117,12 @@ pub async fn leave(
             detail["about"] = kid.into();
         }
     }
-    add(reader, &Operation { actor: by.clone(), action: EVENT_NOTE, subject: stream, detail, note }).await?;
+    let done = Operation { actor: by.clone(), action: EVENT_NOTE, subject: stream, detail, note };
+    if let Some(most) = operations::add_note(reader.registry.operations(), &done).await? {
+        let what = if most == MOST_ON_EVENT { "on this event" } else { "on the events of this thing" };
+        let detail = format!("there are {most} notes {what} already, with those that only their writers see");
+        return Err(QueryError::conflict("notes-full", detail).with("most", most));
+    }
     let note = Note { at: clock::now(), by, shared, tags, text: shown };
     Ok(AddedNote { position, version, note })
 }

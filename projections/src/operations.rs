@@ -14,8 +14,9 @@ pub const EVENT_NOTE: &str = "event.note";
 /// The action of the first sign-in of a caller on a day; further ones of that day are counted in `sign_ins`.
 pub const SIGN_IN: &str = "sign-in";
 
-/// The most notes of one stream that are read.
-const MOST_NOTES: i64 = 1_000;
+/// The most notes on the events of one stream, and on one event.
+pub const MOST_NOTES: i64 = 1_000;
+pub const MOST_ON_EVENT: i64 = 50;
 
 /// An operation to record.
 #[derive(Debug, Clone)]
@@ -101,6 +102,31 @@ pub async fn add(db: &Db, done: &Operation) -> Result<(), Error> {
     record(db, &tx, done).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Records a note on an event (`event` in its details); the bound that it would break instead, and nothing is recorded.
+pub async fn add_note(db: &Db, done: &Operation) -> Result<Option<i64>, Error> {
+    let tx = db.connection.begin().await?;
+    // Two notes at once are counted one after the other.
+    lock(db, &tx).await?;
+    // The action is a constant in the SQL, or no database would use the partial index on it.
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(CASE WHEN detail LIKE $2 THEN 1 ELSE 0 END), 0) FROM @entries \
+         WHERE action = '{EVENT_NOTE}' AND subject = $1"
+    );
+    let of_event = format!("%\"event\":{}%", done.detail["event"]);
+    let row = tx.query_one(db.statement(&sql, [done.subject.as_str().into(), of_event.into()])).await?;
+    let row = row.ok_or_else(|| Error::Database("a count gave no row".to_owned()))?;
+    let counts: (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    for (count, most) in [(counts.1, MOST_ON_EVENT), (counts.0, MOST_NOTES)] {
+        if count >= most {
+            tx.rollback().await?;
+            return Ok(Some(most));
+        }
+    }
+    record(db, &tx, done).await?;
+    tx.commit().await?;
+    Ok(None)
 }
 
 /// When readers last left a generation, by the record of moves; `None`: they never used it, or still do. It is

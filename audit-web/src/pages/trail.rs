@@ -10,6 +10,7 @@ use soonshop_audit::notes::Note;
 use soonshop_audit::redactor::Redacted;
 use soonshop_audit::trail::{SetBy, Step, Trail};
 use soonshop_domain::QueryError;
+use soonshop_projections::operations::MOST_ON_EVENT;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
@@ -360,7 +361,7 @@ fn history(view: &View<'_>, trail: &Trail) -> Markup {
                             @if let Some(correlation) = event.correlation_id { (causes(view, correlation)) }
                         }
                         @for note in &event.notes { (noted(view, note, &trail.names)) }
-                        @if is_shown { (note_form(view, event.version)) }
+                        @if is_shown { (note_form(view, event.version, event.notes.len())) }
                     }
                 }
             }
@@ -403,11 +404,14 @@ fn noted(view: &View<'_>, note: &Note, names: &Names) -> Markup {
 }
 
 /// The form for a note, on the selected event only: one on each event would be too many.
-fn note_form(view: &View<'_>, version: i64) -> Markup {
+fn note_form(view: &View<'_>, version: i64, there: usize) -> Markup {
     let to = view.to(&format!("{}/notes", view.visit.path), &[]);
     html! {
         details.reveal.leave {
-            summary { (view.word("note-add")) }
+            summary {
+                (view.word("note-add"))
+                @if there > 0 { " " span.soft { (view.language.fill("notes-there", &[&there.to_string(), &MOST_ON_EVENT.to_string()])) } }
+            }
             form.column method="post" action=(to) {
                 input type="hidden" name="version" value=(version);
                 label for="note" { (view.word("note-text")) }

@@ -1,10 +1,14 @@
 //! Notes and tags that people leave on events.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::http::Request;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop_domain::Purpose;
-use soonshop_projections::operations::{self, EVENT_NOTE, Recorded};
+use soonshop_domain::product::{self, Product};
+use soonshop_projections::operations::{self, EVENT_NOTE, MOST_NOTES, MOST_ON_EVENT, Recorded};
 use soonshop_service_kit::access::Role;
 use uuid::Uuid;
 
@@ -130,4 +134,59 @@ async fn a_note_is_refused_without_an_event_or_valid_content() {
     let keyless = shop.post_as(Some(Role::Ops), &here, &good).await;
     assert_eq!(keyless.refused(), (503, "key-store-unavailable".to_owned()));
     assert_eq!(recorded(&shop).await.len(), 1, "the one that was not refused");
+}
+
+#[tokio::test]
+async fn an_event_takes_no_more_notes_than_are_shown_and_the_page_says_how_many_there_are() {
+    let shop = Shop::open().await;
+    let id = shop.product("Mug", &["mug"], None).await;
+    let (trail, page) = (format!("/api/audit/a/product/{id}"), format!("/audit/a/product/{id}"));
+    let notes = format!("{trail}/notes");
+    for number in 0..MOST_ON_EVENT {
+        let tag = format!("tag-{number}");
+        shop.post_as(Some(Role::Support), &notes, &[("version", "1"), ("tags", &tag)]).await.ok();
+    }
+    let shown = shop.get_as(Role::Support, &trail).await.ok();
+    assert_eq!(shown["events"][0]["notes"].as_array().unwrap().len(), 50);
+    for (lang, says) in [("en", "(50 notes of at most 50)"), ("zh-CN", "（50 条备注，最多 50 条）")]
+    {
+        let text = shop.get_as(Role::Support, &format!("{page}?lang={lang}")).await.text;
+        assert!(text.contains(says), "{text}");
+    }
+    // Also those of others count, which are not shown.
+    let one = [("version", "1"), ("text", ""), ("tags", "one-more")];
+    for role in [Role::Support, Role::Auditor] {
+        let refused = shop.post_as(Some(role), &notes, &one).await;
+        assert_eq!(refused.refused(), (409, "notes-full".to_owned()), "{role}");
+        assert_eq!(refused.json()["most"], 50);
+    }
+    for (lang, says) in [("en", "There is no room for another note here."), ("zh-CN", "此处不能再添加备注。")]
+    {
+        let got = shop.post_as(Some(Role::Support), &format!("{page}/notes?lang={lang}"), &one).await;
+        assert!(
+            got.status == 409 && got.text.contains(says) && got.text.contains("one-more"),
+            "{}",
+            got.text
+        );
+    }
+    assert_eq!(recorded(&shop).await.len(), 50, "what is refused is not recorded");
+
+    // Another event has room of its own; all events of a thing together have a bound, too.
+    let details = product::Details {
+        name: "Cup".to_owned(),
+        description: "A cup".to_owned(),
+        category: None,
+        attributes: BTreeMap::new(),
+    };
+    shop.command::<Product>(id, product::Command::Change { details }).await;
+    let second = [("version", "2"), ("tags", "late")];
+    shop.post_as(Some(Role::Support), &notes, &second).await.ok();
+    let db = shop.registry.operations();
+    let subject = format!("product/{id}");
+    let sql = "INSERT INTO @entries (position, at, actor, action, subject, detail) VALUES ($1, 0, 'staff:1', 'event.note', $2, '{}')";
+    for position in 1_000..1_000 + MOST_NOTES - MOST_ON_EVENT - 1 {
+        db.connection.execute(db.statement(sql, [position.into(), subject.as_str().into()])).await.unwrap();
+    }
+    let refused = shop.post_as(Some(Role::Support), &notes, &second).await;
+    assert_eq!((refused.refused(), &refused.json()["most"]), ((409, "notes-full".to_owned()), &json!(1_000)));
 }

@@ -195,6 +195,10 @@ page-note-kept = The note is encrypted and kept for ever. Unless you share it, o
 page-note-private = only you can see it
 page-note-shared = shared
 page-earlier = Earlier events
+page-notes-there = ({ $count ->
+        [one] 1 note
+       *[other] { $count } notes
+    } of at most { $most })
 page-later = Later events
 page-reveal = Reveal personal values
 page-reveal-why = Why do you need to see them?

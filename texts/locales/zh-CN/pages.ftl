@@ -179,6 +179,7 @@ page-note-kept = 备注将被加密永久保存；不共享则仅您自己可见
 page-note-private = 仅您可见
 page-note-shared = 已共享
 page-earlier = 更早的事件
+page-notes-there = （{ $count } 条备注，最多 { $most } 条）
 page-later = 更晚的事件
 page-reveal = 显示个人信息
 page-reveal-why = 为什么需要查看？
