@@ -11,7 +11,7 @@ use soonshop_audit::notes::AddedNote;
 use soonshop_audit::processes::{InstanceDetail as Instance, Page as Processes};
 use soonshop_audit::timeline::Page;
 use soonshop_audit::trail::Trail;
-use soonshop_audit::views::Saved;
+use soonshop_audit::views::ViewsPage;
 use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::{Answer, Described};
 use soonshop_service_kit::health::verdicts;
@@ -66,7 +66,7 @@ fn table() -> Vec<Endpoint> {
             Action::new(Vec::new(), Described::one::<SealedLogs>(), acknowledge).takes(Owner::TheShop, fields::acknowledgement())
                 .needs(Acknowledge).refuses([Conflict])),
         row("/api/audit/views", "audit.views", Reads, "Saved views of the timeline",
-            Action::new(Vec::new(), Described::one::<Views>(), views).needs(Audit)),
+            Action::new(fields::views(), Described::one::<ViewsPage>().with_pages(), views).needs(Audit)),
         row("/api/audit/views/{slug}/renames", "audit.rename-view", Writes, "Rename a saved view of yours; it is recorded",
             Action::new(Vec::new(), Described::one::<ViewName>(), rename_view).takes(Owner::Own, fields::view_name()).needs(Audit)
                 .refuses([Conflict, Gone])),
@@ -74,13 +74,6 @@ fn table() -> Vec<Endpoint> {
             Action::new(Vec::new(), Described::one::<ViewName>(), delete_view).takes(Owner::Own, Vec::new()).needs(Audit)
                 .refuses([Gone])),
     ]
-}
-
-/// All saved views, by title.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SavedViews)]
-struct Views {
-    items: Vec<Saved>,
 }
 
 /// The name of a view in its address.
@@ -91,8 +84,8 @@ struct ViewName {
 }
 
 async fn views(call: Call) -> Answer {
-    let (position, items) = find::views(&call).await?;
-    call.page(position, &Views { items }, None)
+    let (position, page) = find::views(&call).await?;
+    call.page(position, &page, page.next.as_deref())
 }
 
 async fn rename_view(call: Call) -> Answer {

@@ -251,6 +251,14 @@ pub(crate) fn view() -> Vec<Param> {
     ]
 }
 
+/// The parameters of the list of views.
+pub(crate) fn views() -> Vec<Param> {
+    vec![
+        Param::new("limit", Kind::Number(1, 200), "Items on a page, 200 by default.").display_only(),
+        Param::new("after", Kind::Cursor, "`next` of the previous page.").display_only(),
+    ]
+}
+
 /// The form to rename a view.
 pub(crate) fn view_name() -> Vec<Param> {
     vec![Param::new("title", Kind::Text, "Its new name; its address is made from it.").required()]

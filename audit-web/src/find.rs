@@ -16,7 +16,7 @@ use soonshop_audit::search::Search;
 use soonshop_audit::status::{self, Health};
 use soonshop_audit::timeline::{self, Page};
 use soonshop_audit::trail::Trail;
-use soonshop_audit::views::{self, Saved};
+use soonshop_audit::views::{self, ViewsPage};
 use soonshop_domain::QueryError;
 use soonshop_projections::integrity::SealedLog;
 use soonshop_projections::processes::{InstanceQuery, Key, Which};
@@ -245,10 +245,11 @@ pub(crate) async fn save_view(call: &Call, passing: &[&str]) -> Result<String, P
     Ok(views::save(&call.shared.reader, &call.caller().actor, title, &query, mends).await?)
 }
 
-/// All saved views. They do not depend on a position of the log.
-pub(crate) async fn views(call: &Call) -> Result<(i64, Vec<Saved>), QueryError> {
+/// A page of the saved views. They do not depend on a position of the log.
+pub(crate) async fn views(call: &Call) -> Result<(i64, ViewsPage), QueryError> {
     let position = call.shared.reader.source().await?.position().await?;
-    Ok((position, views::all(&call.shared.reader).await?))
+    let limit = call.params.limit(views::LISTED);
+    Ok((position, views::page(&call.shared.reader, call.params.text("after"), limit).await?))
 }
 
 /// Renames the view in the path as the form says; returns its new name in an address.

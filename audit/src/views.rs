@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use crate::reader::Reader;
 use crate::record::write_down;
 
-/// The most views that are listed.
-const LISTED: u32 = 200;
+/// The most views on a page.
+pub const LISTED: usize = 200;
 
 /// The actions of the record of operations that change the address of a view.
 const RENAME: &str = "rename-view";
@@ -40,12 +40,35 @@ pub struct Saved {
     pub saved_at: i64,
 }
 
-/// All views, by name.
-pub async fn all(reader: &Reader) -> Result<Vec<Saved>, QueryError> {
+/// A page of views, by their names in addresses, and the name after which the next page begins.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SavedViews)]
+pub struct ViewsPage {
+    pub items: Vec<Saved>,
+    /// The value for `after`; null on the last page.
+    pub next: Option<String>,
+}
+
+/// At most `limit` views after this name.
+pub async fn page(reader: &Reader, after: Option<&str>, limit: usize) -> Result<ViewsPage, QueryError> {
+    let after = after.unwrap_or_default();
+    if after.contains('\0') {
+        return Err(QueryError::parameter("after", "it is `next` of the previous page").because("value"));
+    }
+    let mut items = listed(reader, after, limit + 1).await?;
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|one| one.slug.clone());
+    Ok(ViewsPage { items, next })
+}
+
+async fn listed(reader: &Reader, after: &str, most: usize) -> Result<Vec<Saved>, QueryError> {
     let db = reader.registry.operations();
-    let sql =
-        format!("SELECT slug, title, query, actor, saved_at FROM @views ORDER BY title, slug LIMIT {LISTED}");
-    let rows = db.connection.query_all(db.statement(&sql, [])).await.map_err(query_failed)?;
+    // No name in an address is empty.
+    let sql = "SELECT slug, title, query, actor, saved_at FROM @views WHERE slug > $1 ORDER BY slug LIMIT $2";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = db.connection.query_all(db.statement(sql, [after.into(), most.into()])).await;
+    let rows = rows.map_err(query_failed)?;
     let read = |row: &QueryResult| {
         Ok(Saved {
             slug: row.try_get_by_index(0)?,

@@ -83,6 +83,9 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
+/// The views in the menu: all of them are on their page.
+const IN_MENU: usize = 50;
+
 /// The parameters of the page, beside those of the list.
 fn params() -> Vec<Param> {
     let mut params = fields::timeline();
@@ -232,7 +235,8 @@ struct Timeline {
 
 async fn found(call: &Call) -> Result<(i64, Timeline), Problem> {
     let (position, page) = find::timeline(call).await?;
-    let (count, saved) = (find::count(call).await?, views::all(&call.shared.reader).await?);
+    let (count, saved) = (find::count(call).await?, views::page(&call.shared.reader, None, IN_MENU).await?);
+    let saved = saved.items;
     let may_look_up = call.may(Permission::Audit) && call.shared.file.is_none();
     let named = named::find(call).await?;
     Ok((position, Timeline { page, count, saved, position, may_look_up, named }))

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 use soonshop_audit::name::Names;
 use soonshop_audit::names;
-use soonshop_audit::views::{self, Saved};
+use soonshop_audit::views::{self, Saved, ViewsPage};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Owner, Permission};
 use soonshop_service_kit::endpoint::Visit;
@@ -24,15 +24,16 @@ const ALL: &str = "/audit/views";
 const DONE: [&str; 2] = ["renamed", "deleted"];
 
 pub(crate) fn table() -> Vec<Endpoint> {
-    let done = Param::new("done", Kind::OneOf(&DONE), "What was just done to a view.").display_only();
+    let mut params = fields::views();
+    params.push(Param::new("done", Kind::OneOf(&DONE), "What was just done to a view.").display_only());
     vec![
         page(
             ALL,
             "audit.views-page",
             Class::Reads,
-            Action::new(with(vec![done]), described(), |call| async move {
+            Action::new(with(params), described(), |call| async move {
                 let saved = saved(&call).await;
-                shown(&call, "views-all", saved, |view, (saved, names)| list(view, &call, saved, names))
+                shown(&call, "views-all", saved, |view, (page, names)| list(view, &call, page, names))
             }),
         ),
         page(
@@ -86,15 +87,16 @@ pub(crate) fn view_address(slug: &str) -> String {
     format!("{ALL}/{slug}")
 }
 
-/// All views, and the names of who saved them.
-async fn saved(call: &Call) -> Result<(i64, (Vec<Saved>, Names)), Problem> {
+/// A page of views, and the names of who saved them.
+async fn saved(call: &Call) -> Result<(i64, (ViewsPage, Names)), Problem> {
     let (head, saved) = find::views(call).await?;
-    let by = saved.iter().map(|one| one.saved_by.as_str());
+    let by = saved.items.iter().map(|one| one.saved_by.as_str());
     let names = names::in_texts(&call.shared.reader, by).await?;
     Ok((head, (saved, names)))
 }
 
-fn list(view: &View<'_>, call: &Call, saved: &[Saved], names: &Names) -> Markup {
+fn list(view: &View<'_>, call: &Call, page: &ViewsPage, names: &Names) -> Markup {
+    let saved = &page.items;
     let me = call.caller().actor.to_string();
     let repairs = call.may(Permission::RetryParked);
     let done = view.visit.parameter("done").filter(|done| DONE.contains(&done.as_str()));
@@ -121,6 +123,9 @@ fn list(view: &View<'_>, call: &Call, saved: &[Saved], names: &Names) -> Markup 
                     }
                 }
             }
+        }
+        @if let Some(next) = &page.next {
+            div.line.ends { a rel="next" href=(view.but("after", Some(next))) { (view.word("views-more")) " ▸" } }
         }
         p { a href=(view.to("/audit/timeline", &[])) { (view.word("timeline")) } }
     }

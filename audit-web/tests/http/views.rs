@@ -1,5 +1,6 @@
 //! Saved views: who renames and deletes them, and what their addresses answer then.
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop_projections::operations::{self, Recorded};
 use soonshop_service_kit::access::Role;
@@ -109,4 +110,38 @@ async fn the_page_of_views_offers_changes_only_to_those_who_may_make_them() {
     assert!(page.contains("视图已删除。") && page.contains("role=\"status\""), "{page}");
     assert!(shop.get("/audit/timeline?lang=en").await.text.contains("Rename or delete views"));
     assert_eq!(shop.get_as(Role::Service, "/audit/views").await.status, 403);
+}
+
+#[tokio::test]
+async fn every_view_is_listed_page_by_page_however_many_there_are() {
+    let shop = Shop::open().await;
+    let db = shop.registry.operations();
+    let mut expected = Vec::new();
+    for number in 0..230 {
+        let slug = format!("view-{number:03}");
+        let sql =
+            "INSERT INTO @views (slug, title, query, actor, saved_at) VALUES ($1, $2, 'q=mug', 'staff:1', 0)";
+        // Titles in another order than the names in addresses, and all alike at last.
+        let title = if number < 200 { format!("View {}", 999 - number) } else { "View".to_owned() };
+        db.connection.execute(db.statement(sql, [slug.as_str().into(), title.into()])).await.unwrap();
+        expected.push(slug);
+    }
+    for (first, pages) in [("/api/audit/views", 2), ("/api/audit/views?limit=50", 5)] {
+        let (mut all, mut count, mut path) = (Vec::new(), 0, first.to_owned());
+        loop {
+            let got = shop.get(&path).await;
+            all.extend(slugs(&got.ok()).iter().map(|slug| (*slug).to_owned()));
+            count += 1;
+            let Some(link) = got.header("link").strip_prefix('<') else { break };
+            link.strip_suffix(">; rel=\"next\"").unwrap().clone_into(&mut path);
+        }
+        assert_eq!((&all, count), (&expected, pages), "{first}");
+    }
+    // The page leads to the next one.
+    let page = shop.get("/audit/views?lang=en").await.text;
+    assert!(page.contains("/audit/views/view-199\"") && !page.contains("/audit/views/view-200\""), "{page}");
+    let next = page.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let page = shop.get(&next.replace("&amp;", "&")).await.text;
+    assert!(page.contains("/audit/views/view-229\"") && !page.contains("rel=\"next\""), "{page}");
+    assert_eq!(shop.get("/api/audit/views?after=%00").await.refused(), (400, "invalid-query".into()));
 }
