@@ -69,9 +69,9 @@ pub async fn deploy(tool: &Tool, options: &Options) -> Outcome {
     let until = Instant::now() + options.bake;
     tool.out.say(&Sentence::Watching { seconds: options.bake.as_secs() });
     loop {
-        if let Some(what) = alarm(tool, name, generation, &options.alarm).await? {
+        if let Some((figure, what)) = alarm(tool, name, generation, &options.alarm).await? {
             tool.out.warn(Sentence::RollingBack { why: Box::new(what.clone()) });
-            let back = swap::Rollback { reason: Some(what.to_string()), ..swap::Rollback::new(name) };
+            let back = swap::Rollback { alarm: Some(figure), ..swap::Rollback::new(name) };
             swap::rollback(tool, &back).await?;
             let summary = json!({ "projection": name, "result": "rolled_back", "because": what.to_string() });
             return Ok(Ended { code: exit::FOUND, summary });
@@ -92,7 +92,7 @@ async fn alarm(
     projection: &str,
     generation: Option<i32>,
     alarm: &Alarm,
-) -> Result<Option<Sentence>, Failure> {
+) -> Result<Option<(&'static str, Sentence)>, Failure> {
     let projector = tool.projector(projection)?;
     let known = tool.known(projection, None).await?;
     if Some(known.generation.number) != generation {
@@ -109,7 +109,7 @@ async fn alarm(
             Figure::Parked => ("parked", status.parked),
         };
         if value > *most {
-            return Ok(Some(Sentence::Alarm { figure: Word::of(name), value, most: *most }));
+            return Ok(Some((name, Sentence::Alarm { figure: Word::of(name), value, most: *most })));
         }
     }
     Ok(None)

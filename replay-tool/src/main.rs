@@ -581,7 +581,7 @@ async fn carry_out(cli: Cli, out: Output, stop: Stop) -> Outcome {
             swap::swap(&tool, &options).await
         }
         Verb::Rollback { projection, to_gen, wait, reason } => {
-            let options = swap::Rollback { projection, generation: to_gen, wait, reason };
+            let options = swap::Rollback { projection, generation: to_gen, wait, reason, alarm: None };
             swap::rollback(&tool, &options).await
         }
         Verb::Retire { projection, generation, min_age, dry_run, reason } => {

@@ -177,7 +177,7 @@ async fn resume_or_create(
         if !options.fresh {
             return Ok((known.generation, true));
         }
-        crate::swap::drop_generation(tool, &known.generation, "a rebuild begins anew").await?;
+        crate::swap::drop_generation(tool, &known.generation, crate::swap::WhyRetired::BegunAnew).await?;
     }
     Ok((tool.registry.create(&**projector).await?, false))
 }

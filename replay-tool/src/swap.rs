@@ -94,7 +94,8 @@ pub(crate) async fn swap_under_lease(tool: &Tool, options: &Swap, projector: &Ar
         let (lag, most) = (now.lag_events, options.max_lag);
         return refused(Sentence::TooFarBehind { number: to.number, lag, most });
     }
-    let moved = Move { verb: "swap", from, to, rejected: false, accepted, reason: options.reason.as_deref() };
+    let reason = options.reason.as_deref();
+    let moved = Move { verb: "swap", from, to, rejected: false, accepted, reason, alarm: None };
     moved.carry_out(tool, projector, &candidate).await
 }
 
@@ -130,11 +131,13 @@ pub struct Rollback {
     /// Wait until it has caught up, however long that takes.
     pub wait: bool,
     pub reason: Option<String>,
+    /// The figure that raised an alarm, where nobody said why.
+    pub alarm: Option<&'static str>,
 }
 
 impl Rollback {
     pub fn new(projection: &str) -> Self {
-        Self { projection: projection.to_owned(), generation: None, wait: false, reason: None }
+        Self { projection: projection.to_owned(), generation: None, wait: false, reason: None, alarm: None }
     }
 }
 
@@ -183,7 +186,8 @@ pub(crate) async fn rollback_under_lease(
     }
     let (from, to) = (&active.generation, &target.generation);
     let reason = options.reason.as_deref();
-    let moved = Move { verb: "rollback", from, to, rejected: true, accepted: None, reason };
+    let moved =
+        Move { verb: "rollback", from, to, rejected: true, accepted: None, reason, alarm: options.alarm };
     moved.carry_out(tool, projector, &target).await
 }
 
@@ -211,6 +215,8 @@ struct Move<'a> {
     rejected: bool,
     accepted: Option<i64>,
     reason: Option<&'a str>,
+    /// The figure that raised an alarm.
+    alarm: Option<&'static str>,
 }
 
 impl Move<'_> {
@@ -264,10 +270,13 @@ impl Move<'_> {
                 Err(error) => return Err(error.into()),
             };
             self.passed(tool, projector, target, barrier).await?;
-            let detail = json!({
+            let mut detail = json!({
                 "run": run, "from": self.from.number, "to": self.to.number, "position": barrier,
                 "accepted": self.accepted, "rejected": self.rejected,
             });
+            if let Some(figure) = self.alarm {
+                detail["alarm"] = figure.into();
+            }
             let done = tool.done(self.verb, self.to, detail, self.reason).await?;
             let db = tool.registry.operations();
             let tx = db.connection.begin().await?;
@@ -396,8 +405,11 @@ async fn retire_under_lease(tool: &Tool, options: &Retire, projector: &Arc<dyn P
             let would = Sentence::WouldRetire { number };
             tool.out.result("plan", &json!({ "generation": number }), |language| would.text(language));
         } else {
-            let reason = options.reason.as_deref().unwrap_or("it is not needed any more");
-            drop_generation(tool, generation, reason).await?;
+            let why = match options.reason.as_deref() {
+                Some(reason) => WhyRetired::Said(reason),
+                None => WhyRetired::NotNeeded,
+            };
+            drop_generation(tool, generation, why).await?;
             let gone = Sentence::Retired { number };
             tool.out.result("verbose", &json!({ "generation": number }), |language| gone.text(language));
         }
@@ -414,8 +426,7 @@ pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result
     for known in tool.registry.all(Some(projector.name())).await? {
         let generation = &known.generation;
         if known.state == GenerationState::Scratch {
-            let reason = "a comparison left it behind";
-            drop_generation(tool, generation, reason).await?;
+            drop_generation(tool, generation, WhyRetired::LeftBehind).await?;
         } else if known.state == GenerationState::Retired && tool.registry.is_there(generation).await? {
             tool.generation_remover().remove(generation).await?;
         }
@@ -423,13 +434,43 @@ pub(crate) async fn sweep(tool: &Tool, projector: &Arc<dyn Projector>) -> Result
     Ok(())
 }
 
+/// Why a generation is retired. What nobody said is recorded as a code (`because`): pages say it in their language.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WhyRetired<'a> {
+    /// A person said so, in their own words.
+    Said(&'a str),
+    NotNeeded,
+    /// A comparison that was killed left it behind.
+    LeftBehind,
+    /// It was made for a comparison, which has ended.
+    Compared,
+    /// A rebuild begins anew.
+    BegunAnew,
+}
+
+impl<'a> WhyRetired<'a> {
+    /// The words, or the code.
+    fn parts(self) -> Result<&'a str, &'static str> {
+        match self {
+            Self::Said(reason) => Ok(reason),
+            Self::NotNeeded => Err("not-needed"),
+            Self::LeftBehind => Err("left-behind"),
+            Self::Compared => Err("compared"),
+            Self::BegunAnew => Err("begun-anew"),
+        }
+    }
+}
+
 /// Takes a generation from its worker, and removes its data.
 pub(crate) async fn drop_generation(
     tool: &Tool,
     generation: &Generation,
-    reason: &str,
+    why: WhyRetired<'_>,
 ) -> Result<(), Failure> {
-    let done =
-        tool.done("retire", generation, json!({ "generation": generation.number }), Some(reason)).await?;
+    let mut detail = json!({ "generation": generation.number });
+    if let Err(code) = why.parts() {
+        detail["because"] = code.into();
+    }
+    let done = tool.done("retire", generation, detail, why.parts().ok()).await?;
     Ok(tool.generation_remover().retire(generation, &done).await?)
 }

@@ -381,7 +381,7 @@ async fn compare(
                 run_comparison(tool, options, projector, (Side::new(tool, &scratch)?, right), run).await
             };
             let outcome = Box::pin(with_heartbeat(tool, run, outcome)).await;
-            crate::swap::drop_generation(tool, &scratch, "it was made for a comparison").await?;
+            crate::swap::drop_generation(tool, &scratch, crate::swap::WhyRetired::Compared).await?;
             outcome
         }
     }

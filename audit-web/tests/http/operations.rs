@@ -91,6 +91,24 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
         ("retire", "rm_orders_2", json!({ "generation": 2 }), "Retired generation 2 of orders"),
         (
             "retire",
+            "rm_orders_2",
+            json!({ "generation": 2, "because": "not-needed" }),
+            "Retired generation 2 of orders: it was not needed any more",
+        ),
+        (
+            "retire",
+            "rm_orders_2",
+            json!({ "generation": 2, "because": "compared" }),
+            "Retired generation 2 of orders: it was made for a comparison",
+        ),
+        (
+            "rollback",
+            "rm_orders_3",
+            json!({ "run": 59, "from": 4, "to": 3, "alarm": "lag" }),
+            "Rolled back orders from generation 4 to generation 3: it was too far behind",
+        ),
+        (
+            "retire",
             "rm_orders_1",
             json!({ "generation": 1, "erasure_of": person, "asked_at_position": 7 }),
             "Retired generation 1 of orders: no worker kept it up to date, and an erasure was overdue there",

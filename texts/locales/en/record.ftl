@@ -26,7 +26,12 @@ record-check = { $verdict ->
     }
 record-acknowledge = Acknowledged an alarm about { $subject }, positions { $from } to { $to }
 record-swap = Swapped { $projection } from generation { $from } to generation { $to }
-record-rollback = Rolled back { $projection } from generation { $from } to generation { $to }
+record-rollback = { $alarm ->
+        [lag] Rolled back { $projection } from generation { $from } to generation { $to }: it was too far behind
+        [errors] Rolled back { $projection } from generation { $from } to generation { $to }: it had errors
+        [parked] Rolled back { $projection } from generation { $from } to generation { $to }: it had parked events
+       *[other] Rolled back { $projection } from generation { $from } to generation { $to }
+    }
 record-rebuild = { $resumed ->
         [true] Went on to rebuild { $projection } as generation { $number }, in run { $run }
        *[other] Began to rebuild { $projection } as generation { $number }, in run { $run }
@@ -40,7 +45,13 @@ record-verify = { $result ->
     }
 record-retire = { $for-erasure ->
         [true] Retired generation { $number } of { $projection }: no worker kept it up to date, and an erasure was overdue there
-       *[other] Retired generation { $number } of { $projection }
+       *[other] { $because ->
+            [not-needed] Retired generation { $number } of { $projection }: it was not needed any more
+            [left-behind] Retired generation { $number } of { $projection }: a comparison left it behind
+            [compared] Retired generation { $number } of { $projection }: it was made for a comparison
+            [begun-anew] Retired generation { $number } of { $projection }: a rebuild began anew
+           *[other] Retired generation { $number } of { $projection }
+        }
     }
 record-retry = { $positions-count ->
         [one] Retried 1 parked event of { $subject }

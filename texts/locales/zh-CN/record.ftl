@@ -19,7 +19,12 @@ record-check = { $verdict ->
     }
 record-acknowledge = 确认了{ $subject }的警报：位置 { $from } 至 { $to }
 record-swap = 将“{ $projection }”的现用世代由第 { $from } 世代切换为第 { $to } 世代
-record-rollback = 将“{ $projection }”由第 { $from } 世代回退到第 { $to } 世代
+record-rollback = { $alarm ->
+        [lag] 将“{ $projection }”由第 { $from } 世代回退到第 { $to } 世代：落后过多
+        [errors] 将“{ $projection }”由第 { $from } 世代回退到第 { $to } 世代：出现错误
+        [parked] 将“{ $projection }”由第 { $from } 世代回退到第 { $to } 世代：有搁置事件
+       *[other] 将“{ $projection }”由第 { $from } 世代回退到第 { $to } 世代
+    }
 record-rebuild = { $resumed ->
         [true] 继续重建“{ $projection }”的第 { $number } 世代，运行 { $run }
        *[other] 开始重建“{ $projection }”的第 { $number } 世代，运行 { $run }
@@ -30,7 +35,13 @@ record-verify = { $result ->
     }
 record-retire = { $for-erasure ->
         [true] 停用了“{ $projection }”的第 { $number } 世代：无工作进程维护它，且其删除请求已逾期
-       *[other] 停用了“{ $projection }”的第 { $number } 世代
+       *[other] { $because ->
+            [not-needed] 停用了“{ $projection }”的第 { $number } 世代：不再需要
+            [left-behind] 停用了“{ $projection }”的第 { $number } 世代：由一次比较遗留
+            [compared] 停用了“{ $projection }”的第 { $number } 世代：为一次比较而建
+            [begun-anew] 停用了“{ $projection }”的第 { $number } 世代：重建从头开始
+           *[other] 停用了“{ $projection }”的第 { $number } 世代
+        }
     }
 record-retry = 重试了“{ $subject }”的 { $positions-count } 个搁置事件
 record-discard = 丢弃了“{ $subject }”的 { $positions-count } 个搁置事件
