@@ -80,14 +80,23 @@ pub fn open_new(file: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE).open(file)
 }
 
-/// Makes a file, or empties one that is there and narrows it.
+/// Makes a file, or empties one that is there and narrows it. A symbolic link is refused: somebody else may have put it
+/// there, and what it leads to would be overwritten.
 pub fn create(file: &Path) -> io::Result<File> {
-    open(OpenOptions::new().write(true).create(true).truncate(true), file)
+    open(OpenOptions::new().write(true).create(true).truncate(true).custom_flags(NO_LINK), file)
 }
 
-/// Makes a file to write at its end, or narrows one that is there.
+/// Makes a file to write at its end, or narrows one that is there. A symbolic link is refused, as in [`create`].
 pub fn append(file: &Path) -> io::Result<File> {
-    open(OpenOptions::new().append(true).create(true), file)
+    open(OpenOptions::new().append(true).create(true).custom_flags(NO_LINK), file)
+}
+
+/// The flag of the system not to follow a symbolic link.
+const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
+/// Whether this is a symbolic link, wherever it leads to.
+pub fn is_link(file: &Path) -> bool {
+    fs::symlink_metadata(file).is_ok_and(|there| there.is_symlink())
 }
 
 /// Makes a file to be locked, or narrows one that is there: whoever can open it could hold its lock.
@@ -236,6 +245,26 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "", "`create` empties it");
         assert!(open_new(&path).is_err());
+    }
+
+    #[test]
+    fn nothing_is_written_through_a_symbolic_link() {
+        let place = place();
+        let (target, link) = (place.path().join("target"), place.path().join("link"));
+        for there in [true, false] {
+            drop(fs::remove_file(&link));
+            if there {
+                fs::write(&target, "kept").unwrap();
+            } else {
+                fs::remove_file(&target).unwrap();
+            }
+            std::os::unix::fs::symlink(&target, &link).unwrap();
+            for make in [open_new, create, append] {
+                assert!(make(&link).is_err(), "{there}");
+            }
+            assert!(is_link(&link) && !is_link(&target));
+            assert_eq!(fs::read_to_string(&target).ok().as_deref(), there.then_some("kept"));
+        }
     }
 
     #[test]

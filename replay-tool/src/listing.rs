@@ -191,9 +191,14 @@ fn record_of(request: &ListingRequest, format: Format, manifest: &Manifest) -> O
     Operation { actor, action: "export", subject, detail, note: None }
 }
 
+/// That a file cannot be written because a symbolic link is in its place; `None`: there is none.
+pub fn link_at(path: &Path) -> Option<Sentence> {
+    private_files::is_link(path).then(|| Sentence::LinkUnwritten { file: path.display().to_string() })
+}
+
 fn failed(path: &Path, error: &io::Error) -> Failure {
     let (file, detail) = (path.display().to_string(), error.to_string());
-    Failure::Usage(Sentence::FileUnwritten { file, detail })
+    Failure::Usage(link_at(path).unwrap_or(Sentence::FileUnwritten { file, detail }))
 }
 
 fn put(mut written: Written, to: Option<&Path>) -> Result<(), Failure> {

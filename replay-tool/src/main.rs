@@ -472,7 +472,7 @@ fn begin_logging(cli: &Cli, out: &Output) -> Result<(), Failure> {
         Some(path) => {
             let file = private_files::append(path).map_err(|error| {
                 let (file, detail) = (path.display().to_string(), error.to_string());
-                Failure::Usage(Sentence::OfFile { file, detail })
+                Failure::Usage(listing::link_at(path).unwrap_or(Sentence::OfFile { file, detail }))
             })?;
             builder.with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
         }

@@ -400,6 +400,7 @@ sentences! {
     Exporting { count: u64 } => "tool-exporting";
     Exported { count: u64, file: String } => "tool-exported";
     FileUnwritten { file: String, detail: String } => "tool-file-unwritten";
+    LinkUnwritten { file: String } => "tool-link-unwritten";
     ExportCutShort { detail: String } => "tool-export-cut-short";
     TailResume { position: i64 } => "tool-tail-resume";
     HappenedAt { at: String } => "tool-happened-at";

@@ -536,7 +536,9 @@ async fn report(
     let mut file = match &options.report {
         Some(path) => Some(private_files::create(path).map_err(|error| {
             let (file, detail) = (path.display().to_string(), error.to_string());
-            Failure::Usage(Sentence::ReportUnwritten { file, detail })
+            Failure::Usage(
+                crate::listing::link_at(path).unwrap_or(Sentence::ReportUnwritten { file, detail }),
+            )
         })?),
         None => None,
     };

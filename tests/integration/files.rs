@@ -131,6 +131,36 @@ async fn every_file_of_the_embedded_shop_is_readable_by_its_owner_alone() {
     assert!(folder.join("sealed.ndjson").exists() && folder.join("trail.csv").exists());
 }
 
+#[test]
+fn an_export_is_not_written_through_a_symbolic_link_and_says_so_in_both_languages() {
+    let place = place();
+    let folder = place.path();
+    succeeds(&binary(), folder, &["migrate"]);
+    let kept = folder.join("kept");
+    for link in ["trail.csv", "trail.csv.manifest.json", "manifest.json", "tool.log"] {
+        fs::write(&kept, "kept").unwrap();
+        std::os::unix::fs::symlink(&kept, folder.join(link)).unwrap();
+        let mut args = vec!["export", "--format", "csv", "--out", "trail.csv"];
+        match link {
+            "manifest.json" => args.extend(["--manifest", link]),
+            "tool.log" => args.extend(["--log-file", link]),
+            _ => {}
+        }
+        for (lang, says) in [("en", "is a symbolic link"), ("zh-CN", "是符号链接")] {
+            let done = run(&built("replay-tool"), folder, &[&args[..], &["--lang", lang]].concat());
+            let message = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(2), "{link}: {message}");
+            assert!(message.contains(says) && message.contains(link), "{link}: {message}");
+        }
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept", "{link}");
+        fs::remove_file(folder.join(link)).unwrap();
+    }
+    // A file that is there is written anew.
+    for _ in 0..2 {
+        succeeds(&built("replay-tool"), folder, &["export", "--format", "csv", "--out", "trail.csv"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_that_others_could_read_is_closed_at_the_start_and_a_line_says_so() {
     drop(rustls::crypto::ring::default_provider().install_default());

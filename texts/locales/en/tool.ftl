@@ -300,6 +300,7 @@ tool-exported = { $count ->
        *[other] { $count } rows
     } in { $file }
 tool-file-unwritten = { $file } cannot be written: { $detail }
+tool-link-unwritten = { $file } is a symbolic link, and what it leads to would be overwritten: name a file, or remove the link
 tool-export-cut-short = the export is incomplete: { $detail }
 tool-tail-resume = Resume:  replay-tool tail --follow --after { $position }
 tool-happened-at = happened { $at }

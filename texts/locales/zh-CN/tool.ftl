@@ -234,6 +234,7 @@ tool-tail-late = 位置 { $position } 曾被搁置，现在补上
 tool-exporting = 导出：{ $count } 行
 tool-exported = { $count } 行已写入 { $file }
 tool-file-unwritten = 无法写入 { $file }：{ $detail }
+tool-link-unwritten = { $file } 是符号链接，写入会覆盖它指向的文件：请指定一个文件，或先删除该链接
 tool-export-cut-short = 导出没有写完整：{ $detail }
 tool-tail-resume = 继续：  replay-tool tail --follow --after { $position }
 tool-happened-at = 发生于 { $at }
