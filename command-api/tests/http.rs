@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use soonshop_command_api::{self as http, Commands};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{self, OrderId};
-use soonshop_domain::order::{self, Order, number_of};
+use soonshop_domain::order::{Command, Order, number_of};
 use soonshop_domain::{AGGREGATES, Metadata, Purpose, context, personal};
 use soonshop_event_log::{Database, DatabaseLocation, Key, KeyStore, MasterKeys, codec};
 use soonshop_event_store::{CommandContext, EventStore, KeyMaker};
@@ -156,14 +156,14 @@ impl Shop {
     }
 
     /// Does what the process manager does with an order.
-    async fn decide(&self, order: &str, command: order::Command) {
+    async fn decide(&self, order: &str, command: Command) {
         let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
         self.store.execute::<Order>(order.parse().unwrap(), command, context).await.unwrap();
     }
 
     /// Confirms the order, and says that it was shipped.
     async fn ship(&self, order: &str) {
-        self.decide(order, order::Command::Confirm).await;
+        self.decide(order, Command::Confirm).await;
         let got = self.post(&format!("/orders/{order}/shipment"), json!({})).await;
         assert_eq!(got.status, 200, "{}", got.text);
     }
@@ -503,7 +503,7 @@ async fn a_confirmed_order_is_shipped() {
     let shop = Shop::open().await;
     shop.sell("mug").await;
     let id = shop.post("/orders", order("mug")).await.id();
-    shop.decide(&id, order::Command::Confirm).await;
+    shop.decide(&id, Command::Confirm).await;
     let got = shop.post(&format!("/orders/{id}/shipment"), json!({})).await;
     assert_eq!((got.status, got.header("etag")), (200, "\"3\""));
 }

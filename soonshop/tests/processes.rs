@@ -151,8 +151,8 @@ async fn a_failure_is_an_alarm_until_it_is_acknowledged_which_is_recorded() {
     assert!(finding.cure.contains("soonshop process acknowledge"), "{finding:?}");
     let done = run(&shop, &acknowledge).await.unwrap();
     assert_eq!(done.exit_code, 0, "{}", done.text);
-    let record = operations::last_of(&shop.read_database.namespace("operations").unwrap(), None, 5);
-    let record = record.await.unwrap().remove(0);
+    let operations = shop.read_database.namespace("operations").unwrap();
+    let record = operations::last_of(&operations, None, 5).await.unwrap().remove(0);
     assert_eq!((record.action.as_str(), record.subject.as_str()), ("process-acknowledge", ORDER));
     assert_eq!(record.detail, json!({ "process": "fulfilment", "failures": 1, "slug": "line-shipped" }));
     assert!(record.note.is_some());

@@ -96,7 +96,7 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
         let reserve = json!({ "order_id": order, "line": 1, "quantity": 2 });
         assert_eq!(shop.operate("/inventory/mug/reservations", reserve).await.status, 200);
     }
-    shop.decide(&released, order::Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
+    shop.decide(&released, Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
     shop.ship(&shipped).await;
     let details = json!({
         "name": "Zoë", "email": "zoe@example.org", "phone": "+44 20 7946", "country": "Zaïrë", "occurred_at": at,

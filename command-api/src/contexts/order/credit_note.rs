@@ -10,7 +10,7 @@ use soonshop_domain::order::credit_note::{self, BY_ORDER, Command, CreditNote};
 use soonshop_domain::order::credits::{self, CreditRequest, EarlierCredit, Unfit};
 use soonshop_domain::order::{self, Customer, Line, MOST_LINES, Order, number_of};
 use soonshop_domain::text::{Sku, folded};
-use soonshop_domain::{Event, Money};
+use soonshop_domain::{Decider, Event, Money};
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
@@ -122,9 +122,13 @@ async fn issue(mut call: Call, (): (), body: NewCreditNote) -> Result<Response, 
     Ok(render(&recorded, &Issued { id, version, position, without_order }))
 }
 
+fn type_of<A: Decider>() -> &'static str {
+    A::TYPE
+}
+
 /// When the order was placed, in business time; `None`: there is no such order.
 async fn placed_at(store: &EventStore, order: Uuid) -> Result<Option<DateTime<Utc>>, Problem> {
-    let first = store.log().stream(Order::TYPE, &order.to_string(), 0, 1).await.map_err(unreadable)?;
+    let first = store.log().stream(type_of::<Order>(), &order.to_string(), 0, 1).await.map_err(unreadable)?;
     Ok(first.first().map(|placed| placed.occurred_at))
 }
 
