@@ -34,7 +34,7 @@ pub(crate) fn all() -> Vec<Endpoint> {
 fn table() -> Vec<Endpoint> {
     use Class::{Health, LookUps, Reads, Searches, Writes};
     use Kind::{Conflict, Gone};
-    use Permission::{Acknowledge, Audit, Reveal};
+    use Permission::{Acknowledge, Audit, Export, Reveal};
     let row = Endpoint::new;
     vec![
         row("/health/audit", "audit.health", Health, "What works in the shop, and the health of all that follows the log",
@@ -55,8 +55,8 @@ fn table() -> Vec<Endpoint> {
             Action::new(fields::processes(), Described::one::<Processes>().with_pages(), processes).needs(Audit)),
         row("/api/audit/processes/{process}/{instance}", "audit.process", Reads, "One instance of a process manager",
             Action::new(Vec::new(), Described::one::<Instance>(), process).needs(Audit)),
-        row("/api/audit/export.csv", "audit.export-csv", Searches, "The timeline as a file", exports::csv().needs(Audit)),
-        row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Audit)),
+        row("/api/audit/export.csv", "audit.export-csv", Searches, "The timeline as a file", exports::csv().needs(Export)),
+        row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Export)),
         row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
             Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Owner::Anyone, fields::look_up()).needs(Audit)),

@@ -28,6 +28,7 @@ const KINDS: [(&str, &str); 29] = [
     ("account-roles", "record-account-roles"),
     ("account-end-sessions", "record-account-end-sessions"),
     ("account-password", "record-account-password"),
+    ("account-reset-factor", "record-account-reset-factor"),
     ("clock-confirm", "record-clock-confirm"),
     ("save-view", "record-save-view"),
     ("rename-view", "record-rename-view"),

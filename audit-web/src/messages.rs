@@ -46,6 +46,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("parts-total", &["count"]),
     ("queue-and-handle", &["waited", "handled"]),
     ("record-signed-in", &["count"]),
+    ("recovery-codes-left", &["count"]),
     ("relay-waits", &["count"]),
     ("retry-asked", &["count"]),
     ("rows", &["count"]),

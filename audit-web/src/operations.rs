@@ -71,7 +71,7 @@ pub(crate) fn listed() -> Vec<Param> {
 /// The endpoints.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Endpoint> {
-    use Permission::{Audit, Reveal};
+    use Permission::{Audit, Export, Reveal};
     let row = Endpoint::new;
     vec![
         row("/api/audit/operations", "audit.operations", Class::Searches, "The record of operations",
@@ -80,8 +80,8 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(Vec::new(), Described::one::<OperationDetail>(), entry).needs(Audit)),
         row("/api/audit/operations/{position}/reveals", "audit.reveal-reason", Class::LookUps, "The same with its reason; each access is recorded",
             Action::new(Vec::new(), Described::one::<OperationDetail>(), revealed).takes(Owner::Anyone, fields::reveal()).needs(Reveal)),
-        row("/api/audit/operations/export.csv", "audit.export-operations-csv", Class::Searches, "The record of operations as a file", csv().needs(Audit)),
-        row("/api/audit/operations/export.ndjson", "audit.export-operations-ndjson", Class::Searches, "The record of operations as a file", ndjson().needs(Audit)),
+        row("/api/audit/operations/export.csv", "audit.export-operations-csv", Class::Searches, "The record of operations as a file", csv().needs(Export)),
+        row("/api/audit/operations/export.ndjson", "audit.export-operations-ndjson", Class::Searches, "The record of operations as a file", ndjson().needs(Export)),
     ]
 }
 

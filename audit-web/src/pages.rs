@@ -4,9 +4,10 @@
 //!
 //! One file per page; [`frame`] surrounds them all.
 
-mod access;
+pub(crate) mod access;
 pub(crate) mod assets;
 mod correlation;
+pub(crate) mod factors;
 pub(crate) mod file;
 pub(crate) mod frame;
 mod integrity;
@@ -43,11 +44,12 @@ use frame::{described, page};
 pub(crate) fn table() -> Vec<Endpoint> {
     let assets = ASSETS.into_iter().map(|asset| {
         let answer = move |call: Call| async move { Ok(asset.answer(&call.headers_in).await) };
-        let action = Action::new(Vec::new(), described(), answer).costs(|_| Price::Low);
+        let action = Action::new(Vec::new(), described(), answer).without_factor().costs(|_| Price::Low);
         page(asset.path, asset.name, Class::Reads, action)
     });
     let mut pages: Vec<_> = assets.collect();
     pages.extend(access::table());
+    pages.extend(factors::table());
     let mut audited = overview::table();
     audited.extend(timeline::table());
     audited.extend(jump::table());
@@ -98,6 +100,8 @@ mod tests {
             "/audit/look-up",
             "/audit/views/x/renames",
             "/audit/views/x/deletions",
+            "/audit/factors/removals",
+            "/audit/recovery-codes",
             "/audit/sign-out?lang=en",
             "/audit/x/y/z",
         ] {

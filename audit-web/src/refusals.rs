@@ -17,7 +17,8 @@ use soonshop_service_kit::health::Health;
 use soonshop_service_kit::refusal_pages::RefusalPages;
 
 use crate::front::alarm;
-use crate::pages::frame::{View, answered, refusal};
+use crate::pages::access::is_export;
+use crate::pages::frame::{View, answered, factor_instead, refusal};
 
 /// Refusals for which no database is asked about an alarm: there is too much to do, or the request is not whole.
 const UNASKED: [StatusCode; 6] = [
@@ -62,6 +63,12 @@ impl RefusalPages for PagesOfRefusals {
             let visit = Visit::of(request, visitor.as_ref());
             let alarm = if UNASKED.contains(&problem.status()) { None } else { alarm(&self.health).await };
             let view = View::of_refusal(&visit, self.trail, self.file.as_deref(), alarm);
+            if self.trail
+                && is_export(&visit.path)
+                && let Some(page) = factor_instead(&view, problem)
+            {
+                return page;
+            }
             answered(&view, problem.status(), "refused", None, &body(&view, problem))
         })
     }

@@ -173,6 +173,9 @@ const COUNTS: &[&str] = &[
     "passwords",
     "failed_sign_ins",
     "all_ended",
+    "second_factors",
+    "recovery_codes",
+    "left",
 ];
 
 /// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].

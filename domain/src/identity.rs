@@ -33,7 +33,7 @@ impl Classified for Never {}
 /// The command and the decision of an aggregate that only records facts, and what its events state of themselves: that
 /// they happened, and no data subject's values, no amount, no name, no refusal.
 macro_rules! plain_facts {
-    ($subject:ident, $state:ident) => {
+    ($subject:ident, $state:ident, $version:literal) => {
         /// Adds a fact.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Command {
@@ -42,7 +42,7 @@ macro_rules! plain_facts {
         }
 
         impl Decider for $state {
-            const STATE_VERSION: u32 = 1;
+            const STATE_VERSION: u32 = $version;
 
             fn decide(&self, Command::Record(event): Command, _: &Facts) -> Result<Vec<Event>, Error> {
                 Ok(vec![event])

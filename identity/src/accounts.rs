@@ -100,8 +100,10 @@ impl Identity {
         let there = self.lock(&tx, id).await?.is_some();
         for sql in [
             "DELETE FROM @sessions WHERE account = $1",
+            "DELETE FROM @factors WHERE account = $1",
+            "DELETE FROM @sign_ins WHERE account = $1",
             "DELETE FROM @accounts WHERE id = $1",
-            "DELETE FROM @attempts WHERE what = 'account:' || $1",
+            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'totp:' || $1, 'recovery:' || $1)",
         ] {
             tx.execute(self.db.statement(sql, [id.to_string().into()])).await?;
         }

@@ -90,7 +90,7 @@ impl Identity {
     }
 
     /// Raises the epoch: sessions of an earlier one have ended, and a sign-in that is under way begins none.
-    async fn end_all_but(
+    pub(crate) async fn end_all_but(
         &self,
         tx: &DatabaseTransaction,
         account: &mut Account,
@@ -165,7 +165,7 @@ impl Identity {
         Ok(())
     }
 
-    async fn unlocked(&self, id: Uuid) -> Result<Option<Account>, Error> {
+    pub(crate) async fn unlocked(&self, id: Uuid) -> Result<Option<Account>, Error> {
         let sql = format!("SELECT {ACCOUNT} FROM @accounts WHERE id = $1");
         let row = self.db.connection.query_one(self.db.statement(&sql, [id.to_string().into()])).await?;
         row.as_ref().map(Account::read).transpose()

@@ -1,6 +1,9 @@
 //! Why something was not done.
 
-use crate::rule::BadPassword;
+use std::time::Duration;
+
+use crate::pending_token::PendingSignIn;
+use crate::rule::{BadPassword, FRESH_MINUTES, MOST_FACTORS};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +11,27 @@ pub enum Error {
     /// The same for an address without an account, a wrong password, and an account that may not sign in.
     #[error("the e-mail address or the password is wrong")]
     SignIn,
+    /// The password was right, and the account has a second factor: nobody is signed in without it.
+    #[error("a second factor is needed")]
+    SecondFactor(PendingSignIn),
+    /// The token of a sign-in that waits for its second factor is not valid, or not any more.
+    #[error("this sign-in has ended")]
+    SignInEnded,
+    /// The code is wrong, or was used before.
+    #[error("the code is wrong, or was used before")]
+    WrongCode,
+    /// Too many codes were tried for this account: none is looked at before this time has passed.
+    #[error("too many codes were tried for this account")]
+    TooManyCodes(Duration),
+    /// This session gave no second factor within the last minutes.
+    #[error("a second factor of the last {} minutes is needed", FRESH_MINUTES)]
+    NotFresh,
+    /// The account has no second factor.
+    #[error("this account has no second factor")]
+    NoFactor,
+    /// The account has as many second factors as one may have.
+    #[error("an account has at most {} second factors", MOST_FACTORS)]
+    TooManyFactors,
     /// The token or the session is not valid, or not any more.
     #[error("the token is not valid")]
     Token,

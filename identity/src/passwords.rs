@@ -55,9 +55,11 @@ impl Password {
     }
 }
 
-/// A random password for somebody who will type it once: 100 bits in letters and digits that look like no others.
+/// Letters and digits that look like no others.
+pub(crate) const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// A random password for somebody who will type it once: 100 bits in [`LETTERS`].
 pub fn generate() -> Result<String, Error> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0; 20];
     random(&mut bytes)?;
     let letters = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));

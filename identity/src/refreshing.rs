@@ -6,7 +6,7 @@ use soonshop_domain::identity::session::EndedBy;
 use crate::access_token::{self, LIFE};
 use crate::keyring::REFRESH;
 use crate::refresh_token::RefreshToken;
-use crate::sessions::{ActiveSession, Credentials, StartedSession};
+use crate::sessions::{ActiveSession, Credentials, FactorGiven, StartedSession};
 use crate::stored::{moment, uuid};
 use crate::{Cause, Error, Identity};
 
@@ -26,10 +26,11 @@ struct Row {
     expires_at: i64,
     ended: bool,
     refresh_key: Option<i32>,
+    proved_at: Option<i64>,
 }
 
 const COLUMNS: &str = "generation, token_hash, previous_hash, rotated_at, grace, epoch, client, scope, expires_at, ended_at, \
-                       refresh_key";
+                       refresh_key, proved_at";
 
 impl Row {
     fn read(row: &QueryResult) -> Result<Self, Error> {
@@ -45,6 +46,7 @@ impl Row {
             expires_at: row.try_get_by_index(8)?,
             ended: row.try_get_by_index::<Option<i64>>(9)?.is_some(),
             refresh_key: row.try_get_by_index(10)?,
+            proved_at: row.try_get_by_index(11)?,
         })
     }
 
@@ -132,6 +134,7 @@ impl Identity {
             roles: account.roles.all(),
             staff,
             expires_at: moment(row.expires_at)?,
+            factor: FactorGiven::at(row.proved_at, now),
         };
         Ok(StartedSession {
             active,
@@ -172,6 +175,7 @@ mod tests {
             expires_at: i64::MAX,
             ended: false,
             refresh_key: Some(1),
+            proved_at: None,
         }
     }
 

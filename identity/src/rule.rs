@@ -1,8 +1,15 @@
-//! The rule of passwords: how long they are, and why one is refused. There are no rules for what they are made of.
+//! The rule of passwords: how long they are, and why one is refused. There are no rules for what they are made of. And the
+//! bounds of second factors.
 
 /// How many characters a password has, as scalar values of Unicode after NFC.
 pub(crate) const LEAST: usize = 8;
 pub(crate) const MOST: usize = 128;
+
+/// For how many minutes a second factor that was given counts as fresh.
+pub(crate) const FRESH_MINUTES: i64 = 5;
+
+/// How many second factors an account has at most.
+pub(crate) const MOST_FACTORS: i64 = 5;
 
 /// Why a password is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

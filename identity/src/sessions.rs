@@ -11,9 +11,12 @@ use uuid::Uuid;
 
 use crate::access_token::{self, LIFE};
 use crate::facts::Fact;
+use crate::guess::Guess;
 use crate::keyring::REFRESH;
 use crate::passwords::random;
+use crate::pending_token::PendingHash;
 use crate::refresh_token::RefreshToken;
+use crate::rule::FRESH_MINUTES;
 use crate::store::Account;
 use crate::stored::{moment, uuid};
 use crate::{Cause, Claims, Error, Identity, Roles};
@@ -25,6 +28,8 @@ const HOUR: i64 = 60 * 60 * 1000;
 /// How long a session lasts at most: of staff a working day.
 const LASTS: i64 = 30 * 24 * HOUR;
 const LASTS_FOR_STAFF: i64 = 12 * HOUR;
+/// How long a second factor that was given counts as fresh.
+const FRESH: i64 = FRESH_MINUTES * 60 * 1000;
 /// How many sessions an account begins within an hour, and has at a time.
 const BEGUN_IN_AN_HOUR: i64 = 30;
 const AT_A_TIME: i64 = 20;
@@ -72,6 +77,29 @@ pub struct ActiveSession {
     pub staff: bool,
     /// Its latest end.
     pub expires_at: DateTime<Utc>,
+    pub factor: FactorGiven,
+}
+
+/// When a session gave a second factor last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FactorGiven {
+    /// It has given none.
+    Never,
+    /// It gave one once, longer ago than counts for what asks for a fresh one.
+    Before,
+    /// Within the last five minutes.
+    Fresh,
+}
+
+impl FactorGiven {
+    /// By when it was given, as the session has it.
+    pub(crate) fn at(proved_at: Option<i64>, now: i64) -> Self {
+        match proved_at {
+            None => Self::Never,
+            Some(at) if now - at < FRESH => Self::Fresh,
+            Some(_) => Self::Before,
+        }
+    }
 }
 
 /// A session as its owner sees it.
@@ -102,6 +130,8 @@ pub(crate) struct NewSession<'a> {
     pub(crate) device: Option<&'a str>,
     /// A better hash, and the one that it replaces.
     pub(crate) upgrade: Option<(String, String)>,
+    /// The second factor that was typed, and was counted; `None` at the first step.
+    pub(crate) guess: Option<(PendingHash, Guess)>,
     pub(crate) cause: &'a Cause,
 }
 
@@ -121,15 +151,15 @@ fn cookie_hash(secret: &[u8; 32]) -> String {
 
 impl Identity {
     /// Begins a session: whatever the door, the account is locked, and must be what it was when its password was
-    /// verified.
+    /// verified. One with a second factor begins none without it: [`Error::SecondFactor`].
     pub(crate) async fn begin_session(&self, new: NewSession<'_>) -> Result<StartedSession, Error> {
-        let NewSession { verified, kind, device, upgrade, cause } = new;
+        let NewSession { verified, kind, device, upgrade, guess, cause } = new;
         let device = self.sealed(verified.account, device).await;
         // Read first: they belong to other rows, and without them nothing begins.
         let signer = self.signer().await?;
         let (number, key) = self.keyring.newest(REFRESH).await?;
         let tx = self.begin().await?;
-        let account = self.lock(&tx, verified.account).await?.ok_or(Error::SignIn)?;
+        let mut account = self.lock(&tx, verified.account).await?.ok_or(Error::SignIn)?;
         if account.disabled || (account.epoch, account.generation) != (verified.epoch, verified.generation) {
             return Err(Error::SignIn);
         }
@@ -139,9 +169,32 @@ impl Identity {
             tx.execute(self.db.statement(sql, values)).await?;
         }
         let now = self.now(&tx).await?;
-        self.make_room(&tx, &account, now, cause).await?;
-        let session = ids::new();
         let staff = account.roles.is_staff();
+        let session = ids::new();
+        let by = cause.by_owner(account.id, staff, Some(session));
+        let mut factors = vec!["password".to_owned()];
+        match guess {
+            None if self.has_factor(&tx, account.id).await? => {
+                let pending = self.wait_for_factor(&tx, &account, now).await?;
+                tx.commit().await?;
+                return Err(Error::SecondFactor(pending));
+            }
+            None => {}
+            Some((pending, guess)) => {
+                if !self.waits(&tx, &pending, account.id, now).await? {
+                    return Err(Error::SignInEnded);
+                }
+                let Some(given) = self.take(&tx, &mut account, &guess, now, &by).await? else {
+                    // It waits on, unless this was the last code that is compared.
+                    tx.commit().await?;
+                    return Err(Error::WrongCode);
+                };
+                self.end_waiting(&tx, &pending).await?;
+                factors.push(given.to_owned());
+            }
+        }
+        let proved_at = (factors.len() > 1).then_some(now);
+        self.make_room(&tx, &account, now, cause).await?;
         let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
         let (credentials, cookie, token) = match kind {
             CredentialKind::Cookie => {
@@ -158,7 +211,7 @@ impl Identity {
             }
         };
         let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
-                   began_at, used_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10)";
+                   began_at, used_at, expires_at, proved_at) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11)";
         let values = [
             session.to_string().into(),
             account.id.to_string().into(),
@@ -170,23 +223,24 @@ impl Identity {
             token.into(),
             now.into(),
             expires_at.into(),
+            proved_at.into(),
         ];
         tx.execute(self.db.statement(sql, values)).await?;
         let expires_at = moment(expires_at)?;
         let event = Event::SessionStarted {
             account: account.id,
             client: CLIENT.to_owned(),
-            factors: vec!["password".to_owned()],
+            factors,
             from: BegunFrom::SignIn,
             unusual: false,
             expires_at,
         };
-        let by = cause.by_owner(account.id, staff, Some(session));
         let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };
         self.record(&tx, fact, event).await?;
         tx.commit().await?;
-        let active =
-            ActiveSession { account: account.id, session, roles: account.roles.all(), staff, expires_at };
+        let factor = FactorGiven::at(proved_at, now);
+        let roles = account.roles.all();
+        let active = ActiveSession { account: account.id, session, roles, staff, expires_at, factor };
         Ok(StartedSession { active, credentials, expires_in: LIFE })
     }
 
@@ -279,7 +333,7 @@ impl Identity {
     async fn living_where(&self, column: &str, value: String) -> Result<Option<ActiveSession>, Error> {
         let now = self.db.now();
         let sql = format!(
-            "SELECT s.id, s.account, a.roles, s.expires_at FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now} FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE s.{column} = $1 AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
              AND a.disabled_at IS NULL"
         );
@@ -292,6 +346,7 @@ impl Identity {
             staff: roles.is_staff(),
             roles: roles.all(),
             expires_at: moment(row.try_get_by_index(3)?)?,
+            factor: FactorGiven::at(row.try_get_by_index(4)?, row.try_get_by_index(5)?),
         }))
     }
 

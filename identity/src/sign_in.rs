@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
-use soonshop_domain::identity::account::{Event, Step};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use soonshop_domain::identity::account::{Event, Step as FailedStep};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ const STEP: Duration = Duration::from_millis(300);
 const REPORTED_AT: i64 = 10;
 /// How many such facts there are within an hour, over all accounts.
 const REPORTS_IN_AN_HOUR: i64 = 1_000;
-const HOUR: i64 = 60 * 60 * 1000;
+pub(crate) const HOUR: i64 = 60 * 60 * 1000;
 
 /// Somebody who wants to sign in.
 #[derive(Debug, Clone)]
@@ -44,7 +44,8 @@ pub(crate) async fn pad(began: Instant) {
 
 impl Identity {
     /// Begins a session. [`Error::SignIn`] says the same of an unknown address, a wrong password, and an account that may
-    /// not sign in; it takes as long for each.
+    /// not sign in; it takes as long for each. [`Error::SecondFactor`]: the password was right, and
+    /// [`second_factor`](Self::second_factor) goes on.
     pub async fn sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<StartedSession, Error> {
         let began = Instant::now();
         let outcome = self.try_sign_in(asked, cause).await;
@@ -69,8 +70,8 @@ impl Identity {
         let verified =
             VerifiedAccount { account: account.id, epoch: account.epoch, generation: account.generation };
         let upgrade = better.zip(stored);
-        self.begin_session(NewSession { verified, kind: asked.kind, device: asked.device, upgrade, cause })
-            .await
+        let (kind, device) = (asked.kind, asked.device);
+        self.begin_session(NewSession { verified, kind, device, upgrade, guess: None, cause }).await
     }
 
     /// Counts a failure of what was typed, and of the account, if there is one.
@@ -81,20 +82,32 @@ impl Identity {
         let Some(mut account) = self.lock(&tx, id).await? else { return Ok(()) };
         let (count, since) = self.count(&tx, &format!("account:{id}")).await?;
         if count == REPORTED_AT {
-            let (reports, _) = self.count(&tx, "reports").await?;
-            if reports <= REPORTS_IN_AN_HOUR {
-                let now = self.now(&tx).await?;
-                let event = Event::SignInsFailed { count, since: moment(since)?, step: Step::Password };
-                let by = ("account.count-failures", &Cause::system());
-                self.record_of_account(&tx, &mut account, now, by, event).await?;
-            }
+            self.report(&tx, &mut account, (count, since), FailedStep::Password).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 
+    /// The fact that so many failed since then, unless there were too many such facts within the hour.
+    pub(crate) async fn report(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &mut Account,
+        (count, since): (i64, i64),
+        step: FailedStep,
+    ) -> Result<(), Error> {
+        let (reports, _) = self.count(tx, "reports").await?;
+        if reports <= REPORTS_IN_AN_HOUR {
+            let now = self.now(tx).await?;
+            let event = Event::SignInsFailed { count, since: moment(since)?, step };
+            let by = ("account.count-failures", &Cause::system());
+            self.record_of_account(tx, account, now, by, event).await?;
+        }
+        Ok(())
+    }
+
     /// Counts once more, and says how often within this hour, and since when.
-    async fn count(&self, on: &impl sea_orm::ConnectionTrait, what: &str) -> Result<(i64, i64), Error> {
+    pub(crate) async fn count(&self, on: &impl ConnectionTrait, what: &str) -> Result<(i64, i64), Error> {
         let now = self.db.now();
         let sql = format!(
             "INSERT INTO @attempts (what, hour, count, since) VALUES ($1, {now} / {HOUR}, 1, {now}) \

@@ -29,6 +29,11 @@ impl Identity {
                 ),
                 KEYS_KEPT,
             ),
+            (format!("DELETE FROM @sign_ins WHERE expires_at < {now} - $1"), 0),
+            (
+                format!("DELETE FROM @factors WHERE proved_at IS NULL AND added_at < {now} - $1"),
+                crate::factors::UNPROVED_KEPT,
+            ),
             (format!("DELETE FROM @attempts WHERE hour < {now} / {HOUR} - $1"), ATTEMPTS_KEPT),
         ] {
             self.db.connection.execute(self.db.statement(&sql, [kept.into()])).await?;

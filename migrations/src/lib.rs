@@ -179,7 +179,10 @@ migrators! {
     RecordSeals: RecordSeals, "soonshop_record_seals_steps", [
         ("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")
     ];
-    Identity: Identity, "soonshop_identity_steps", [("001_identity", "sql/identity.sql", "sql/identity.sql")];
+    Identity: Identity, "soonshop_identity_steps", [
+        ("001_identity", "sql/identity.sql", "sql/identity.sql"),
+        ("002_factors", "sql/factors.sql", "sql/factors.sql")
+    ];
 }
 
 /// The steps already applied, in order; none if the namespace was never migrated.

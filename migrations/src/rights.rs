@@ -93,7 +93,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT (id, roles, staff_since, disabled_at, epoch)", "accounts"),
             (
                 QUERY,
-                "SELECT (id, account, epoch, client, scope, cookie_hash, expires_at, ended_at)",
+                "SELECT (id, account, epoch, client, scope, cookie_hash, proved_at, expires_at, ended_at)",
                 "sessions",
             ),
             (QUERY, "SELECT (kid, public_key, made_at, signs_from, signs_until, retired_at)", "signing_keys"),

@@ -6,6 +6,7 @@
 
 pub mod caller;
 mod details;
+pub mod factor;
 #[cfg(test)]
 mod guessing;
 pub mod key;
@@ -15,11 +16,15 @@ pub mod people;
 pub mod personal_access;
 pub mod role;
 pub mod session;
+pub mod step_up;
 
 pub use caller::{Access, Caller, REMEMBERED};
+pub use factor::{Factor, RefundLimit};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use owner::Owner;
-pub use people::{Employment, People, SignedIn, Typed};
+pub use people::{
+    Employment, ListedFactor, ListedFactors, People, SignInStep, SignedIn, StartedFactor, Typed,
+};
 pub use role::{Permission, Role};
 pub use session::Visitor;

@@ -10,6 +10,7 @@ pub mod described;
 mod openapi;
 pub mod params;
 mod refusals;
+mod step_up;
 mod table;
 mod unsigned;
 

@@ -4,10 +4,14 @@
 mod cache;
 pub mod command_line;
 mod described;
+mod factors;
 mod http;
 mod people;
 mod problem;
+mod request;
+mod settings;
 
 pub(crate) use described::openapi;
 pub(crate) use http::router;
 pub(crate) use people::Accounts;
+pub use settings::FactorSettings;

@@ -134,7 +134,7 @@ pub async fn start(
     let http = metrics.http();
     let refusals = PagesOfRefusals::new(has_trail(&options), health.clone());
     server_settings.pages = Some(Arc::new(refusals));
-    let accounts = Accounts::new(identity);
+    let accounts = Accounts::new(identity, shop.config.factors.clone());
     let access = access(&shop, &options, &accounts)?;
     let router = router(&shop, &options, store.as_ref(), accounts, health, &access, &stop)?;
     // Of its own: monitoring sees what goes on also where all other answers are held by clients that do not read.
@@ -260,6 +260,7 @@ fn access(shop: &Shop, options: &Options, accounts: &Accounts) -> anyhow::Result
     let operator = there.then(|| shop.operator_token()).transpose()?;
     let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
     let access = access.with_people(Arc::new(accounts.clone()));
+    let access = access.with_refund_limits(&shop.config.factors.step_up_refund);
     // With a name of its own, or behind a proxy, the shop is there for others.
     let server_settings = &shop.server_settings;
     let alone = listening::is_of_this_machine(options.listen)

@@ -6,6 +6,8 @@
 mod accounts;
 #[path = "fixture/config.rs"]
 mod config;
+#[path = "front/factors.rs"]
+mod factors;
 
 use std::time::Duration;
 

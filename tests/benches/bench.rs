@@ -720,6 +720,7 @@ fn start_up() {
         cancel_unshipped_after_days: 0,
         connections: soonshop::ConnectionSettings::default(),
         rates: soonshop::RateOptions::off(),
+        factors: soonshop::FactorSettings::default(),
         work: soonshop_service_kit::work::Bounds::default(),
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());

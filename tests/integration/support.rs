@@ -82,6 +82,7 @@ impl Place {
             cancel_unshipped_after_days: 0,
             connections: soonshop::ConnectionSettings::default(),
             rates: soonshop::RateOptions::off(),
+            factors: soonshop::FactorSettings::default(),
             work: soonshop_service_kit::work::Bounds::default(),
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);

@@ -11,6 +11,8 @@ mod history;
 
 #[path = "workers/erasing.rs"]
 mod erasing;
+#[path = "workers/factors.rs"]
+mod factors;
 #[path = "workers/keeping.rs"]
 mod keeping;
 #[path = "workers/operating.rs"]

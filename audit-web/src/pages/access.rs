@@ -5,13 +5,14 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::session::Entered;
 use soonshop_service_kit::access::{Owner, Permission, Typed};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 
-use super::frame::{View, answered, described, page, refused, refused_with, see_other, with};
+use super::frame::{View, answered, code_field, described, page, refused, refused_with, see_other, with};
 use super::refused_form;
 use crate::state::{Action, Call, Endpoint, Shared};
 
@@ -25,6 +26,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             .secret();
     let email = Param::new("email", Kind::Free, "The e-mail address of an account.");
     let password = Param::new("password", Kind::Typed, "Its password.").secret();
+    let token = Param::new("token", Kind::Free, "The token of the sign-in that waits.").secret();
     vec![
         page(
             "/audit/sign-in",
@@ -41,6 +43,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 );
                 Ok(answered(&view, StatusCode::OK, "sign-in", None, &body))
             })
+            .without_factor()
             .costs(|_| Price::Low),
         ),
         Endpoint::page(
@@ -49,8 +52,18 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::SignIns,
             Action::new(with(Vec::new()), described(), sign_in)
                 .takes(Owner::Own, vec![key, email, password, to()])
+                .without_factor()
                 .costs(|_| Price::Low),
             refused_sign_in,
+        ),
+        page(
+            "/audit/second-factor",
+            "audit.second-factor",
+            Class::SignIns,
+            Action::new(with(Vec::new()), described(), second_factor)
+                .takes(Owner::Own, vec![token, code(), to()])
+                .without_factor()
+                .costs(|_| Price::Low),
         ),
         page(
             "/audit/sign-out",
@@ -61,6 +74,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 with_cookie(see_other("/audit/sign-in"), &cookie)
             })
             .takes(Owner::Own, Vec::new())
+            .without_factor()
             .costs(|_| Price::Low),
         ),
         page(
@@ -77,33 +91,106 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
+/// A code of an app, or a recovery code.
+pub(crate) fn code() -> Param {
+    Param::new("code", Kind::Free, "The six digits that the app shows, or a recovery code.")
+}
+
 async fn sign_in(call: Call) -> Result<Response, Problem> {
     let to = page_after(&call.shared, call.form.text("to"));
     let access = &call.shared.access;
     let (signed_in, refused) = match (call.form.text("email"), call.form.text("key")) {
         (Some(email), None) => {
-            let device = call.headers_in.get(USER_AGENT).and_then(|value| value.to_str().ok());
             let password = call.form.text("password").unwrap_or_default();
-            let typed = Typed { email, password, network: &call.network, device };
+            let typed = Typed { email, password, network: &call.network, device: device(&call) };
             (access.sign_in_person(typed, &call.headers_in).await, "sign-in-wrong")
         }
-        (_, key) => (access.sign_in(key.unwrap_or_default(), &call.headers_in).await, "sign-in-refused"),
+        (_, key) => {
+            let cookie = access.sign_in(key.unwrap_or_default(), &call.headers_in).await;
+            (cookie.map(Entered::Cookie), "sign-in-refused")
+        }
     };
     match signed_in {
-        Ok(cookie) => with_cookie(see_other(to), &cookie),
-        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
+        Ok(Entered::Cookie(cookie)) => with_cookie(see_other(to), &cookie),
+        Ok(Entered::Waits(token)) => {
             let view = View::of(&call);
-            let email = call.form.text("email").unwrap_or_default();
-            let body = form(&view, to, access.has_people(), Some(view.word(refused)), email);
-            Ok(answered(&view, StatusCode::UNAUTHORIZED, "sign-in", None, &body))
+            let body = second_step(&view, to, &token, None);
+            Ok(answered(&view, StatusCode::OK, "second-factor", None, &body))
+        }
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(sign_in_again(&call, to, refused)),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The second step, with the code.
+async fn second_factor(call: Call) -> Result<Response, Problem> {
+    let to = page_after(&call.shared, call.form.text("to"));
+    let (token, code) =
+        (call.form.text("token").unwrap_or_default(), call.form.text("code").unwrap_or_default());
+    match call.shared.access.second_factor(token, code, device(&call), &call.headers_in).await {
+        Ok(cookie) => with_cookie(see_other(to), &cookie),
+        Err(problem) if problem.slug() == "wrong-code" => {
+            let view = View::of(&call);
+            let body = second_step(&view, to, token, Some(view.word("code-wrong")));
+            Ok(answered(&view, problem.status(), "second-factor", None, &body))
+        }
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
+            Ok(sign_in_again(&call, to, "sign-in-ended"))
         }
         Err(problem) => Err(problem),
     }
 }
 
-/// The page to go on to after signing in.
-fn page_after<'t>(shared: &Shared, to: Option<&'t str>) -> &'t str {
-    to.filter(|to| is_ours(to) && is_shown(&shared.pages, to)).unwrap_or(HOME)
+/// The page to go on to, or the export: what can be opened with GET, and nothing that a browser could take for another
+/// site.
+pub(crate) fn page_after<'t>(shared: &Shared, to: Option<&'t str>) -> &'t str {
+    let shown = |to: &&str| is_ours(to) && is_shown(&shared.pages, to) || is_export(to);
+    to.filter(shown).unwrap_or(HOME)
+}
+
+/// The exports, which a browser takes as files.
+pub(crate) const EXPORTS: [&str; 4] = [
+    "/api/audit/export.csv",
+    "/api/audit/export.ndjson",
+    "/api/audit/operations/export.csv",
+    "/api/audit/operations/export.ndjson",
+];
+
+/// Whether this is the address of an export.
+pub(crate) fn is_export(to: &str) -> bool {
+    let path = to.split_once('?').map_or(to, |(path, _)| path);
+    EXPORTS.contains(&path) && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+fn device(call: &Call) -> Option<&str> {
+    call.headers_in.get(USER_AGENT).and_then(|value| value.to_str().ok())
+}
+
+fn sign_in_again(call: &Call, to: &str, refused: &'static str) -> Response {
+    let view = View::of(call);
+    let email = call.form.text("email").unwrap_or_default();
+    let body = form(&view, to, call.shared.access.has_people(), Some(view.word(refused)), email);
+    answered(&view, StatusCode::UNAUTHORIZED, "sign-in", None, &body)
+}
+
+/// The form of the second step. `refused`: why the last code did not lead in.
+fn second_step(view: &View<'_>, to: &str, token: &str, refused: Option<&str>) -> Markup {
+    html! {
+        div.door {
+            h1 { (view.word("second-factor")) }
+            p { (view.word("second-factor-why")) }
+            @if let Some(refused) = refused {
+                p.ill role="alert" { span aria-hidden="true" { "⚠ " } (refused) }
+            }
+            form.column method="post" action="/audit/second-factor" {
+                input type="hidden" name="to" value=(to);
+                input type="hidden" name="token" value=(token);
+                (code_field(view))
+                button { (view.word("sign-in")) }
+            }
+            p { a href=(view.to("/audit/sign-in", &[("to", to)])) { (view.word("sign-in-again")) } }
+        }
+    }
 }
 
 /// Renders the refusal of a sign-in: the forms again with the address that was typed, and why it was refused.
@@ -228,7 +315,7 @@ fn keyboard(view: &View<'_>) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::is_ours;
+    use super::{EXPORTS, is_export, is_ours};
 
     #[test]
     fn sign_in_never_redirects_to_another_site() {
@@ -239,6 +326,22 @@ mod tests {
             ["//evil.example", "/auditor", "https://evil.example/audit", "/audit\\evil", "/audit/\n", ""]
         {
             assert!(!is_ours(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_export_is_gone_on_to_and_no_other_endpoint_of_programs() {
+        for good in EXPORTS {
+            assert!(is_export(good) && is_export(&format!("{good}?q=a%20b")), "{good}");
+        }
+        for bad in [
+            "/api/audit/timeline",
+            "//evil/api/audit/export.csv",
+            "/api/audit/export.csv\\x",
+            "/api/audit/export.csv/x",
+            "",
+        ] {
+            assert!(!is_export(bad), "{bad}");
         }
     }
 }

@@ -12,7 +12,8 @@ use soonshop_audit::file::File;
 use soonshop_domain::clock;
 use soonshop_domain::text::visible;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Permission, Role};
+use soonshop_service_kit::access::{Factor, Permission, Role};
+use soonshop_service_kit::endpoint::call::TypedForm;
 use soonshop_service_kit::endpoint::described::text;
 use soonshop_service_kit::endpoint::params::{Kind, LONGEST_FREE, Param, PassedOver};
 use soonshop_service_kit::endpoint::{Answer, Described, Visit};
@@ -30,6 +31,11 @@ pub(crate) const SHOP: &str = "SoonShop";
 
 /// The prefix of all page addresses.
 pub(crate) const PAGES: &str = "/audit";
+
+/// The page of one's own second factors.
+pub(crate) const FACTORS: &str = "/audit/factors";
+/// The page that asks for a code.
+pub(crate) const STEP_UP: &str = "/audit/step-up";
 
 /// The addresses that work for an export as they do for a shop.
 const OF_EXPORTS: [&str; 12] = [
@@ -218,6 +224,11 @@ impl<'a> View<'a> {
         self.visit.visitor.as_ref().map_or(Role::Guest, |visitor| visitor.caller.role)
     }
 
+    /// The visitor is signed in with an account, and not with a key.
+    fn has_account(&self) -> bool {
+        self.visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.session.is_some())
+    }
+
     /// An address with the common parameters.
     pub(crate) fn to(&self, path: &str, pairs: &[(&str, &str)]) -> String {
         let common = self.common();
@@ -350,6 +361,9 @@ pub(crate) fn refused_with(
         let here = view.but("", None);
         return see_other(&view.to("/audit/sign-in", &[("to", &here)]));
     }
+    if let Some(page) = factor_instead(&view, problem) {
+        return page;
+    }
     let body = html! { (render(&view, problem)) (refused_form::again(&view, problem)) };
     let title = if visit.form.is_some() { "form-refused" } else { "refused" };
     let mut response = answered(&view, problem.status(), title, None, &body);
@@ -357,6 +371,62 @@ pub(crate) fn refused_with(
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// The page that leads on where a second factor is asked for.
+pub(crate) fn factor_instead(view: &View<'_>, problem: &Problem) -> Option<Response> {
+    let caller = view.visit.visitor.as_ref().map(|visitor| &visitor.caller)?;
+    let asked = problem.slug() == "second-factor-required";
+    if view.visit.asked_code && (asked || ["wrong-code", "too-many-codes"].contains(&problem.slug())) {
+        let body = again_with_code(view, problem);
+        return Some(answered(view, problem.status(), "second-factor", None, &body));
+    }
+    // What cannot be opened again is a form of the page of second factors.
+    let here = view.but("", None);
+    let own = here.starts_with(FACTORS) || here.starts_with("/audit/recovery-codes");
+    let to = if own { FACTORS } else { here.as_str() };
+    let page = if caller.factor == Factor::Missing { FACTORS } else { STEP_UP };
+    (asked && caller.session.is_some()).then(|| see_other(&view.to(page, &[("to", to)])))
+}
+
+/// The form of a page that asks for a fresh second factor: what was typed is sent again, with a code.
+fn again_with_code(view: &View<'_>, problem: &Problem) -> Markup {
+    let refused = (problem.slug() != "second-factor-required").then(|| {
+        view.word_of(&format!("refused-{}", problem.slug())).unwrap_or_else(|| view.word("code-wrong"))
+    });
+    let here = view.but("", None);
+    html! {
+        div.door {
+            h1 { (view.word("second-factor")) }
+            p { (view.word("step-up-why")) }
+            (warning(refused))
+            form.column method="post" action=(here) {
+                @for (field, typed) in view.visit.form.iter().flat_map(TypedForm::fields) {
+                    @if let Some(typed) = typed { input type="hidden" name=(field.name) value=(typed); }
+                }
+                (code_field(view))
+                button { (view.word("go-on")) }
+            }
+            p.soft { a href=(view.to(FACTORS, &[("to", &here)])) { (view.word("factors-none-yet")) } }
+        }
+    }
+}
+
+/// Why something was not done, above its form.
+pub(crate) fn warning(refused: Option<&str>) -> Markup {
+    html! {
+        @if let Some(refused) = refused {
+            p.ill role="alert" { span aria-hidden="true" { "⚠ " } (refused) }
+        }
+    }
+}
+
+/// The field of a code.
+pub(crate) fn code_field(view: &View<'_>) -> Markup {
+    html! {
+        label for="code" { (view.word("code")) }
+        input type="text" id="code" name="code" required autocomplete="one-time-code" spellcheck="false" maxlength="64";
+    }
 }
 
 /// Redirects to another page of the viewer.
@@ -486,6 +556,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                             @if role == Role::Guest {
                                 a href=(view.to("/audit/sign-in", &[])) { (view.word("sign-in")) }
                             } @else {
+                                @if view.has_account() { a href=(view.to(FACTORS, &[])) { (view.word("factors")) } }
                                 form.out method="post" action="/audit/sign-out" { button.quiet { (view.word("sign-out")) } }
                             }
                         }

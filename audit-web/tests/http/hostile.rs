@@ -49,7 +49,7 @@ const TRAIL: &[&str] = &["v", "cmp", "before", "asof", "where"];
 
 #[rustfmt::skip]
 fn ways() -> Vec<Way> {
-    use Permission::{Acknowledge, Audit, RetryParked, Read, Reveal};
+    use Permission::{Acknowledge, Audit, Export, RetryParked, Read, Reveal};
     let get = |path, query, needs| Way { method: Method::GET, path, query, form: &[], needs };
     let post = |path, query, form, needs| Way { method: Method::POST, path, query, form, needs };
     vec![
@@ -89,6 +89,14 @@ fn ways() -> Vec<Way> {
         get("/audit/keys", &[], Audit),
         get("/audit/sign-in", &["to", "lang"], Read),
         post("/audit/sign-in", &["lang"], &["key", "email", "password", "to"], Read),
+        post("/audit/second-factor", &["lang"], &["token", "code", "to"], Read),
+        get("/audit/step-up", &["to", "lang"], Read),
+        post("/audit/step-up", &["lang"], &["code", "to"], Read),
+        get("/audit/factors", &["to", "lang"], Read),
+        post("/audit/factors", &["lang"], &["password", "to"], Read),
+        post("/audit/factors/proofs", &["lang"], &["factor", "code", "to"], Read),
+        post("/audit/factors/removals", &["lang"], &["factor"], Read),
+        post("/audit/recovery-codes", &["lang"], &[], Read),
         post("/audit/sign-out", &[], &[], Read),
         get("/audit/audit.css", &[], Read),
         get("/audit/audit.js", &[], Read),
@@ -103,13 +111,13 @@ fn ways() -> Vec<Way> {
         get("/api/audit/c/{id}", &[], Audit),
         get("/api/audit/processes", &["process", "state", "limit", "after"], Audit),
         get("/api/audit/processes/{process}/{instance}", &[], Audit),
-        get("/api/audit/export.csv", SEARCH, Audit),
-        get("/api/audit/export.ndjson", SEARCH, Audit),
+        get("/api/audit/export.csv", SEARCH, Export),
+        get("/api/audit/export.ndjson", SEARCH, Export),
         get("/api/audit/operations", RECORD, Audit),
         get("/api/audit/operations/{position}", &[], Audit),
         post("/api/audit/operations/{position}/reveals", &[], &["reason"], Reveal),
-        get("/api/audit/operations/export.csv", RECORD, Audit),
-        get("/api/audit/operations/export.ndjson", RECORD, Audit),
+        get("/api/audit/operations/export.csv", RECORD, Export),
+        get("/api/audit/operations/export.ndjson", RECORD, Export),
         get("/api/audit/stream", &["q", "after", "html", "tz"], Audit),
         post("/api/audit/look-ups", &[], &["value"], Audit),
         get("/api/audit/integrity", &[], Audit),

@@ -11,7 +11,7 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
-use soonshop_domain::{ActorKind, Channel, Decider, Metadata, clock, ids, inventory, user};
+use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, clock, ids, inventory, user};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller, Owner, Permission};
@@ -148,6 +148,12 @@ impl Call {
         })
     }
 
+    /// 403 where so much money back asks for a second factor that the caller has not given.
+    pub(crate) fn may_refund(&self, amount: Money) -> Result<(), Problem> {
+        self.access.may_refund(&self.caller, amount)
+    }
+
+    /// Who sent it.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
     }

@@ -106,6 +106,7 @@ mod tests {
             writer: None,
             session: None,
             reached_by_others: false,
+            factor: soonshop_service_kit::access::Factor::NotAsked,
         };
         let problem = check(FIELDS, body, &caller).err()?;
         assert_eq!(problem.status(), 403);

@@ -56,6 +56,14 @@ codes! {
         Restored,
     }
 
+    /// What a second factor is.
+    FactorKind {
+        /// Codes of an app that shares a secret with the shop (RFC 6238).
+        Totp,
+        /// A key that a device or a browser keeps.
+        Passkey,
+    }
+
     /// Why all sessions of an account ended.
     EndedBy {
         SignedOutEverywhere,
@@ -110,6 +118,22 @@ pub enum Event {
     AllSessionsEnded {
         reason: EndedBy,
     },
+    SecondFactorAdded {
+        factor: Uuid,
+        kind: FactorKind,
+    },
+    SecondFactorRemoved {
+        factor: Uuid,
+        kind: FactorKind,
+    },
+    /// New recovery codes in the place of those before: so many.
+    RecoveryCodesMade {
+        left: i64,
+    },
+    /// So many are left.
+    RecoveryCodeUsed {
+        left: i64,
+    },
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the trait has it")]
@@ -117,7 +141,7 @@ fn owner(_: &Event, stream: Uuid) -> Option<Uuid> {
     Some(stream)
 }
 
-plain_facts!(owner, Account);
+plain_facts!(owner, Account, 2);
 
 /// What the facts of an account come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +156,10 @@ pub struct Account {
     pub failed_sign_ins: i64,
     /// How often all of its sessions ended.
     pub all_ended: u32,
+    /// How many second factors it has.
+    pub second_factors: u32,
+    /// How many recovery codes are left.
+    pub recovery_codes: i64,
 }
 
 impl Account {
@@ -146,6 +174,17 @@ impl Account {
             Event::AccountDisabled { .. } => self.disabled = true,
             Event::AccountEnabled { .. } => self.disabled = false,
             Event::AllSessionsEnded { .. } => self.all_ended = self.all_ended.saturating_add(1),
+            Event::SecondFactorAdded { .. } => self.second_factors = self.second_factors.saturating_add(1),
+            Event::SecondFactorRemoved { .. } => {
+                self.second_factors = self.second_factors.saturating_sub(1);
+                // Recovery codes stand in for a factor, and end with the last one.
+                if self.second_factors == 0 {
+                    self.recovery_codes = 0;
+                }
+            }
+            Event::RecoveryCodesMade { left } | Event::RecoveryCodeUsed { left } => {
+                self.recovery_codes = left
+            }
         }
     }
 }
@@ -155,7 +194,7 @@ mod tests {
     use cqrs_es::test::TestFramework;
 
     use super::*;
-    use crate::golden::Sample;
+    use crate::golden::{Sample, product_id};
 
     impl Sample for Event {
         fn sample(kind: EventKind) -> Self {
@@ -176,6 +215,14 @@ mod tests {
                 EventKind::AccountDisabled => Self::AccountDisabled { reason: "left".to_owned() },
                 EventKind::AccountEnabled => Self::AccountEnabled { reason: "mistake".to_owned() },
                 EventKind::AllSessionsEnded => Self::AllSessionsEnded { reason: EndedBy::PasswordChanged },
+                EventKind::SecondFactorAdded => {
+                    Self::SecondFactorAdded { factor: product_id().0, kind: FactorKind::Totp }
+                }
+                EventKind::SecondFactorRemoved => {
+                    Self::SecondFactorRemoved { factor: product_id().0, kind: FactorKind::Totp }
+                }
+                EventKind::RecoveryCodesMade => Self::RecoveryCodesMade { left: 10 },
+                EventKind::RecoveryCodeUsed => Self::RecoveryCodeUsed { left: 9 },
             }
         }
     }

@@ -66,7 +66,7 @@ fn owner(event: &Event, _: Uuid) -> Option<Uuid> {
     }
 }
 
-plain_facts!(owner, Session);
+plain_facts!(owner, Session, 1);
 
 /// What the facts of a session come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -38,7 +38,7 @@ fn nobody(_: &Event, _: Uuid) -> Option<Uuid> {
     None
 }
 
-plain_facts!(nobody, SigningKey);
+plain_facts!(nobody, SigningKey, 1);
 
 /// What the facts of a key come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use moka::future::Cache;
 use soonshop_domain::{Actor, ActorKind, clock, ids};
 use uuid::Uuid;
 
+use super::factor::{Factor, RefundLimit};
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
 use super::people::{Employment, People, SignedIn};
@@ -31,12 +32,21 @@ pub struct Caller {
     pub session: Option<Uuid>,
     /// Other machines reach this process: a guest may not trade.
     pub reached_by_others: bool,
+    /// What their session gave beside a password.
+    pub factor: Factor,
 }
 
 impl Caller {
     pub(super) fn guest() -> Self {
         let actor = Actor::guest("anonymous");
-        Self { role: Role::Guest, actor, writer: None, session: None, reached_by_others: false }
+        Self {
+            role: Role::Guest,
+            actor,
+            writer: None,
+            session: None,
+            reached_by_others: false,
+            factor: Factor::NotAsked,
+        }
     }
 
     /// A customer who is signed in: may do what a guest may, with what is theirs.
@@ -65,7 +75,7 @@ impl Caller {
         let actor = Actor { kind, id: person.account.to_string() };
         // Only staff write notes.
         let writer = person.role.map(|_| person.account);
-        Self { role, actor, writer, session: Some(person.session), ..Self::guest() }
+        Self { role, actor, writer, session: Some(person.session), factor: person.factor, ..Self::guest() }
     }
 
     /// Counts a request of that class; 429 if the caller was too fast. Sign-ins are counted where keys are checked.
@@ -95,8 +105,15 @@ impl Caller {
         self.reached_by_others && self.role == Role::Guest && !self.is_customer()
     }
 
-    /// 403 for a role that the table does not list; `what` names the refused action.
+    /// 403 for a role that the table does not list, and where a second factor is asked for that was not given; `what` names
+    /// the refused action.
     pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
+        self.must_by_role(permission, what)?;
+        self.gave_factor(permission, what)
+    }
+
+    /// The same whatever second factor was given: for what somebody without one needs to add one.
+    pub fn must_by_role(&self, permission: Permission, what: &str) -> Result<(), Problem> {
         if self.role.may(permission) && !self.is_kept_from(permission) {
             return Ok(());
         }
@@ -149,6 +166,8 @@ pub struct Access {
     /// The role of every caller, whatever they send.
     pub(super) everybody: Option<Role>,
     reached_by_others: bool,
+    /// Above which amounts a refund asks for a fresh second factor.
+    pub(super) refund_limits: Arc<[RefundLimit]>,
 }
 
 impl Access {
@@ -169,6 +188,7 @@ impl Access {
             known,
             everybody: None,
             reached_by_others: false,
+            refund_limits: Arc::default(),
         }
     }
 
@@ -409,6 +429,7 @@ mod tests {
                 "override: admin",
                 "act-on-behalf: support ops admin service",
                 "audit: support finance auditor ops admin",
+                "export: support finance auditor ops admin",
                 "reveal: auditor admin",
                 "retry-parked: ops admin",
                 "acknowledge: ops admin",

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::factor::Factor;
 use super::role::Role;
 use crate::Problem;
 
@@ -17,6 +18,43 @@ pub struct SignedIn {
     pub role: Option<Role>,
     /// The latest end of the session.
     pub expires_at: DateTime<Utc>,
+    /// What the session gave beside a password.
+    pub factor: Factor,
+}
+
+/// What a sign-in came to.
+#[derive(Debug)]
+pub enum SignInStep {
+    /// A session began: who it is, and the secret of the cookie.
+    SignedIn(SignedIn, [u8; 32]),
+    /// The password was right, and a second factor is asked for: the token that goes on.
+    SecondFactor(String),
+}
+
+/// A second factor that waits for its first code. Its secret is shown once.
+#[derive(Debug)]
+pub struct StartedFactor {
+    pub id: Uuid,
+    /// In base32.
+    pub secret: String,
+    /// The same for an app, as `otpauth://…`.
+    pub uri: String,
+}
+
+/// A second factor, as its owner sees it.
+#[derive(Debug)]
+pub struct ListedFactor {
+    pub id: Uuid,
+    pub added_at: DateTime<Utc>,
+    pub used_at: Option<DateTime<Utc>>,
+}
+
+/// The second factors of an account.
+#[derive(Debug)]
+pub struct ListedFactors {
+    pub factors: Vec<ListedFactor>,
+    /// How many recovery codes are left.
+    pub recovery_codes: i64,
 }
 
 /// What somebody types to sign in on a page, and where from.
@@ -50,8 +88,39 @@ pub trait People: Send + Sync {
     /// Whose session a cookie with that secret is of; `None`: none that lives.
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem>;
 
-    /// Begins a session for a browser: its cookie's secret. The same 401 for whatever is wrong.
-    async fn sign_in(&self, typed: Typed<'_>) -> Result<(SignedIn, [u8; 32]), Problem>;
+    /// Begins a session for a browser, or its second step. The same 401 for whatever is wrong.
+    async fn sign_in(&self, typed: Typed<'_>) -> Result<SignInStep, Problem>;
+
+    /// The second step of a sign-in: with the token that it waits under, and a code.
+    async fn second_factor(
+        &self,
+        token: &str,
+        code: &str,
+        device: Option<&str>,
+    ) -> Result<(SignedIn, [u8; 32]), Problem>;
+
+    /// Takes a second factor from a session, which is then fresh.
+    async fn step_up(&self, session: Uuid, code: &str) -> Result<(), Problem>;
+
+    /// The second factors of the account of a session.
+    async fn factors(&self, session: Uuid) -> Result<ListedFactors, Problem>;
+
+    /// Begins to add a second factor to the account of a session.
+    async fn add_factor(
+        &self,
+        session: Uuid,
+        password: &str,
+        network: &str,
+    ) -> Result<StartedFactor, Problem>;
+
+    /// Proves it by its first code: the recovery codes that come with the first factor.
+    async fn prove_factor(&self, session: Uuid, factor: Uuid, code: &str) -> Result<Vec<String>, Problem>;
+
+    /// Removes a second factor.
+    async fn remove_factor(&self, session: Uuid, factor: Uuid) -> Result<(), Problem>;
+
+    /// New recovery codes in the place of those before.
+    async fn make_recovery_codes(&self, session: Uuid) -> Result<Vec<String>, Problem>;
 
     /// Ends the session of that cookie, if there is one.
     async fn sign_out(&self, secret: &[u8; 32]) -> Result<(), Problem>;

@@ -67,8 +67,10 @@ pub enum Permission {
     Override,
     /// Act on behalf of a customer: name them, the channel, and a reason in free text.
     ActOnBehalf,
-    /// Read and export the audit trail with personal values masked; look up the person who has a known value.
+    /// Read the audit trail with personal values masked; look up the person who has a known value.
     Audit,
+    /// Take the audit trail, or the record of operations, away as a file, with personal values masked.
+    Export,
     /// See the personal values in it, for a reason that is recorded.
     Reveal,
     /// Retry parked events and waiting commands of process managers; discard parked events.
@@ -78,7 +80,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Read,
         Self::ReadPersonal,
         Self::Shop,
@@ -91,6 +93,7 @@ impl Permission {
         Self::Override,
         Self::ActOnBehalf,
         Self::Audit,
+        Self::Export,
         Self::Reveal,
         Self::RetryParked,
         Self::Acknowledge,
@@ -117,8 +120,11 @@ impl Permission {
             }
             Self::ActOnBehalf => "`X-On-Behalf-Of`, `X-Channel`, `X-Reason-Note`",
             Self::Audit => {
-                "see the audit trail with personal values masked, export it, leave notes on it, look up the person who \
-                 has a known value"
+                "see the audit trail with personal values masked, leave notes on it, look up the person who has a known \
+                 value"
+            }
+            Self::Export => {
+                "take the audit trail, or the record of operations, away as a file, with personal values masked"
             }
             Self::Reveal => "see personal values, for a reason that is recorded",
             Self::RetryParked => {
@@ -144,7 +150,7 @@ impl Permission {
             Self::ErasePerson => &[Support, Admin],
             Self::EraseStaff | Self::Override => &[Admin],
             Self::ActOnBehalf => &[Support, Ops, Admin, Service],
-            Self::Audit => &[Support, Finance, Auditor, Ops, Admin],
+            Self::Audit | Self::Export => &[Support, Finance, Auditor, Ops, Admin],
             Self::Reveal => &[Auditor, Admin],
             Self::RetryParked | Self::Acknowledge => &[Ops, Admin],
         }

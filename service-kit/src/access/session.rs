@@ -19,7 +19,7 @@ use super::caller::{Access, Caller, away};
 use super::key::ApiKey;
 pub use super::keys::StoredSession;
 use super::keys::{bad_token, hash};
-use super::people::{SignedIn, Typed};
+use super::people::{People, SignInStep, SignedIn, Typed};
 use crate::Problem;
 use crate::rates::{Class, Who, count};
 use crate::security_headers::came_over_tls;
@@ -49,6 +49,15 @@ pub struct Visitor {
     pub caller: Caller,
     /// When they must sign in again; `None` without a session.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// What a sign-in with a password came to.
+#[derive(Debug)]
+pub enum Entered {
+    /// The value of `Set-Cookie`.
+    Cookie(String),
+    /// A second factor is asked for: the token of the second step.
+    Waits(String),
 }
 
 /// The hash of the session's cookie, if there is a readable one.
@@ -117,13 +126,44 @@ impl Access {
         self.people.is_some()
     }
 
-    /// Begins a session of an account, and ends the session whose cookie is sent. Returns the value of `Set-Cookie`. The
-    /// same 401 for whatever was typed wrong.
-    pub async fn sign_in_person(&self, typed: Typed<'_>, headers: &HeaderMap) -> Result<String, Problem> {
-        let people = self.people.as_ref().ok_or_else(bad_token)?;
+    /// Begins a session of an account, and ends the session whose cookie is sent. The same 401 for whatever was typed wrong.
+    pub async fn sign_in_person(&self, typed: Typed<'_>, headers: &HeaderMap) -> Result<Entered, Problem> {
+        let people = self.people()?;
         count(Class::SignIns, Who::Guest).await?;
-        let (person, secret) = people.sign_in(typed).await?;
-        Caller::signed_in(&person).count(Class::Writes).await?;
+        match people.sign_in(typed).await? {
+            SignInStep::SignedIn(person, secret) => {
+                self.begun(&person, &secret, headers).await.map(Entered::Cookie)
+            }
+            SignInStep::SecondFactor(token) => Ok(Entered::Waits(token)),
+        }
+    }
+
+    /// The second step of a sign-in: the value of `Set-Cookie`.
+    pub async fn second_factor(
+        &self,
+        token: &str,
+        code: &str,
+        device: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<String, Problem> {
+        let people = self.people()?;
+        count(Class::SignIns, Who::Guest).await?;
+        let (person, secret) = people.second_factor(token, code, device).await?;
+        self.begun(&person, &secret, headers).await
+    }
+
+    /// The accounts of people. 401 where there are none.
+    pub fn people(&self) -> Result<&Arc<dyn People>, Problem> {
+        self.people.as_ref().ok_or_else(bad_token)
+    }
+
+    async fn begun(
+        &self,
+        person: &SignedIn,
+        secret: &[u8; 32],
+        headers: &HeaderMap,
+    ) -> Result<String, Problem> {
+        Caller::signed_in(person).count(Class::Writes).await?;
         self.sign_out(headers).await?;
         let seconds = (person.expires_at - clock::now()).num_seconds();
         Ok(cookie(&BASE64.encode(secret), seconds, headers))

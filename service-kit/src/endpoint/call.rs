@@ -68,6 +68,8 @@ pub struct Visit {
     pub visitor: Option<Visitor>,
     /// The form that a page was sent; set only where it is refused.
     pub form: Option<TypedForm>,
+    /// Whether the form asked for a fresh second factor: it is sent again with a code.
+    pub asked_code: bool,
 }
 
 /// A form as it was typed, so that a refusal gives it back: never its passwords and keys.
@@ -132,6 +134,7 @@ impl Visit {
             cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             visitor: visitor.cloned(),
             form: None,
+            asked_code: false,
         }
     }
 
@@ -165,6 +168,8 @@ pub struct Takes<'e> {
     pub is_page: bool,
     /// The fields of the form; `None`: there is none.
     pub form: Option<&'e [Param]>,
+    /// It is open to those who must have a second factor and have given none.
+    pub without_factor: bool,
 }
 
 /// One request.
@@ -206,7 +211,11 @@ impl<S> Call<S> {
         mut parts: Parts,
         sent: Sent,
     ) -> Result<Self, Problem> {
-        visitor.caller.must(takes.needs, takes.named)?;
+        if takes.without_factor {
+            visitor.caller.must_by_role(takes.needs, takes.named)?;
+        } else {
+            visitor.caller.must(takes.needs, takes.named)?;
+        }
         let path = RawPathParams::from_request_parts(&mut parts, &()).await;
         let path = path.map_err(|_| Problem::malformed("invalid-id", "the path is not UTF-8"))?;
         // No name holds a NUL, and PostgreSQL refuses one in a text.

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use super::call::{Call, Sent, Shared, Takes, TypedForm, Visit};
 use super::described::Described;
 use super::params::{Param, Params};
+use super::step_up::form_with_code;
 use crate::Problem;
 use crate::access::{Owner, Permission};
 use crate::problem::Kind;
@@ -31,6 +32,7 @@ pub struct Action<S> {
     price: PriceOf,
     headers: &'static [(&'static str, &'static str)],
     refuses: Vec<Kind>,
+    without_factor: bool,
     run: Run<S>,
 }
 
@@ -57,6 +59,7 @@ impl<S> Action<S> {
             price,
             headers: &[],
             refuses: Vec::new(),
+            without_factor: false,
             run: Box::new(run),
         }
     }
@@ -94,6 +97,12 @@ impl<S> Action<S> {
     #[must_use]
     pub fn refuses(self, kinds: impl IntoIterator<Item = Kind>) -> Self {
         Self { refuses: kinds.into_iter().collect(), ..self }
+    }
+
+    /// Opens it to those who must have a second factor and have given none: they need it to add one.
+    #[must_use]
+    pub fn without_factor(self) -> Self {
+        Self { without_factor: true, ..self }
     }
 
     /// The refusals of its own.
@@ -212,17 +221,26 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
         }
         _ => (Sent::Body(body), None),
     };
+    let mut asked_code = false;
     let takes = Takes {
         needs: endpoint.action.needs,
         named: if endpoint.refused.is_some() { "this page" } else { "this" },
         params: &endpoint.action.params,
         form: endpoint.action.form(),
         is_page: endpoint.refused.is_some() && endpoint.action.form.is_none(),
+        without_factor: endpoint.action.without_factor,
     };
     let answer = async {
         let place = parts.extensions.clone();
-        let visitor = visitor?;
+        let mut visitor = visitor?;
         visitor.caller.count(endpoint.class).await?;
+        let sent = match endpoint.refused {
+            Some(_) => {
+                form_with_code(shared.access(), &takes, &mut visitor, (&parts.headers, sent), &mut asked_code)
+                    .await?
+            }
+            None => sent,
+        };
         let mut call = Call::read(&shared, &takes, visit.clone(), visitor, parts, sent).await?;
         let price = endpoint.action.price(&call.params);
         let taker = caller_of(call.caller(), &place);
@@ -246,11 +264,13 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
             answer => answer,
         }
     };
-    match answer.await {
+    let answer = answer.await;
+    match answer {
         Ok(response) => response,
         Err(problem) => match endpoint.refused {
             Some(page) => {
                 visit.form = typed;
+                visit.asked_code = asked_code;
                 page(&shared, &visit, &problem)
             }
             None => {

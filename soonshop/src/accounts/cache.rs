@@ -60,6 +60,7 @@ mod tests {
             roles: Vec::new(),
             staff,
             expires_at: soonshop_domain::clock::now(),
+            factor: soonshop_identity::FactorGiven::Never,
         }
     }
 

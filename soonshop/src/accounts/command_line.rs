@@ -9,11 +9,12 @@ use soonshop_domain::claim::scope;
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Channel, Metadata, ids, text};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
-use soonshop_identity::{CUSTOMER, Cause, Error, Identity, Listed, Opening, Password, Roles, generate};
+use soonshop_identity::{Cause, Error, Identity, Listed, Opening, Password, Roles, generate};
 use soonshop_projections::operations;
-use soonshop_service_kit::access::{Caller, Role};
+use soonshop_service_kit::access::Caller;
 use uuid::Uuid;
 
+use super::settings::account_role;
 use crate::outcome::Outcome;
 use crate::{Shop, api_keys};
 
@@ -26,7 +27,7 @@ pub enum Verb {
         #[arg(long)]
         email: String,
         /// customer, support, warehouse, finance, auditor, ops or admin
-        #[arg(long, value_parser = role)]
+        #[arg(long, value_parser = account_role)]
         role: String,
         /// Its owner's name
         #[arg(long)]
@@ -62,11 +63,16 @@ pub enum Verb {
         /// The account's id
         id: Uuid,
         /// customer, support, warehouse, finance, auditor, ops or admin
-        #[arg(long, value_parser = role)]
+        #[arg(long, value_parser = account_role)]
         role: String,
     },
     /// End all sessions of an account
     EndSessions {
+        /// The account's id
+        id: Uuid,
+    },
+    /// Remove the second factors and recovery codes of an account whose owner lost them, and end all of its sessions
+    ResetFactor {
         /// The account's id
         id: Uuid,
     },
@@ -78,14 +84,6 @@ pub enum Verb {
         #[arg(long)]
         password_stdin: bool,
     },
-}
-
-fn role(text: &str) -> Result<String, String> {
-    let known = text.parse::<Role>().is_ok_and(|role| !matches!(role, Role::Guest | Role::Service));
-    if known || text == CUSTOMER {
-        return Ok(text.to_owned());
-    }
-    Err("the role of an account is customer, support, warehouse, finance, auditor, ops or admin; a program has a key".to_owned())
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -150,6 +148,16 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
             found(*id, identity.end_all_sessions(*id, &cause()).await)?;
             done(shop, *id, "account-end-sessions", json!({}), true).await?;
             format!("all sessions of account {id} have ended")
+        }
+        Verb::ResetFactor { id } => {
+            let changed = found(*id, identity.reset_factors(*id, &cause()).await)?;
+            done(shop, *id, "account-reset-factor", json!({}), changed).await?;
+            outcome(
+                *id,
+                changed,
+                "has no second factor any more, and its sessions have ended",
+                "has no second factor",
+            )
         }
         Verb::Password { id, password_stdin } => {
             let (password, made) = password(*password_stdin)?;

@@ -14,7 +14,9 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use super::http::{Login, PasswordChange, Refresh, Session, Sessions, Tokens};
+use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started};
+use super::http::{Login, PasswordChange, Refresh, Session, Sessions};
+use super::request::Tokens;
 
 /// A row of the table.
 struct Row {
@@ -26,6 +28,8 @@ struct Row {
     takes: Option<String>,
     /// The name of the schema of its answer; `None`: 204.
     answers: Option<String>,
+    /// The name of the schema of the answer that there is more to do.
+    waits: Option<String>,
     /// It needs the access token of a session.
     session: bool,
     refuses: &'static [Kind],
@@ -35,22 +39,93 @@ struct Row {
 const WITH_BODY: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid];
 
 fn table() -> Vec<Row> {
+    let mut rows = sessions();
+    rows.extend(factors());
+    rows
+}
+
+fn factors() -> Vec<Row> {
     use HttpMethod::{Delete, Get, Post};
-    let row = |method, path, name, summary| Row {
+    let of = |name: std::borrow::Cow<'static, str>| Some(name.into_owned());
+    vec![
+        Row {
+            takes: of(Second::name()),
+            answers: of(Tokens::name()),
+            session: false,
+            refuses: WITH_BODY,
+            ..row(Post, "/auth/second-factor", "identity.second-factor", "The second step of a sign-in")
+        },
+        Row {
+            takes: of(Code::name()),
+            refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict],
+            ..row(
+                Post,
+                "/auth/step-up",
+                "identity.step-up",
+                "Give a second factor, for what asks for one of the last five minutes",
+            )
+        },
+        Row {
+            answers: of(Factors::name()),
+            ..row(Get, "/auth/factors", "identity.factors", "The second factors of this account")
+        },
+        Row {
+            takes: of(NewFactor::name()),
+            answers: of(Started::name()),
+            refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict],
+            ..row(Post, "/auth/factors", "identity.add-factor", "Begin to add a second factor: its secret")
+        },
+        Row {
+            takes: of(Code::name()),
+            answers: of(RecoveryCodes::name()),
+            refuses: &[Kind::Forbidden, Kind::NotFound, Kind::UnsupportedMediaType, Kind::Invalid],
+            ..row(
+                Post,
+                "/auth/factors/{id}/proof",
+                "identity.prove-factor",
+                "Prove it by its first code; with the first factor come recovery codes",
+            )
+        },
+        Row {
+            refuses: &[Kind::Forbidden, Kind::NotFound],
+            ..row(Delete, "/auth/factors/{id}", "identity.remove-factor", "Remove a second factor")
+        },
+        Row {
+            answers: of(RecoveryCodes::name()),
+            refuses: &[Kind::Forbidden, Kind::Conflict],
+            ..row(
+                Post,
+                "/auth/recovery-codes",
+                "identity.make-recovery-codes",
+                "Make new recovery codes in the place of those before",
+            )
+        },
+    ]
+}
+
+/// A row without a body, which needs a session.
+fn row(method: HttpMethod, path: &'static str, name: &'static str, summary: &'static str) -> Row {
+    Row {
         method,
         path,
         name,
         summary,
         takes: None,
         answers: None,
+        waits: None,
         session: true,
         refuses: &[Kind::Forbidden],
-    };
+    }
+}
+
+fn sessions() -> Vec<Row> {
+    use HttpMethod::{Delete, Get, Post};
     let of = |name: std::borrow::Cow<'static, str>| Some(name.into_owned());
     vec![
         Row {
             takes: of(Login::name()),
             answers: of(Tokens::name()),
+            waits: of(Pending::name()),
             session: false,
             refuses: WITH_BODY,
             ..row(Post, "/auth/login", "identity.login", "Sign in with an e-mail address and a password")
@@ -124,6 +199,14 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (Tokens::name().into_owned(), Tokens::schema()),
         (Session::name().into_owned(), Session::schema()),
         (Sessions::name().into_owned(), Sessions::schema()),
+        (Pending::name().into_owned(), Pending::schema()),
+        (Second::name().into_owned(), Second::schema()),
+        (Code::name().into_owned(), Code::schema()),
+        (NewFactor::name().into_owned(), NewFactor::schema()),
+        (Started::name().into_owned(), Started::schema()),
+        (Factor::name().into_owned(), Factor::schema()),
+        (Factors::name().into_owned(), Factors::schema()),
+        (RecoveryCodes::name().into_owned(), RecoveryCodes::schema()),
         (KEYS.to_owned(), keys()),
     ]
 }
@@ -143,6 +226,10 @@ pub(crate) fn openapi() -> OpenApi {
             }
             None => operation.response("204", answer.description("It was done.").build()),
         };
+        if let Some(name) = row.waits {
+            let answer = with_headers(ResponseBuilder::new()).description("A second factor is asked for.");
+            operation = operation.response("202", answer.content("application/json", content(name)).build());
+        }
         for (status, response) in refusals(row.refuses.iter().copied().chain([Kind::TooMany])) {
             operation = operation.response(status, response);
         }

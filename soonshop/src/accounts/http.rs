@@ -3,40 +3,32 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CACHE_CONTROL, USER_AGENT};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use soonshop_domain::identity::session::EndedBy;
-use soonshop_identity::{
-    ActiveSession, Cause, CredentialKind, Credentials, NewPassword, Password, SignIn, StartedSession,
-};
+use soonshop_identity::{CredentialKind, Error, NewPassword, Password, SignIn};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Caller};
-use soonshop_service_kit::json_text::JsonText;
+use soonshop_service_kit::access::Access;
 use soonshop_service_kit::rates::{Class, Who, count, counted_as};
-use soonshop_service_kit::work::address_of;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::factors;
 use super::people::{Accounts, cause};
-use super::problem::{ended, problem};
+use super::problem::problem;
+use super::request::{AuthState, device, read, signed_in, tokens};
 
 /// How long others may keep the public keys: a new one is published for longer before it signs.
 const KEYS_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The largest text that is taken for an address or a token.
 const LONGEST: usize = 2_048;
-
-struct AuthState {
-    accounts: Accounts,
-    access: Access,
-}
 
 /// The endpoints.
 pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
@@ -49,6 +41,7 @@ pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
         .route("/auth/sessions", get(sessions))
         .route("/auth/sessions/{id}", delete(end_session))
         .route("/auth/password", post(password))
+        .merge(factors::router())
         .layer(from_fn(never_stored));
     let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&state));
     auth.with_state(state).merge(counted_as(keys, Class::Reads))
@@ -89,21 +82,6 @@ pub(super) struct PasswordChange {
     new_password: String,
 }
 
-/// The tokens of a session.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Tokens)]
-pub(super) struct Tokens {
-    /// For `Authorization: Bearer`.
-    access_token: String,
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// For how many seconds the access token is valid.
-    #[schema(example = 600)]
-    expires_in: i64,
-    /// For `POST /auth/refresh`, once.
-    refresh_token: String,
-}
-
 /// A session that may be used.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
@@ -127,46 +105,6 @@ pub(super) struct Sessions {
     items: Vec<Session>,
 }
 
-/// Reads a body of that shape. Its texts stay as they were sent: a password is not for anybody to improve. What is wrong
-/// with it is said without a word of it.
-async fn read<T: DeserializeOwned>(
-    request: Request,
-    fields: &str,
-) -> Result<(HeaderMap, Arc<str>, T), Problem> {
-    let (parts, body) = request.into_parts();
-    let network = address_of(&parts.extensions);
-    let text = JsonText::read(&parts.headers, body).await?;
-    let malformed = serde_json::from_str::<serde::de::IgnoredAny>(text.value()).is_err();
-    if malformed {
-        return Err(Problem::malformed("malformed-json", "the body is no JSON"));
-    }
-    let value = serde_json::from_str(text.value());
-    let value = value.map_err(|_| {
-        Problem::invalid(
-            "invalid-body",
-            format!("the body has these fields, each once, and no others: {fields}"),
-        )
-    })?;
-    Ok((parts.headers, network, value))
-}
-
-fn tokens(started: StartedSession) -> Result<Response, Problem> {
-    match started.credentials {
-        Credentials::Tokens { access, refresh } => Ok(Json(Tokens {
-            access_token: access,
-            token_type: "Bearer",
-            expires_in: started.expires_in,
-            refresh_token: refresh,
-        })
-        .into_response()),
-        Credentials::Cookie(_) => Err(Problem::internal("a session of a program began with a cookie")),
-    }
-}
-
-fn device(headers: &HeaderMap) -> Option<&str> {
-    headers.get(USER_AGENT).and_then(|value| value.to_str().ok())
-}
-
 async fn login(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
     count(Class::SignIns, Who::Guest).await?;
     let (headers, network, body) = read::<Login>(request, "email, password").await?;
@@ -180,7 +118,10 @@ async fn login(State(state): State<Arc<AuthState>>, request: Request) -> Result<
         device: device(&headers),
         kind: CredentialKind::Tokens,
     };
-    tokens(state.accounts.identity.sign_in(asked, &cause()).await.map_err(problem)?)
+    match state.accounts.identity.sign_in(asked, &cause()).await {
+        Err(Error::SecondFactor(pending)) => Ok(factors::waits(pending)),
+        outcome => tokens(outcome.map_err(problem)?),
+    }
 }
 
 async fn refresh(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
@@ -192,20 +133,6 @@ async fn refresh(State(state): State<Arc<AuthState>>, request: Request) -> Resul
         state.accounts.clear();
     }
     tokens(refreshed.map_err(problem)?)
-}
-
-/// Who is signed in with an access token, and their session.
-async fn signed_in(
-    state: &AuthState,
-    headers: &HeaderMap,
-    class: Class,
-) -> Result<(ActiveSession, Cause), Problem> {
-    let caller: Caller = state.access.caller(headers).await?;
-    caller.count(class).await?;
-    let session = caller.session.ok_or_else(ended)?;
-    let active = state.accounts.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
-    let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
-    Ok((active, cause))
 }
 
 async fn logout(State(state): State<Arc<AuthState>>, headers: HeaderMap) -> Result<StatusCode, Problem> {

@@ -3,36 +3,35 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use soonshop_identity::{ActiveSession, Cause, CredentialKind, Credentials, Identity, Password, SignIn};
+use soonshop_identity::{
+    ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Identity, NewFactor, Password,
+    SecondStep, SignIn, StartedSession,
+};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Employment, People, Role, SignedIn, Typed};
+use soonshop_service_kit::access::{
+    Caller, Employment, Factor, ListedFactor, ListedFactors, People, Role, SignInStep, SignedIn,
+    StartedFactor, Typed,
+};
 use soonshop_service_kit::serve::RequestContext;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cache::Remembered;
-use super::problem::problem;
+use super::problem::{ended, factor_problem, problem};
+use super::settings::FactorSettings;
 
 /// Accounts and their sessions, with what this process read of them lately.
 #[derive(Clone)]
 pub(crate) struct Accounts {
     pub(super) identity: Identity,
     remembered: Arc<Remembered>,
+    settings: Arc<FactorSettings>,
 }
 
 /// The role of an account: of several the one that may do most. `None`: a customer.
 fn role(active: &ActiveSession) -> Option<Role> {
     let known = [Role::Admin, Role::Ops, Role::Auditor, Role::Support];
     known.into_iter().find(|role| active.roles.iter().any(|name| name == role.as_ref()))
-}
-
-pub(super) fn signed_in(active: &ActiveSession) -> SignedIn {
-    SignedIn {
-        account: active.account,
-        session: active.session,
-        role: role(active),
-        expires_at: active.expires_at,
-    }
 }
 
 /// The request that causes a change, by nobody who is known yet.
@@ -49,8 +48,37 @@ pub(super) fn cause() -> Cause {
 }
 
 impl Accounts {
-    pub(crate) fn new(identity: Identity) -> Self {
-        Self { identity, remembered: Arc::new(Remembered::new()) }
+    pub(crate) fn new(identity: Identity, settings: FactorSettings) -> Self {
+        Self { identity, remembered: Arc::new(Remembered::new()), settings: Arc::new(settings) }
+    }
+
+    fn signed_in(&self, active: &ActiveSession) -> SignedIn {
+        let factor = match active.factor {
+            FactorGiven::Never if self.settings.is_required_of(&active.roles) => Factor::Missing,
+            FactorGiven::Never | FactorGiven::Before => Factor::NotFresh,
+            FactorGiven::Fresh => Factor::Fresh,
+        };
+        SignedIn {
+            account: active.account,
+            session: active.session,
+            role: role(active),
+            expires_at: active.expires_at,
+            factor,
+        }
+    }
+
+    fn of_browser(&self, started: StartedSession) -> Result<(SignedIn, [u8; 32]), Problem> {
+        match started.credentials {
+            Credentials::Cookie(secret) => Ok((self.signed_in(&started.active), secret)),
+            Credentials::Tokens { .. } => Err(Problem::internal("a session of a browser began with tokens")),
+        }
+    }
+
+    /// The session as it is now, and its owner as the cause of a change.
+    pub(super) async fn owner(&self, session: Uuid) -> Result<(ActiveSession, Cause), Problem> {
+        let active = self.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
+        let actor = Caller::signed_in(&self.signed_in(&active)).actor;
+        Ok((active, Cause { actor, session: Some(session), ..cause() }))
     }
 
     /// Some session of this shop has ended.
@@ -75,15 +103,15 @@ impl People for Accounts {
         let Some(claims) = self.identity.claims(token).await.map_err(problem)? else { return Ok(None) };
         let active = self.active(claims.session).await?;
         let active = active.filter(|active| active.account == claims.account);
-        Ok(active.as_ref().map(signed_in))
+        Ok(active.as_ref().map(|active| self.signed_in(active)))
     }
 
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem> {
         let active = self.identity.living_by_cookie(secret).await.map_err(problem)?;
-        Ok(active.as_ref().map(signed_in))
+        Ok(active.as_ref().map(|active| self.signed_in(active)))
     }
 
-    async fn sign_in(&self, typed: Typed<'_>) -> Result<(SignedIn, [u8; 32]), Problem> {
+    async fn sign_in(&self, typed: Typed<'_>) -> Result<SignInStep, Problem> {
         let asked = SignIn {
             address: typed.email,
             password: Password::typed(typed.password),
@@ -91,11 +119,73 @@ impl People for Accounts {
             device: typed.device,
             kind: CredentialKind::Cookie,
         };
-        let started = self.identity.sign_in(asked, &cause()).await.map_err(problem)?;
-        match started.credentials {
-            Credentials::Cookie(secret) => Ok((signed_in(&started.active), secret)),
-            Credentials::Tokens { .. } => Err(Problem::internal("a session of a browser began with tokens")),
+        match self.identity.sign_in(asked, &cause()).await {
+            Ok(started) => {
+                let (person, secret) = self.of_browser(started)?;
+                Ok(SignInStep::SignedIn(person, secret))
+            }
+            Err(Error::SecondFactor(pending)) => Ok(SignInStep::SecondFactor(pending.token)),
+            Err(error) => Err(problem(error)),
         }
+    }
+
+    async fn second_factor(
+        &self,
+        token: &str,
+        code: &str,
+        device: Option<&str>,
+    ) -> Result<(SignedIn, [u8; 32]), Problem> {
+        let step = SecondStep { token, code, device, kind: CredentialKind::Cookie };
+        self.of_browser(self.identity.second_factor(step, &cause()).await.map_err(problem)?)
+    }
+
+    async fn step_up(&self, session: Uuid, code: &str) -> Result<(), Problem> {
+        let (active, cause) = self.owner(session).await?;
+        self.identity.step_up(&active, code, &cause).await.map_err(problem)?;
+        self.clear();
+        Ok(())
+    }
+
+    async fn factors(&self, session: Uuid) -> Result<ListedFactors, Problem> {
+        let (active, _) = self.owner(session).await?;
+        let listed = self.identity.factors(active.account).await.map_err(problem)?;
+        let factors = listed.factors.into_iter().map(|one| ListedFactor {
+            id: one.id,
+            added_at: one.added_at,
+            used_at: one.used_at,
+        });
+        Ok(ListedFactors { factors: factors.collect(), recovery_codes: listed.recovery_codes })
+    }
+
+    async fn add_factor(
+        &self,
+        session: Uuid,
+        password: &str,
+        network: &str,
+    ) -> Result<StartedFactor, Problem> {
+        let (active, _) = self.owner(session).await?;
+        let new = NewFactor { active: &active, password: Password::typed(password), network };
+        let started = self.identity.add_factor(new).await.map_err(factor_problem)?;
+        Ok(StartedFactor { id: started.id, secret: started.secret.text(), uri: started.uri })
+    }
+
+    async fn prove_factor(&self, session: Uuid, factor: Uuid, code: &str) -> Result<Vec<String>, Problem> {
+        let (active, cause) = self.owner(session).await?;
+        let codes = self.identity.prove_factor(&active, factor, code, &cause).await;
+        self.clear();
+        codes.map_err(factor_problem)
+    }
+
+    async fn remove_factor(&self, session: Uuid, factor: Uuid) -> Result<(), Problem> {
+        let (active, cause) = self.owner(session).await?;
+        let removed = self.identity.remove_factor(&active, factor, &cause).await;
+        self.clear();
+        if removed.map_err(factor_problem)? { Ok(()) } else { Err(factor_problem(Error::NotFound)) }
+    }
+
+    async fn make_recovery_codes(&self, session: Uuid) -> Result<Vec<String>, Problem> {
+        let (active, cause) = self.owner(session).await?;
+        self.identity.make_recovery_codes(&active, &cause).await.map_err(factor_problem)
     }
 
     async fn sign_out(&self, secret: &[u8; 32]) -> Result<(), Problem> {

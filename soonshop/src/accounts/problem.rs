@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use soonshop_identity::Error;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::step_up::fresh_factor_required;
 
 use crate::cause::chain;
 
@@ -24,6 +25,32 @@ pub(super) fn problem(error: Error) -> Problem {
         Error::Password(why) => {
             Problem::invalid("bad-password", why.to_string()).with_pointer("/new_password")
         }
+        // Each door takes it before this.
+        Error::SecondFactor(_) => Problem::internal("a sign-in went no further than its password"),
+        Error::SignInEnded => Problem::unauthenticated(
+            "sign-in-ended",
+            "this sign-in has ended: it waited too long, was ended by another one, or the account has changed meanwhile; begin \
+             again with the password, POST /auth/login",
+        ),
+        Error::WrongCode => Problem::invalid(
+            "wrong-code",
+            "the code is wrong, or was used before: type the one that the app shows now, or a recovery code",
+        )
+        .with_pointer("/code"),
+        Error::TooManyCodes(wait) => Problem::too_many(
+            "too-many-codes",
+            "too many codes were tried for this account: wait, or use a recovery code",
+        )
+        .with_retry_after(wait),
+        Error::NotFresh => fresh_factor_required("this"),
+        Error::NoFactor => Problem::conflict(
+            "no-second-factor",
+            "this account has no second factor: POST /auth/factors adds one",
+        ),
+        Error::TooManyFactors => Problem::conflict(
+            "too-many-factors",
+            "an account has at most five second factors: remove one with DELETE /auth/factors/{id}",
+        ),
         Error::Busy => Problem::unavailable(
             "too-many-sign-ins",
             "too many passwords are being checked just now: try again soon",
@@ -47,6 +74,20 @@ pub(super) fn problem(error: Error) -> Problem {
         error @ (Error::NotFound | Error::Exists | Error::Internal(_)) => {
             Problem::internal(error.to_string())
         }
+    }
+}
+
+/// The same for what is about one second factor.
+pub(super) fn factor_problem(error: Error) -> Problem {
+    match error {
+        Error::NotFound => Problem::not_found(
+            "factor-not-found",
+            "you have no second factor of this id, or it waited too long for its first code: GET /auth/factors lists them",
+        ),
+        Error::WrongPassword => {
+            Problem::invalid("wrong-password", "the password is wrong").with_pointer("/password")
+        }
+        other => problem(other),
     }
 }
 

@@ -9,7 +9,7 @@ use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop::accounts::command_line::{Verb, run};
 use soonshop::serve::{Options, Running, start};
-use soonshop::{Role, Shop, contexts, migrate};
+use soonshop::{FactorSettings, Role, Shop, contexts, migrate};
 use soonshop_domain::Metadata;
 use uuid::Uuid;
 
@@ -18,18 +18,18 @@ use crate::config::config;
 const EMAIL: &str = "grace@example.org";
 
 /// A shop that is served, with a client.
-struct Served {
+pub(crate) struct Served {
     folder: tempfile::TempDir,
-    shop: Shop,
-    running: Running,
-    client: reqwest::Client,
+    pub(crate) shop: Shop,
+    pub(crate) running: Running,
+    pub(crate) client: reqwest::Client,
 }
 
 /// An account that the command line opened.
-struct Opened {
-    id: Uuid,
-    email: String,
-    password: String,
+pub(crate) struct Opened {
+    pub(crate) id: Uuid,
+    pub(crate) email: String,
+    pub(crate) password: String,
 }
 
 fn shop_in(folder: &Path) -> Shop {
@@ -52,9 +52,22 @@ async fn opened(shop: &Shop, email: &str, role: &str) -> Opened {
 
 impl Served {
     /// With an account of each of these roles, by addresses of that name.
-    async fn with(roles: &[&str]) -> (Self, Vec<Opened>) {
+    pub(crate) async fn with(roles: &[&str]) -> (Self, Vec<Opened>) {
+        Self::requiring(roles, &[]).await
+    }
+
+    /// The same, where these roles must have a second factor.
+    pub(crate) async fn requiring(roles: &[&str], required: &[&str]) -> (Self, Vec<Opened>) {
+        let required = required.iter().map(|role| (*role).to_owned()).collect();
+        let factors = FactorSettings { require_second_factor: required, ..FactorSettings::default() };
+        Self::asking(roles, factors).await
+    }
+
+    /// The same, which asks for second factors as these settings say.
+    pub(crate) async fn asking(roles: &[&str], factors: FactorSettings) -> (Self, Vec<Opened>) {
         let folder = tempfile::tempdir().unwrap();
-        let shop = shop_in(folder.path());
+        let mut shop = shop_in(folder.path());
+        shop.config.factors = factors;
         migrate::migrate(&shop).await.unwrap();
         let mut accounts = Vec::new();
         for role in roles {
@@ -69,31 +82,32 @@ impl Served {
         (Self { folder, shop, running, client: client.build().unwrap() }, accounts)
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.running.address)
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Response {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.client.post(self.url(path)).json(body).send().await.unwrap()
     }
 
-    async fn sign_in(&self, account: &Opened) -> (String, String) {
+    pub(crate) async fn sign_in(&self, account: &Opened) -> (String, String) {
         let got =
             self.post("/auth/login", &json!({ "email": account.email, "password": account.password })).await;
         tokens(got).await
     }
 
-    async fn with_token(&self, method: &str, path: &str, token: &str) -> Response {
+    pub(crate) async fn with_token(&self, method: &str, path: &str, token: &str) -> Response {
         let request = self.client.request(method.parse().unwrap(), self.url(path)).bearer_auth(token);
         request.send().await.unwrap()
     }
 
-    async fn account(&self, verb: &str, id: Uuid) {
+    pub(crate) async fn account(&self, verb: &str, id: Uuid) {
         let reason = "left".to_owned();
         let verb = match verb {
             "disable" => Verb::Disable { id, reason },
             "enable" => Verb::Enable { id, reason },
             "end-sessions" => Verb::EndSessions { id },
+            "reset-factor" => Verb::ResetFactor { id },
             role => Verb::Roles { id, role: role.to_owned() },
         };
         // Another process, which shares nothing with the one that serves.
@@ -101,12 +115,12 @@ impl Served {
     }
 }
 
-fn form(request: reqwest::RequestBuilder, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
+pub(crate) fn form(request: reqwest::RequestBuilder, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     request.header("content-type", "application/x-www-form-urlencoded").body(body)
 }
 
-async fn tokens(response: Response) -> (String, String) {
+pub(crate) async fn tokens(response: Response) -> (String, String) {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
     let json: Value = response.json().await.unwrap();
@@ -115,7 +129,7 @@ async fn tokens(response: Response) -> (String, String) {
     (text("access_token"), text("refresh_token"))
 }
 
-async fn refused(response: Response) -> (u16, String) {
+pub(crate) async fn refused(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
     let json: Value = response.json().await.unwrap_or_default();
     (status, json["type"].as_str().unwrap_or_default().trim_start_matches("/problems/").to_owned())

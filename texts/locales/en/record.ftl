@@ -72,6 +72,7 @@ record-account-enable = Enabled account { $subject } again: { $reason }
 record-account-roles = Gave account { $subject } the role { $role }
 record-account-end-sessions = Ended all sessions of account { $subject }
 record-account-password = Gave account { $subject } another password
+record-account-reset-factor = Removed the second factors of account { $subject }
 record-clock-confirm = Confirmed the clock, which was ahead at position { $position }
 record-save-view = { $replaced ->
         [true] Replaced the view { $subject }

@@ -56,6 +56,7 @@ record-account-enable = 重新启用了账户“{ $subject }”：{ $reason }
 record-account-roles = 将账户“{ $subject }”的角色改为{ $role }
 record-account-end-sessions = 结束了账户“{ $subject }”的全部会话
 record-account-password = 为账户“{ $subject }”更换了密码
+record-account-reset-factor = 移除了账户“{ $subject }”的第二要素
 record-clock-confirm = 确认了时钟：在位置 { $position } 时曾超前
 record-save-view = { $replaced ->
         [true] 替换了视图“{ $subject }”

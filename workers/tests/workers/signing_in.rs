@@ -240,7 +240,9 @@ async fn who_answers_queries_reads_neither_passwords_nor_tokens(shop: Shop) {
     let db = role.namespace("identity").unwrap();
     let ask = async |sql: &str| db.connection.execute_unprepared(&db.sql(sql)).await.map(drop);
     ask("SELECT id, roles, staff_since, disabled_at, epoch FROM @accounts").await.unwrap();
-    ask("SELECT id, account, epoch, cookie_hash, expires_at, ended_at FROM @sessions").await.unwrap();
+    ask("SELECT id, account, epoch, cookie_hash, proved_at, expires_at, ended_at FROM @sessions")
+        .await
+        .unwrap();
     ask("SELECT kid, public_key FROM @signing_keys").await.unwrap();
     for secret in [
         "SELECT password FROM @accounts",
@@ -249,6 +251,8 @@ async fn who_answers_queries_reads_neither_passwords_nor_tokens(shop: Shop) {
         "SELECT private_key FROM @signing_keys",
         "SELECT wrapped FROM @keys",
         "SELECT payload FROM @outbox",
+        "SELECT secret FROM @factors",
+        "SELECT hash FROM @sign_ins",
         "UPDATE @accounts SET disabled_at = NULL",
         "DELETE FROM @sessions",
     ] {

@@ -229,6 +229,7 @@ fn fitted(
         lines.push(Line { number, quantity, price, ..sold.clone() });
         order_lines.push(line);
     }
+    may_refund(call, &lines)?;
     Ok(ForOrder { customer: placed.customer, country: placed.country.clone(), lines, order_lines })
 }
 
@@ -310,5 +311,14 @@ async fn facts(call: &Call, id: Uuid, body: NewCreditNote) -> Result<(Customer, 
             sku.ok_or_else(|| invalid(format!("/lines/{index}/sku"), "without an order it is required"))?;
         lines.push(NewLine { sku, quantity, price });
     }
-    Ok((buyer(call, id, body.customer).await?, sold(&call.store, lines).await?, country))
+    let (buyer, lines) = (buyer(call, id, body.customer).await?, sold(&call.store, lines).await?);
+    may_refund(call, &lines)?;
+    Ok((buyer, lines, country))
+}
+
+/// Whether this caller may give so much money back. What has no sum is refused by its own rule.
+fn may_refund(call: &Call, lines: &[Line]) -> Result<(), Problem> {
+    let amounts = lines.iter().map(|line| line.price.times(line.quantity));
+    let sum = amounts.reduce(|sum, amount| sum?.plus(amount?)).flatten();
+    sum.map_or(Ok(()), |sum| call.may_refund(sum))
 }

@@ -1,0 +1,96 @@
+//! What the endpoints under `/auth` have in common: their state, their bodies, who asks, and the answer with tokens.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::USER_AGENT;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use soonshop_identity::{ActiveSession, Cause, Credentials, StartedSession};
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{Access, Caller};
+use soonshop_service_kit::json_text::JsonText;
+use soonshop_service_kit::rates::Class;
+use soonshop_service_kit::work::address_of;
+use utoipa::ToSchema;
+
+use super::people::{Accounts, cause};
+use super::problem::{ended, problem};
+
+/// What the endpoints share.
+pub(super) struct AuthState {
+    pub(super) accounts: Accounts,
+    pub(super) access: Access,
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
+pub(super) struct Tokens {
+    /// For `Authorization: Bearer`.
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// For how many seconds the access token is valid.
+    #[schema(example = 600)]
+    expires_in: i64,
+    /// For `POST /auth/refresh`, once.
+    refresh_token: String,
+}
+
+/// Reads a body of that shape. Its texts stay as they were sent: a password is not for anybody to improve. What is wrong
+/// with it is said without a word of it.
+pub(super) async fn read<T: DeserializeOwned>(
+    request: Request,
+    fields: &str,
+) -> Result<(HeaderMap, Arc<str>, T), Problem> {
+    let (parts, body) = request.into_parts();
+    let network = address_of(&parts.extensions);
+    let text = JsonText::read(&parts.headers, body).await?;
+    let malformed = serde_json::from_str::<serde::de::IgnoredAny>(text.value()).is_err();
+    if malformed {
+        return Err(Problem::malformed("malformed-json", "the body is no JSON"));
+    }
+    let value = serde_json::from_str(text.value());
+    let value = value.map_err(|_| {
+        Problem::invalid(
+            "invalid-body",
+            format!("the body has these fields, each once, and no others: {fields}"),
+        )
+    })?;
+    Ok((parts.headers, network, value))
+}
+
+pub(super) fn tokens(started: StartedSession) -> Result<Response, Problem> {
+    match started.credentials {
+        Credentials::Tokens { access, refresh } => Ok(Json(Tokens {
+            access_token: access,
+            token_type: "Bearer",
+            expires_in: started.expires_in,
+            refresh_token: refresh,
+        })
+        .into_response()),
+        Credentials::Cookie(_) => Err(Problem::internal("a session of a program began with a cookie")),
+    }
+}
+
+pub(super) fn device(headers: &HeaderMap) -> Option<&str> {
+    headers.get(USER_AGENT).and_then(|value| value.to_str().ok())
+}
+
+/// Who is signed in with an access token, and their session.
+pub(super) async fn signed_in(
+    state: &AuthState,
+    headers: &HeaderMap,
+    class: Class,
+) -> Result<(ActiveSession, Cause), Problem> {
+    let caller: Caller = state.access.caller(headers).await?;
+    caller.count(class).await?;
+    let session = caller.session.ok_or_else(ended)?;
+    let active = state.accounts.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
+    let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
+    Ok((active, cause))
+}

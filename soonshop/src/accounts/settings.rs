@@ -1,0 +1,74 @@
+//! Which accounts must have a second factor.
+
+use soonshop_identity::CUSTOMER;
+use soonshop_service_kit::access::{RefundLimit, Role};
+
+/// Whom a second factor is asked of.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct FactorSettings {
+    /// The roles whose accounts must have a second factor: without one they can add one, and do nothing else
+    #[arg(
+        long,
+        env = "SOONSHOP_REQUIRE_SECOND_FACTOR",
+        value_name = "ROLE",
+        value_delimiter = ',',
+        value_parser = account_role,
+        global = true
+    )]
+    pub require_second_factor: Vec<String>,
+    /// Above which amount a refund asks those who signed in with an account for a second factor of the last five minutes,
+    /// in minor units; a currency that is not named has no limit
+    #[arg(
+        long,
+        env = "SOONSHOP_STEP_UP_REFUND",
+        value_name = "CURRENCY=AMOUNT",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub step_up_refund: Vec<RefundLimit>,
+}
+
+/// The role of an account.
+pub(super) fn account_role(text: &str) -> Result<String, String> {
+    let known = text.parse::<Role>().is_ok_and(|role| !matches!(role, Role::Guest | Role::Service));
+    if known || text == CUSTOMER {
+        return Ok(text.to_owned());
+    }
+    Err("the role of an account is customer, support, warehouse, finance, auditor, ops or admin; a program has a key".to_owned())
+}
+
+impl FactorSettings {
+    /// Whether an account with these roles must have a second factor.
+    pub(super) fn is_required_of(&self, roles: &[String]) -> bool {
+        roles.iter().any(|role| self.require_second_factor.contains(role))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        factors: FactorSettings,
+    }
+
+    #[test]
+    fn a_second_factor_is_required_of_the_roles_that_are_named() {
+        let parsed = |flags: &[&str]| Cli::try_parse_from([&["soonshop"], flags].concat());
+        let none = parsed(&[]).unwrap().factors;
+        let some = parsed(&["--require-second-factor", "admin,ops"]).unwrap().factors;
+        for (role, required) in [("admin", true), ("ops", true), ("support", false), (CUSTOMER, false)] {
+            assert_eq!(some.is_required_of(&[role.to_owned()]), required, "{role}");
+            assert!(!none.is_required_of(&[role.to_owned()]));
+        }
+        assert!(some.is_required_of(&["support".to_owned(), "ops".to_owned()]));
+        for bad in ["boss", "service", "guest", "Admin"] {
+            let refused = parsed(&["--require-second-factor", bad]).err().unwrap().to_string();
+            assert!(refused.contains("customer, support, auditor, ops or admin"), "{refused}");
+        }
+    }
+}
