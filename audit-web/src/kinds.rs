@@ -3,7 +3,7 @@
 /// Every action that the record holds, and the key of its sentence. A new kind of entry is a row here, with its sentence
 /// (`record-…`) and its title (`page-did-…`) in both languages.
 #[rustfmt::skip]
-const KINDS: [(&str, &str); 29] = [
+const KINDS: [(&str, &str); 30] = [
     ("reveal", "record-reveal"),
     ("read-personal", "record-read-personal"),
     ("look-up", "record-look-up"),
