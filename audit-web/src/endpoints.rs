@@ -48,7 +48,7 @@ fn table() -> Vec<Endpoint> {
                 .needs(Reveal).refuses([Gone])),
         row("/api/audit/a/{type}/{id}/notes", "audit.note", Writes, "Leave a note on one of its events; it is recorded",
             Action::new(Vec::new(), Described::one::<AddedNote>(), note).takes(Owner::Anyone, fields::notes()).needs(Audit)
-                .refuses([Gone])),
+                .refuses([Conflict, Gone])),
         row("/api/audit/c/{id}", "audit.correlation", Reads, "Everything that followed from one request",
             Action::new(Vec::new(), Described::one::<Tree>(), correlation).needs(Audit)),
         row("/api/audit/processes", "audit.processes", Reads, "Process managers and their instances",
