@@ -296,6 +296,7 @@ catalog! {
     Stock: "stock" in "inventory", "△", inventory { At, Stock };
     Order: "order" in "order", "▢", order { Command, Order };
     CreditNote: "credit_note" in "order", "◇", order::credit_note { Command, CreditNote };
+    Registration: "registration" in "identity", "✉", identity::registration { Command, Registration };
     Account: "account" in "identity", "◍", identity::account { Command, Account };
     Session: "session" in "identity", "◌", identity::session { Command, Session };
     SigningKey: "signing_key" in "identity", "✧", identity::signing_key { Command, SigningKey };

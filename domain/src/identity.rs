@@ -1,10 +1,11 @@
-//! Accounts, their sessions, and the keys that sign access tokens: facts for the audit trail.
+//! Registrations, accounts, their sessions, and the keys that sign access tokens: facts for the audit trail.
 //!
 //! What may sign in is decided in the tables of the namespace `identity`, which hold the hashes and sealed values. These
 //! aggregates record what was decided there, in the same order, and refuse nothing: nothing is decided from them. No
 //! field is a personal value, a secret, a hash, an address of a network or a text of a browser.
 
 pub mod account;
+pub mod registration;
 pub mod session;
 pub mod signing_key;
 
@@ -33,6 +34,9 @@ impl Classified for Never {}
 /// The command and the decision of an aggregate that only records facts, and what its events state of themselves: that
 /// they happened, and no data subject's values, no amount, no name, no refusal.
 macro_rules! plain_facts {
+    ($subject:ident, $state:ident) => {
+        plain_facts!($subject, $state, 1);
+    };
     ($subject:ident, $state:ident, $version:literal) => {
         /// Adds a fact.
         #[derive(Debug, Clone, PartialEq)]

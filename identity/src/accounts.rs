@@ -1,7 +1,7 @@
 //! Accounts as the operator sees them: opened, listed, and erased.
 
 use chrono::{DateTime, Utc};
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde::Serialize;
 use soonshop_domain::identity::account::{Event, OpenedBy, PasswordReason};
 use uuid::Uuid;
@@ -32,34 +32,81 @@ pub struct Opening<'a> {
     pub user_version: i64,
 }
 
+/// A row to insert.
+pub(crate) struct NewAccount {
+    pub(crate) id: Uuid,
+    /// The HMAC.
+    pub(crate) address: String,
+    pub(crate) roles: Roles,
+    /// The hash.
+    pub(crate) password: String,
+}
+
+/// What is recorded of an account that is opened with a password.
+pub(crate) fn opening_facts(
+    roles: &Roles,
+    by: OpenedBy,
+    user_version: i64,
+    reason: PasswordReason,
+) -> [Event; 3] {
+    [
+        Event::AccountOpened { roles: roles.all(), by },
+        Event::EmailVerified { user_version },
+        Event::PasswordChanged { reason },
+    ]
+}
+
 impl Identity {
     /// Opens an account. [`Error::Exists`]: the user or the address has one.
     pub async fn open(&self, opening: Opening<'_>, cause: &Cause) -> Result<(), Error> {
         let address = self.address(opening.address).await?;
         let password = self.hasher.hash(opening.password, "").await?;
-        let id = opening.id.to_string();
-        let now = self.db.now();
+        let account = NewAccount { id: opening.id, address, roles: opening.roles, password };
         let tx = self.begin().await?;
+        if !self.insert_account(&tx, &account).await? {
+            return Err(Error::Exists);
+        }
+        let events =
+            opening_facts(&account.roles, OpenedBy::Operator, opening.user_version, PasswordReason::Set);
+        self.record_opening(&tx, opening.id, events, cause).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// False: the user or the address has an account.
+    pub(crate) async fn insert_account(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &NewAccount,
+    ) -> Result<bool, Error> {
+        let now = self.db.now();
         let sql = format!(
             "INSERT INTO @accounts (id, address, roles, staff_since, password, password_generation, opened_at) \
              VALUES ($1, $2, $3, {}, $4, 1, {now}) ON CONFLICT DO NOTHING",
-            if opening.roles.is_staff() { now } else { "NULL" }
+            if account.roles.is_staff() { now } else { "NULL" }
         );
-        let values = [id.into(), address.into(), opening.roles.stored()?.into(), password.into()];
-        if tx.execute(self.db.statement(&sql, values)).await?.rows_affected() == 0 {
-            return Err(Error::Exists);
+        let values = [
+            account.id.to_string().into(),
+            account.address.as_str().into(),
+            account.roles.stored()?.into(),
+            account.password.as_str().into(),
+        ];
+        Ok(tx.execute(self.db.statement(&sql, values)).await?.rows_affected() == 1)
+    }
+
+    /// Records how an account came to be that this transaction has opened.
+    pub(crate) async fn record_opening(
+        &self,
+        tx: &DatabaseTransaction,
+        id: Uuid,
+        events: [Event; 3],
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let mut account = self.lock(tx, id).await?.ok_or(Error::NotFound)?;
+        let at = self.now(tx).await?;
+        for event in events {
+            self.record_of_account(tx, &mut account, at, ("account.open", cause), event).await?;
         }
-        let mut account = self.lock(&tx, opening.id).await?.ok_or(Error::NotFound)?;
-        let at = self.now(&tx).await?;
-        let opened = Event::AccountOpened { roles: opening.roles.all(), by: OpenedBy::Operator };
-        for event in [
-            opened,
-            Event::EmailVerified { user_version: opening.user_version },
-            Event::PasswordChanged { reason: PasswordReason::Set },
-        ] {
-            self.record_of_account(&tx, &mut account, at, ("account.open", cause), event).await?;
-        }
-        tx.commit().await?;
         Ok(())
     }
 
@@ -102,6 +149,10 @@ impl Identity {
             "DELETE FROM @sessions WHERE account = $1",
             "DELETE FROM @factors WHERE account = $1",
             "DELETE FROM @sign_ins WHERE account = $1",
+            "DELETE FROM @mails WHERE account = $1 OR request IN (SELECT id FROM @requests WHERE user_id = $1 \
+             OR address_hash IN (SELECT address FROM @accounts WHERE id = $1))",
+            "DELETE FROM @requests WHERE user_id = $1 OR address_hash IN (SELECT address FROM @accounts WHERE id = $1)",
+            "DELETE FROM @links WHERE account = $1",
             "DELETE FROM @accounts WHERE id = $1",
             "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'totp:' || $1, 'recovery:' || $1)",
         ] {

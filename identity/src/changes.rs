@@ -144,7 +144,7 @@ impl Identity {
         self.replace(tx, account, hash, (PasswordReason::Reset, None), cause).await
     }
 
-    async fn replace(
+    pub(crate) async fn replace(
         &self,
         tx: DatabaseTransaction,
         mut account: Account,

@@ -49,6 +49,12 @@ pub enum Error {
     /// There is no key that may sign, or it was read too long ago.
     #[error("no key may sign tokens just now")]
     NoSigningKey,
+    /// The same for a link that was used, that has expired, that another one has followed, and that was never made.
+    #[error("the link cannot be used")]
+    Link,
+    /// So many asked for a mail within this hour that no more are taken.
+    #[error("too many mails were asked for within this hour")]
+    TooManyRequests,
     #[error("there is no such account")]
     NotFound,
     #[error("this user or this address has an account already")]

@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use soonshop_domain::Event;
-use soonshop_domain::identity::{account, session, signing_key};
+use soonshop_domain::identity::{account, registration, session, signing_key};
 use uuid::Uuid;
 
 use crate::store::Account;
@@ -71,6 +71,19 @@ impl Identity {
     ) -> Result<(), Error> {
         let fact = Fact { stream: session, number: 2, at, command: "session.end", cause };
         self.record(tx, fact, session::Event::SessionEnded { reason }).await
+    }
+
+    /// That a registration has a link: its only fact.
+    pub(crate) async fn record_of_registration(
+        &self,
+        tx: &DatabaseTransaction,
+        request: Uuid,
+        at: i64,
+        cause: &Cause,
+        event: registration::Event,
+    ) -> Result<(), Error> {
+        let fact = Fact { stream: request, number: 1, at, command: "registration.request", cause };
+        self.record(tx, fact, event).await
     }
 
     /// What became of a key that signs.

@@ -1,4 +1,5 @@
-//! The keys of this namespace, wrapped by the master key: of hashed addresses, and of refresh tokens.
+//! The keys of this namespace, wrapped by the master key: of hashed addresses, of refresh tokens, and of
+//! links.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::passwords::random;
 /// What a key is for. The names are stored.
 pub(crate) const ADDRESS: &str = "address";
 pub(crate) const REFRESH: &str = "refresh";
+pub(crate) const LINK: &str = "link";
 
 /// How long an unknown number is taken for one that does not exist.
 const KNOWN: Duration = Duration::from_secs(10);
@@ -46,7 +48,7 @@ impl Keyring {
 
     /// Makes the first key of each purpose, where there is none.
     pub(crate) async fn prepare(&self) -> Result<(), Error> {
-        for purpose in [ADDRESS, REFRESH] {
+        for purpose in [ADDRESS, REFRESH, LINK] {
             let mut key: KeyBytes = [0; 32];
             random(&mut key)?;
             let (master, wrapping) = self.masters.current();

@@ -117,7 +117,9 @@ impl Identity {
     /// The stored form of an e-mail address: an HMAC of it in NFC, with the letters of ASCII in lower case. Other letters
     /// have no case here: what looks alike is not the same mailbox.
     pub(crate) async fn address(&self, typed: &str) -> Result<String, Error> {
-        let address: String = typed.trim().nfc().collect();
+        // Nor is a letter one of ASCII that only looks like it, such as the sign of kelvin, of which NFC makes a K.
+        let imitates = typed.chars().any(|one| !one.is_ascii() && one.nfc().all(|nfc| nfc.is_ascii()));
+        let address: String = if imitates { typed.trim().to_owned() } else { typed.trim().nfc().collect() };
         let (_, key) = self.keyring.newest(ADDRESS).await?;
         Ok(STANDARD.encode(hmac::sign(&key, address.to_ascii_lowercase().as_bytes())))
     }

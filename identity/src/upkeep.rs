@@ -10,8 +10,11 @@ const DAY: i64 = 24 * HOUR;
 /// How long a session is kept after its end, and a key after it signed last.
 const SESSIONS_KEPT: i64 = 30 * DAY;
 const KEYS_KEPT: i64 = DAY;
-/// For how many hours attempts are kept.
+/// How long a request and a link are kept after their end.
+const LINKS_KEPT: i64 = DAY;
+/// For how many hours attempts are kept, and for how many it is kept how often a link was mailed.
 const ATTEMPTS_KEPT: i64 = 24;
+const MAILED_KEPT: i64 = 8 * 24;
 
 impl Identity {
     /// Rotates signing keys, and deletes what is old enough.
@@ -34,7 +37,16 @@ impl Identity {
                 format!("DELETE FROM @factors WHERE proved_at IS NULL AND added_at < {now} - $1"),
                 crate::factors::UNPROVED_KEPT,
             ),
-            (format!("DELETE FROM @attempts WHERE hour < {now} / {HOUR} - $1"), ATTEMPTS_KEPT),
+            (format!("DELETE FROM @requests WHERE expires_at < {now} - $1 AND used_at IS NULL"), LINKS_KEPT),
+            (format!("DELETE FROM @mails WHERE expires_at < {now} - $1"), 0),
+            (format!("DELETE FROM @links WHERE expires_at < {now} - $1"), LINKS_KEPT),
+            (
+                format!(
+                    "DELETE FROM @attempts WHERE hour < {now} / {HOUR} - $1 AND what NOT LIKE 'mailed:%'"
+                ),
+                ATTEMPTS_KEPT,
+            ),
+            (format!("DELETE FROM @attempts WHERE hour < {now} / {HOUR} - $1"), MAILED_KEPT),
         ] {
             self.db.connection.execute(self.db.statement(&sql, [kept.into()])).await?;
         }

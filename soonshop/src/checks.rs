@@ -54,7 +54,7 @@ struct Check {
 }
 
 /// Every check.
-const TABLE: [Check; 21] = [
+const TABLE: [Check; 22] = [
     Check {
         name: "event-store",
         needed: true,
@@ -150,6 +150,13 @@ const TABLE: [Check; 21] = [
         asked_by: Role::writes,
         object: |_| "the facts about accounts".to_owned(),
         ask: |asked| async move { facts(&asked).await }.boxed(),
+    },
+    Check {
+        name: "mails",
+        needed: false,
+        asked_by: |role| role.has(Role::Reactor),
+        object: |shop| shop.config.mail.smtp_url.as_deref().map_or_else(|| "mails".to_owned(), shown),
+        ask: |asked| async move { mails(&asked).await }.boxed(),
     },
     Check {
         name: "bus",
@@ -371,6 +378,18 @@ async fn facts(asked: &Asked) -> Result<(), Fault> {
     match outbox::refused(&identity).await.map_err(|error| error.to_string())? {
         0 => Ok(()),
         refused => Err(format!("facts that the log did not take: {refused}").into()),
+    }
+}
+
+/// Whether mails to people can be sent.
+async fn mails(asked: &Asked) -> Result<(), Fault> {
+    let identity = asked.shop.store_database.namespace("identity").map_err(|error| error.to_string())?;
+    match mails::fault(&identity, asked.shop.mailing.mailer.is_some())
+        .await
+        .map_err(|error| error.to_string())?
+    {
+        None => Ok(()),
+        Some(reason) => Err(reason.into()),
     }
 }
 

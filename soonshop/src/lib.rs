@@ -13,6 +13,7 @@ pub mod doctor;
 mod documentation;
 pub mod erased;
 pub mod import;
+pub mod mail;
 mod metrics;
 pub mod migrate;
 mod outcome;
@@ -47,6 +48,7 @@ use soonshop_service_kit::work::Bounds;
 
 pub use accounts::FactorSettings;
 pub use connections::ConnectionSettings;
+pub use mail::{MailSettings, Mailing};
 pub use rates::RateOptions;
 pub use role::Role;
 
@@ -115,6 +117,8 @@ pub struct Config {
     #[arg(long, env = "SOONSHOP_CANCEL_UNSHIPPED_AFTER_DAYS", default_value_t = 0, global = true)]
     pub cancel_unshipped_after_days: u16,
     #[command(flatten)]
+    pub mail: MailSettings,
+    #[command(flatten)]
     pub connections: ConnectionSettings,
     #[command(flatten)]
     pub rates: RateOptions,
@@ -146,6 +150,8 @@ pub struct Shop {
     /// Counts what callers do: in the server of the cache, or in this process.
     pub rates: Arc<dyn Rates>,
     pub search: Arc<dyn Search>,
+    /// What becomes of mails to people.
+    pub mailing: Mailing,
     /// The clients that may connect.
     pub server_settings: ServerSettings,
     /// A unique name, different also from that of the process before this one.
@@ -164,6 +170,7 @@ impl Shop {
         let keys = DatabaseLocation::parse(keys_url)?;
         let erasures = place(&config.erasures, keys_url)?;
         let server_settings = config.connections.server_settings(config.rates.proxies())?;
+        let mailing = config.mail.mailing(&store)?;
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;
@@ -204,6 +211,7 @@ impl Shop {
             cache,
             rates,
             search,
+            mailing,
             server_settings,
             holder,
         })

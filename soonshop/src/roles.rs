@@ -10,6 +10,7 @@ use soonshop_projections::runner::{Follower, Readers};
 use soonshop_projections::{Feed, Generation, Projector};
 use soonshop_workers::eraser::Eraser;
 use soonshop_workers::facts::Facts;
+use soonshop_workers::mails::Mails;
 use soonshop_workers::purger::{Purger, Retention};
 use soonshop_workers::reactor;
 use soonshop_workers::relay::{Published, Relay};
@@ -78,6 +79,15 @@ pub fn start(
             holder: shop.holder.clone(),
         };
         tasks.spawn(facts.run(stop.clone()));
+        shop.mailing.announce();
+        let mails = Mails {
+            store: store.clone(),
+            process: process.clone(),
+            identity: identity.clone(),
+            mailer: shop.mailing.mailer.clone(),
+            holder: shop.holder.clone(),
+        };
+        tasks.spawn(mails.run(stop.clone()));
         let eraser = Eraser {
             store: store.clone(),
             process: process.clone(),

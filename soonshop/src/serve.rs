@@ -217,7 +217,7 @@ fn router(
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {
-            router = router.merge(accounts::router(accounts, access.clone()));
+            router = router.merge(accounts::router(accounts, access.clone(), store));
         }
     }
     if options.role.has(Role::QueryApi) {

@@ -8,6 +8,8 @@ mod accounts;
 mod config;
 #[path = "front/factors.rs"]
 mod factors;
+#[path = "front/mailed.rs"]
+mod mailed;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ mod full_disk;
 mod health;
 mod import;
 mod keeping;
+mod mails;
 mod metrics;
 mod naming;
 mod personal_access;

@@ -10,7 +10,7 @@
 #
 # SERVICES_DIR (data, logs, pid files), SERVICES_PORT_BASE (the first of twenty ports), SERVICES_CACHE (jars and
 # packages, shared by all folders) and POSTGRES_FLAVOUR (15 from Debian; 17, 18 from packages that bring their own
-# server) choose. The default set is every server but `smtp` and `standby`.
+# server) choose. The default set is every server but `standby`.
 # shellcheck disable=SC2317 # the verbs are called by name
 set -euo pipefail
 
@@ -20,8 +20,8 @@ cache=${SERVICES_CACHE:-${TMPDIR:-/tmp}/soonshop-services-cache-$EUID}
 base=${SERVICES_PORT_BASE:-21000} # below the ports that the kernel gives to outgoing connections
 flavour=${POSTGRES_FLAVOUR:-15}
 password=soonshop
-everyone=(postgres redis nats nats_tls rabbitmq elasticsearch opensearch)
-optional=(standby smtp)
+everyone=(postgres redis nats nats_tls rabbitmq elasticsearch opensearch smtp)
+optional=(standby)
 
 declare -A port=(
   [postgres]=$base [redis]=$((base + 1)) [nats]=$((base + 2)) [nats_http]=$((base + 3))
@@ -208,8 +208,8 @@ wait_until() { # NAME SECONDS CONDITION...
 
 # ---- TLS ------------------------------------------------------------------------------------------------
 
-# Every server but SMTP also speaks TLS, on a port of its own (PostgreSQL: on the same; NATS: another server), and asks
-# for certificates of clients. The files are those of tests/data/tls, where nobody else can read the keys.
+# Every server also speaks TLS, on a port of its own (PostgreSQL: on the same; NATS: another server; SMTP: with STARTTLS
+# only), and, but for SMTP, asks for certificates of clients. The files are those of tests/data/tls, where nobody else can read the keys.
 tls_files() { # FOLDER
   mkdir -p "$1"
   cp "$here"/../data/tls/*.{pem,key} "$1"
@@ -380,9 +380,10 @@ after_rabbitmq() { # the port mapper that Erlang leaves behind
   (rabbitmq_environment && epmd -port "${port[epmd]}" -kill) >/dev/null 2>&1 || true
 }
 
-# Every message lands as a file in smtp/mail/new.
+# Every message lands as a file in smtp/mail/new. Nothing is taken before STARTTLS.
 start_smtp() {
-  launch smtp "$cache/smtp/bin/aiosmtpd" -n -l "127.0.0.1:${port[smtp]}" -c aiosmtpd.handlers.Mailbox "$root/smtp/mail"
+  launch smtp "$cache/smtp/bin/aiosmtpd" -n -l "127.0.0.1:${port[smtp]}" --tlscert "$root/tls/valid.pem" \
+    --tlskey "$root/tls/server.key" -c aiosmtpd.handlers.Mailbox "$root/smtp/mail"
   wait_until smtp 20 listening "${port[smtp]}"
 }
 
@@ -478,7 +479,8 @@ export OPENSEARCH_TLS_URL=https://soonshop:$password@localhost:${port[opensearch
 export TLS_FILES=$root/tls
 # PostgreSQL offers TLS on every connection: it is spoken where an address asks for it.
 export PGSSLMODE=disable
-export SMTP_URL=smtp://127.0.0.1:${port[smtp]}
+export SMTP_URL=smtp://localhost:${port[smtp]}
+export SMTP_MAILS=$root/smtp/mail/new
 export ELASTICSEARCH_URL=http://127.0.0.1:${port[elasticsearch]}
 export OPENSEARCH_URL=http://127.0.0.1:${port[opensearch]}
 EOF

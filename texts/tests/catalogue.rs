@@ -168,6 +168,7 @@ fn every_code_of_the_domain_and_of_the_system_has_a_name() {
 /// Keys that are composed at run time: their prefix, and every code that can follow. Each code must be in a source, as
 /// a string or as the name of a variant.
 const PUT_TOGETHER: &[(&str, &str)] = &[
+    ("mail-", "register register.text account-exists account-exists.text reset reset.text"),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
@@ -188,7 +189,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     (
         "page-front-check-",
         "certificate event-store read-models keys schema operations seals accounts erasure-register damage followers workers \
-         processes parked facts bus cache rates search disk clock integrity",
+         processes parked facts mails bus cache rates search disk clock integrity",
     ),
     ("page-front-document-", "readme api audit architecture operating deployment"),
     ("page-front-role-", "all command-api query-api projector relay reactor"),
@@ -198,7 +199,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-process-", "running stopped off unknown"),
     (
         "page-remedy-",
-        "event-store read-models keys schema operations seals accounts erasure-register damage workers processes parked facts bus cache \
+        "event-store read-models keys schema operations seals accounts erasure-register damage workers processes parked facts mails bus cache \
          rates search disk clock integrity broker-full broker-rights cache-writes certificate clock-was-ahead cut-off damaged \
          damaged-model disk-error disk-full file-missing file-rights index-blocked index-damaged index-missing locked login migrate name queue-settings read-only rebuild reindex release rights \
          held late stalled stopped client-certificate own-certificate server-files server-issuer",

@@ -1,4 +1,5 @@
-//! The workers that follow the log and act on it, on SQLite and on PostgreSQL: relay, reactor, eraser, purger, sealer.
+//! The workers that follow the log and act on it, on SQLite and on PostgreSQL: relay, reactor, eraser, purger, sealer, and
+//! those of accounts: facts and mails.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,6 +16,8 @@ mod erasing;
 mod factors;
 #[path = "workers/keeping.rs"]
 mod keeping;
+#[path = "workers/mailing.rs"]
+mod mailing;
 #[path = "workers/operating.rs"]
 mod operating;
 #[path = "workers/reacting.rs"]

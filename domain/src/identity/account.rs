@@ -93,6 +93,11 @@ pub enum Event {
     EmailVerified {
         user_version: i64,
     },
+    /// A mail with a link is on its way that sets another password; the link is made of the request.
+    PasswordResetRequested {
+        request: Uuid,
+        expires_at: chrono::DateTime<chrono::Utc>,
+    },
     PasswordChanged {
         reason: PasswordReason,
     },
@@ -160,6 +165,9 @@ pub struct Account {
     pub second_factors: u32,
     /// How many recovery codes are left.
     pub recovery_codes: i64,
+    /// The last request for another password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_requested: Option<Uuid>,
 }
 
 impl Account {
@@ -167,6 +175,7 @@ impl Account {
         match event {
             Event::AccountOpened { roles, .. } | Event::RolesChanged { roles, .. } => self.roles = roles,
             Event::EmailVerified { user_version } => self.verified = Some(user_version),
+            Event::PasswordResetRequested { request, .. } => self.reset_requested = Some(request),
             Event::PasswordChanged { .. } => self.passwords = self.passwords.saturating_add(1),
             Event::SignInsFailed { count, .. } => {
                 self.failed_sign_ins = self.failed_sign_ins.saturating_add(count);
@@ -203,6 +212,10 @@ mod tests {
                     Self::AccountOpened { roles: vec!["support".to_owned()], by: OpenedBy::Operator }
                 }
                 EventKind::EmailVerified => Self::EmailVerified { user_version: 1 },
+                EventKind::PasswordResetRequested => Self::PasswordResetRequested {
+                    request: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000b),
+                    expires_at: "2026-01-02T03:04:05.006Z".parse().unwrap(),
+                },
                 EventKind::PasswordChanged => Self::PasswordChanged { reason: PasswordReason::Set },
                 EventKind::SignInsFailed => Self::SignInsFailed {
                     count: 10,

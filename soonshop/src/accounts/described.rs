@@ -17,6 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started};
 use super::http::{Login, PasswordChange, Refresh, Session, Sessions};
 use super::request::Tokens;
+use super::mailed::{MailLanguage, MailRequest, PasswordReset, Registration};
 
 /// A row of the table.
 struct Row {
@@ -30,9 +31,20 @@ struct Row {
     answers: Option<String>,
     /// The name of the schema of the answer that there is more to do.
     waits: Option<String>,
+    /// Without an answer of its own: whether it is done, or done later.
+    done: Done,
     /// It needs the access token of a session.
     session: bool,
     refuses: &'static [Kind],
+}
+
+/// When an endpoint has done its work that answers nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Now,
+    Later,
+    /// Later only where the log cannot be written just now.
+    NowOrLater,
 }
 
 /// What an endpoint that takes a body refuses with, beside what all do.
@@ -113,6 +125,7 @@ fn row(method: HttpMethod, path: &'static str, name: &'static str, summary: &'st
         takes: None,
         answers: None,
         waits: None,
+        done: Done::Now,
         session: true,
         refuses: &[Kind::Forbidden],
     }
@@ -163,6 +176,53 @@ fn sessions() -> Vec<Row> {
             )
         },
         Row {
+            takes: of(MailRequest::name()),
+            done: Done::Later,
+            session: false,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/register",
+                "identity.register",
+                "Ask for a mail with a link that opens an account",
+            )
+        },
+        Row {
+            takes: of(Registration::name()),
+            done: Done::NowOrLater,
+            session: false,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/register/confirm",
+                "identity.confirm-registration",
+                "Open an account with the link in the mail",
+            )
+        },
+        Row {
+            takes: of(MailRequest::name()),
+            done: Done::Later,
+            session: false,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/forgot",
+                "identity.forgot",
+                "Ask for a mail with a link that sets another password",
+            )
+        },
+        Row {
+            takes: of(PasswordReset::name()),
+            session: false,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/reset",
+                "identity.reset",
+                "Set another password with the link in the mail, which ends all sessions",
+            )
+        },
+        Row {
             answers: Some(KEYS.to_owned()),
             session: false,
             refuses: &[],
@@ -207,6 +267,10 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (Factor::name().into_owned(), Factor::schema()),
         (Factors::name().into_owned(), Factors::schema()),
         (RecoveryCodes::name().into_owned(), RecoveryCodes::schema()),
+        (MailRequest::name().into_owned(), MailRequest::schema()),
+        (MailLanguage::name().into_owned(), MailLanguage::schema()),
+        (Registration::name().into_owned(), Registration::schema()),
+        (PasswordReset::name().into_owned(), PasswordReset::schema()),
         (KEYS.to_owned(), keys()),
     ]
 }
@@ -224,7 +288,16 @@ pub(crate) fn openapi() -> OpenApi {
                 let answer = answer.description("The answer.").content("application/json", content(name));
                 operation.response("200", answer.build())
             }
-            None => operation.response("204", answer.description("It was done.").build()),
+            None => {
+                if row.done != Done::Now {
+                    let later = with_headers(ResponseBuilder::new()).description("It is done later.");
+                    operation = operation.response("202", later.build());
+                }
+                if row.done != Done::Later {
+                    operation = operation.response("204", answer.description("It was done.").build());
+                }
+                operation
+            }
         };
         if let Some(name) = row.waits {
             let answer = with_headers(ResponseBuilder::new()).description("A second factor is asked for.");

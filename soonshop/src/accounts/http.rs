@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -19,10 +19,11 @@ use soonshop_service_kit::rates::{Class, Who, count, counted_as};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::body::{never_stored, read};
 use super::factors;
 use super::people::{Accounts, cause};
 use super::problem::problem;
-use super::request::{AuthState, device, read, signed_in, tokens};
+use super::request::{AuthState, device, signed_in, tokens};
 
 /// How long others may keep the public keys: a new one is published for longer before it signs.
 const KEYS_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -45,13 +46,6 @@ pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
         .layer(from_fn(never_stored));
     let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&state));
     auth.with_state(state).merge(counted_as(keys, Class::Reads))
-}
-
-/// Nobody keeps an answer of these: there may be tokens in it.
-async fn never_stored(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// What somebody signs in with.

@@ -61,6 +61,16 @@ pub(super) fn problem(error: Error) -> Problem {
             "this account signed in too often within an hour: use the sessions that it has, or wait",
         )
         .with_retry_after(Duration::from_mins(10)),
+        Error::Link => Problem::invalid(
+            "link-not-valid",
+            "the link was used, has expired, or another one has followed it: ask for a new mail",
+        )
+        .with_pointer("/link"),
+        Error::TooManyRequests => Problem::unavailable(
+            "too-many-mails",
+            "so many mails were asked for within this hour that no more are sent: try again later",
+            Duration::from_mins(10),
+        ),
         Error::NoSigningKey => Problem::unavailable(
             "no-signing-key",
             "no key may sign tokens just now: an operator sees why with `soonshop doctor`",

@@ -1,20 +1,14 @@
-//! What the endpoints under `/auth` have in common: their state, their bodies, who asks, and the answer with tokens.
-
-use std::sync::Arc;
+//! What the endpoints under `/auth` have in common: their state, who asks, and the answer with tokens.
 
 use axum::Json;
-use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use soonshop_identity::{ActiveSession, Cause, Credentials, StartedSession};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller};
-use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::rates::Class;
-use soonshop_service_kit::work::address_of;
 use utoipa::ToSchema;
 
 use super::people::{Accounts, cause};
@@ -39,29 +33,6 @@ pub(super) struct Tokens {
     expires_in: i64,
     /// For `POST /auth/refresh`, once.
     refresh_token: String,
-}
-
-/// Reads a body of that shape. Its texts stay as they were sent: a password is not for anybody to improve. What is wrong
-/// with it is said without a word of it.
-pub(super) async fn read<T: DeserializeOwned>(
-    request: Request,
-    fields: &str,
-) -> Result<(HeaderMap, Arc<str>, T), Problem> {
-    let (parts, body) = request.into_parts();
-    let network = address_of(&parts.extensions);
-    let text = JsonText::read(&parts.headers, body).await?;
-    let malformed = serde_json::from_str::<serde::de::IgnoredAny>(text.value()).is_err();
-    if malformed {
-        return Err(Problem::malformed("malformed-json", "the body is no JSON"));
-    }
-    let value = serde_json::from_str(text.value());
-    let value = value.map_err(|_| {
-        Problem::invalid(
-            "invalid-body",
-            format!("the body has these fields, each once, and no others: {fields}"),
-        )
-    })?;
-    Ok((parts.headers, network, value))
 }
 
 pub(super) fn tokens(started: StartedSession) -> Result<Response, Problem> {

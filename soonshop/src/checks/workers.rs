@@ -12,7 +12,7 @@ use crate::Shop;
 
 /// The workers besides process managers, by the names of their leases.
 const FIXED: [&str; 6] =
-    [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD, facts::NAME, purger::NAME];
+    [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD, facts::NAME, mails::NAME, purger::NAME];
 
 pub(super) async fn ask(shop: &Shop) -> Result<(), Fault> {
     let process = shop.store_database.namespace("process").map_err(|error| error.to_string())?;

@@ -50,6 +50,12 @@ async fn opened(shop: &Shop, email: &str, role: &str) -> Opened {
     Opened { id, email: email.to_owned(), password: password.to_owned() }
 }
 
+impl Opened {
+    pub(crate) fn email(&self) -> &str {
+        &self.email
+    }
+}
+
 impl Served {
     /// With an account of each of these roles, by addresses of that name.
     pub(crate) async fn with(roles: &[&str]) -> (Self, Vec<Opened>) {
@@ -80,6 +86,19 @@ impl Served {
         let none = reqwest::redirect::Policy::none();
         let client = reqwest::Client::builder().timeout(Duration::from_mins(5)).redirect(none).no_proxy();
         (Self { folder, shop, running, client: client.build().unwrap() }, accounts)
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), self.url(path))
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await.unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -27,7 +27,7 @@ async fn a_lease_of_a_process_that_is_dead_is_taken_over_however_long_it_would_l
     nothing_is_lost(&shop, "BEFORE").await;
     // The first as a process that was killed leaves it; the others as one did whose clock was ahead.
     for (number, lasts) in [5_000_i64, 3_600_000, 315_360_000_000].into_iter().enumerate() {
-        for name in ["relay", "eraser", "sealer", "record-sealer", "facts", "reactor:fulfilment"] {
+        for name in ["relay", "eraser", "sealer", "record-sealer", "facts", "mails", "reactor:fulfilment"] {
             let sql = format!(
                 "UPDATE leases SET holder = 'dead', epoch = epoch + 1, \
                  expires_at = CAST(unixepoch('subsec') * 1000 AS INTEGER) + {lasts} WHERE name = '{name}'"

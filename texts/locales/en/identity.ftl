@@ -1,9 +1,13 @@
 ### The context of accounts, sessions and the keys that sign tokens.
 
+event-RegistrationRequested = Registration requested
+    .sentence = Somebody asked to register, and gets a mail with a link until { $expires_at }
 event-AccountOpened = Account opened
     .sentence = Account { $self } opened with the roles { $roles }
 event-EmailVerified = E-mail address verified
     .sentence = The e-mail address of account { $self } was verified
+event-PasswordResetRequested = Another password requested
+    .sentence = Somebody asked for another password for account { $self }: its owner gets a link until { $expires_at }
 event-PasswordChanged = Password changed
     .sentence = The password of account { $self } changed: { $reason }
 event-SignInsFailed = Sign-ins failed
@@ -39,6 +43,7 @@ event-SigningKeyMade = Signing key made
 event-SigningKeyRetired = Signing key retired
     .sentence = Nothing is signed with key { $self } any more: { $reason }
 aggregate-account = account
+aggregate-registration = registration
 aggregate-session = session
 aggregate-signing_key = signing key
 context-identity = Accounts of people, their sessions, and signing in
@@ -70,6 +75,8 @@ field-kind = kind
     .totp = codes of an app
 field-passwords = passwords so far
 field-recovery_codes = recovery codes left
+field-request = request
+field-reset_requested = last request for another password
 field-retired = retired
     .compromised = compromised
     .restored = restored

@@ -1,9 +1,13 @@
 ### The context of accounts, sessions and the keys that sign tokens.
 
+event-RegistrationRequested = 已请求注册
+    .sentence = 有人请求注册，将收到含链接的邮件，链接有效至 { $expires_at }
 event-AccountOpened = 账户已开通
     .sentence = 账户 { $self } 已开通，角色：{ $roles }
 event-EmailVerified = 电子邮箱已验证
     .sentence = 账户 { $self } 的电子邮箱已验证
+event-PasswordResetRequested = 已请求重设密码
+    .sentence = 有人请求为账户 { $self } 重设密码：账户所有者将收到链接，有效至 { $expires_at }
 event-PasswordChanged = 密码已更改
     .sentence = 账户 { $self } 的密码已更改：{ $reason }
 event-SignInsFailed = 登录失败
@@ -33,6 +37,7 @@ event-SigningKeyMade = 签名密钥已生成
 event-SigningKeyRetired = 签名密钥已停用
     .sentence = 密钥 { $self } 不再签名：{ $reason }
 aggregate-account = 账户
+aggregate-registration = 注册
 aggregate-session = 会话
 aggregate-signing_key = 签名密钥
 context-identity = 人员账户、会话与登录
@@ -64,6 +69,8 @@ field-kind = 类型
     .totp = 应用验证码
 field-passwords = 曾用密码数
 field-recovery_codes = 剩余恢复码
+field-request = 请求
+field-reset_requested = 最近一次重设密码请求
 field-retired = 停用原因
     .compromised = 已泄露
     .restored = 已恢复

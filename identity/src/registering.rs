@@ -1,0 +1,151 @@
+//! Opening an account with the link of a registration. The intent is written down first; the user is a command, which the
+//! log decides; then the account is opened. What a crash leaves is finished later, with the same ids.
+
+use sea_orm::{ConnectionTrait as _, QueryResult};
+use soonshop_domain::identity::account::{OpenedBy, PasswordReason};
+use soonshop_domain::ids;
+use uuid::Uuid;
+
+use crate::accounts::{NewAccount, opening_facts};
+use crate::stored::uuid;
+use crate::{CUSTOMER, Cause, Error, Identity, Password, Purpose, Roles};
+
+/// How long a registration is left to the request that began it, in milliseconds.
+const LEFT: i64 = 10_000;
+
+/// What is given with the link.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    /// The token of the link.
+    pub link: &'a str,
+    pub name: Option<&'a str>,
+    pub password: Password,
+    /// The network that it comes from.
+    pub network: &'a str,
+}
+
+/// A registration whose mailbox is proven, and whose account is not open yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proven {
+    pub request: Uuid,
+    /// The id of the user, if there is none with this address.
+    pub user: Uuid,
+    pub address: String,
+    pub name: Option<String>,
+    address_hash: String,
+}
+
+impl std::fmt::Debug for Proven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Proven({})", self.request)
+    }
+}
+
+const COLUMNS: &str = "id, user_id, address, name, address_hash";
+
+impl Identity {
+    /// Uses the link of a registration, once. [`Error::Link`]: it was used, it has expired, another one has followed it,
+    /// or the address has an account by now.
+    pub async fn use_registration(&self, given: Given<'_>) -> Result<Proven, Error> {
+        let request = self.request_of(given.link, Purpose::Register).await?.to_string();
+        let usable = format!(
+            "FROM @requests WHERE id = $1 AND purpose = 'register' AND linked_at IS NOT NULL AND used_at IS NULL \
+             AND expires_at > {now} AND NOT EXISTS (SELECT 1 FROM @accounts a WHERE a.address = requests.address_hash)",
+            now = self.db.now()
+        );
+        // Nothing is hashed for a link that cannot be used.
+        let sql = format!("SELECT 1 {usable}");
+        let found = self.db.connection.query_one(self.db.statement(&sql, [request.as_str().into()])).await?;
+        found.ok_or(Error::Link)?;
+        let hash = self.hasher.hash(given.password, given.network).await?;
+        let name = match given.name {
+            Some(name) => Some(self.seal(&request, name).await?),
+            None => None,
+        };
+        let sql = format!(
+            "UPDATE @requests SET used_at = {now}, user_id = $2, password = $3, name = $4 \
+             WHERE id IN (SELECT id {usable}) AND used_at IS NULL RETURNING {COLUMNS}",
+            now = self.db.now()
+        );
+        let values = [request.into(), ids::new().to_string().into(), hash.into(), name.into()];
+        let tx = self.begin().await?;
+        let row = tx.query_one(self.db.statement(&sql, values)).await?.ok_or(Error::Link)?;
+        tx.commit().await?;
+        self.proven(&row).await
+    }
+
+    async fn proven(&self, row: &QueryResult) -> Result<Proven, Error> {
+        let name: Option<String> = row.try_get_by_index(3)?;
+        Ok(Proven {
+            request: uuid(&row.try_get_by_index::<String>(0)?)?,
+            user: uuid(&row.try_get_by_index::<String>(1)?)?,
+            address: self.unseal(&row.try_get_by_index::<String>(2)?).await?,
+            name: match name {
+                Some(name) => Some(self.unseal(&name).await?),
+                None => None,
+            },
+            address_hash: row.try_get_by_index(4)?,
+        })
+    }
+
+    /// The registrations that a crash left with a used link and without an account.
+    pub async fn unfinished(&self, most: u32) -> Result<Vec<Proven>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM @requests WHERE used_at < {} - $1 ORDER BY used_at, id LIMIT {most}",
+            self.db.now()
+        );
+        let mut all = Vec::new();
+        for row in self.db.connection.query_all(self.db.statement(&sql, [LEFT.into()])).await? {
+            all.push(self.proven(&row).await?);
+        }
+        Ok(all)
+    }
+
+    /// Whether this address, of a user of the log, is the one that was proven.
+    pub async fn is_proven(&self, registration: &Proven, address: &str) -> Result<bool, Error> {
+        Ok(self.address(address).await? == registration.address_hash)
+    }
+
+    /// Opens the account of a registration for this user. Done twice, it is done once. [`Error::Exists`]: the user or the
+    /// address has an account that something else opened.
+    pub async fn open_registered(
+        &self,
+        registration: &Proven,
+        user: Uuid,
+        user_version: i64,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        let request = registration.request.to_string();
+        let sql = "DELETE FROM @mails WHERE request = $1";
+        tx.execute(self.db.statement(sql, [request.as_str().into()])).await?;
+        let sql = "DELETE FROM @requests WHERE id = $1 RETURNING password";
+        let row = tx.query_one(self.db.statement(sql, [request.into()])).await?;
+        let Some(row) = row else { return Ok(()) };
+        let password: String = row.try_get_by_index(0)?;
+        let account = NewAccount {
+            id: user,
+            address: registration.address_hash.clone(),
+            roles: Roles::given([CUSTOMER]),
+            password,
+        };
+        let opened = self.insert_account(&tx, &account).await?;
+        if opened {
+            let events =
+                opening_facts(&account.roles, OpenedBy::Registration, user_version, PasswordReason::Set);
+            let cause = cause.by_owner(user, false, None);
+            self.record_opening(&tx, user, events, &cause).await?;
+        }
+        // Where it cannot be opened, the request is over all the same.
+        tx.commit().await?;
+        if opened { Ok(()) } else { Err(Error::Exists) }
+    }
+
+    /// A registration comes to nothing: the address belongs to somebody else.
+    pub async fn drop_registration(&self, registration: &Proven) -> Result<(), Error> {
+        let sql = "DELETE FROM @requests WHERE id = $1";
+        let values = [registration.request.to_string().into()];
+        self.db.connection.execute(self.db.statement(sql, values)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Mails to people: by a server that speaks SMTP, or, where the shop lies in files and none is set, into a folder.
+
+mod folder;
+mod letter;
+mod smtp;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use lettre::message::Mailbox;
+use soonshop_event_log::DatabaseLocation;
+use soonshop_workers::mails::Mailer;
+use url::{Host, Url};
+
+use folder::Folder;
+use smtp::Smtp;
+
+/// The pages of an embedded shop, where nothing else is said.
+const EMBEDDED: &str = "http://127.0.0.1:8000";
+
+/// How mails are sent.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct MailSettings {
+    /// The server that sends mails: `smtp://USER:PASSWORD@HOST` with STARTTLS, or `smtps://…`. Without it, a shop on
+    /// files writes them into its folder `mails`
+    #[arg(long, env = "SOONSHOP_SMTP_URL", value_name = "URL", hide_env_values = true, global = true)]
+    pub smtp_url: Option<String>,
+    /// Who mails are from, such as `SoonShop <shop@example.org>`
+    #[arg(long, env = "SOONSHOP_MAIL_FROM", value_name = "ADDRESS", global = true)]
+    pub mail_from: Option<String>,
+    /// The address that links in mails begin with, such as `https://shop.example`
+    #[arg(long, env = "SOONSHOP_PUBLIC_URL", value_name = "URL", global = true)]
+    pub public_url: Option<String>,
+}
+
+/// What becomes of mails.
+#[derive(Clone)]
+pub struct Mailing {
+    /// `None`: they wait, and expire.
+    pub mailer: Option<Arc<dyn Mailer>>,
+    /// The folder that they are written into.
+    pub folder: Option<PathBuf>,
+}
+
+impl MailSettings {
+    /// Checks the settings, and says what becomes of mails. `store` may be a folder.
+    pub fn mailing(&self, store: &DatabaseLocation) -> anyhow::Result<Mailing> {
+        let public = self.public_url.as_deref().map(public_url).transpose()?;
+        let from = self.mail_from.as_deref().map(mailbox).transpose()?;
+        match (&self.smtp_url, store) {
+            (Some(url), _) => {
+                let (Some(from), Some(public)) = (from, public) else {
+                    bail!(
+                        "--smtp-url needs --mail-from and --public-url: who mails are from, and the address that their \
+                         links begin with"
+                    );
+                };
+                let smtp = Smtp::new(url, from, public)?;
+                Ok(Mailing { mailer: Some(Arc::new(smtp)), folder: None })
+            }
+            (None, DatabaseLocation::Sqlite(data)) => {
+                let folder = data.join("mails");
+                let public = match public {
+                    Some(public) => public,
+                    None => public_url(EMBEDDED)?,
+                };
+                let mailer = Folder::new(folder.clone(), from, public);
+                Ok(Mailing { mailer: Some(Arc::new(mailer)), folder: Some(folder) })
+            }
+            (None, _) => Ok(Mailing { mailer: None, folder: None }),
+        }
+    }
+}
+
+impl Mailing {
+    /// What an operator should know when the shop starts.
+    pub(crate) fn announce(&self) {
+        match (&self.folder, &self.mailer) {
+            (Some(folder), _) => tracing::info!(
+                folder = %folder.display(),
+                "mails are written into this folder, and sent to nobody: --smtp-url sends them"
+            ),
+            (None, None) => tracing::warn!(
+                "no mails are sent, so nobody can register or set another password: --smtp-url names a server"
+            ),
+            (None, Some(_)) => {}
+        }
+    }
+}
+
+/// The address of the shop's pages, without the `/` at its end.
+fn public_url(text: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).with_context(|| format!("--public-url {text:?} is no address"))?;
+    let this_machine = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if !(url.scheme() == "https" || url.scheme() == "http" && this_machine) {
+        bail!("--public-url begins with https://, or with http:// and a name of this machine");
+    }
+    let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if !bare || url.password().is_some() || url.host().is_none() {
+        bail!("--public-url is a host and at most a path: without a name, a query and a fragment");
+    }
+    Ok(url)
+}
+
+fn mailbox(text: &str) -> anyhow::Result<Mailbox> {
+    text.parse().with_context(|| {
+        format!("--mail-from {text:?} is no e-mail address, such as SoonShop <shop@example.org>")
+    })
+}
+
+/// Whether a host is this machine: only there may mails be handed over without TLS.
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The path below the public address.
+fn below(public: &Url, path: &str) -> String {
+    format!("{}/{path}", public.as_str().trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_postgres(settings: &MailSettings) -> anyhow::Result<Mailing> {
+        settings.mailing(&DatabaseLocation::parse("postgres://shop@localhost/shop").unwrap())
+    }
+
+    #[test]
+    fn a_public_address_is_encrypted_or_of_this_machine_and_has_no_query() {
+        for good in
+            ["https://shop.example", "https://shop.example/en/", "http://127.0.0.1:8000", "http://localhost"]
+        {
+            let url = public_url(good).unwrap();
+            assert_eq!(below(&url, "x"), format!("{}/x", good.trim_end_matches('/')));
+        }
+        for bad in [
+            "shop.example",
+            "http://shop.example",
+            "ftp://shop.example",
+            "https://shop.example/?a=b",
+            "https://shop.example/#a",
+            "https://me@shop.example",
+            "",
+        ] {
+            let refused = public_url(bad).unwrap_err().to_string();
+            assert!(refused.contains("--public-url"), "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_server_needs_to_know_who_mails_are_from_and_where_links_lead() {
+        let url = Some("smtps://mail.example".to_owned());
+        let alone = MailSettings { smtp_url: url.clone(), ..MailSettings::default() };
+        let refused = on_postgres(&alone).err().unwrap().to_string();
+        assert!(refused.contains("--mail-from and --public-url"), "{refused}");
+        let all = MailSettings {
+            smtp_url: url,
+            mail_from: Some("Shop <shop@example.org>".to_owned()),
+            public_url: Some("https://shop.example".to_owned()),
+        };
+        let mailing = on_postgres(&all).unwrap();
+        assert!(mailing.mailer.is_some() && mailing.folder.is_none());
+        let bad = MailSettings { mail_from: Some("nobody".to_owned()), ..all };
+        assert!(on_postgres(&bad).err().unwrap().to_string().contains("--mail-from"));
+        assert!(on_postgres(&MailSettings::default()).unwrap().mailer.is_none());
+        let files =
+            MailSettings::default().mailing(&DatabaseLocation::parse("sqlite://data").unwrap()).unwrap();
+        assert!(files.folder.unwrap().ends_with("mails"));
+    }
+}

@@ -1,0 +1,67 @@
+//! The text of a mail. It holds nothing that anybody typed.
+
+use soonshop_identity::{Mail, MailKind};
+use soonshop_texts::Language;
+use url::Url;
+
+use super::below;
+
+/// A mail as people read it.
+pub(super) struct Letter {
+    pub(super) subject: String,
+    pub(super) text: String,
+}
+
+/// The page that a link leads to.
+fn page(kind: MailKind) -> &'static str {
+    match kind {
+        MailKind::Register | MailKind::AccountExists => "account/register",
+        MailKind::Reset => "account/reset",
+    }
+}
+
+/// Writes a mail in its language.
+pub(super) fn letter(mail: &Mail, public: &Url) -> Letter {
+    let language = Language::of(&mail.language);
+    let link = mail.link.as_ref().map(|link| below(public, &format!("{}?link={link}", page(mail.kind))));
+    let (link, shop) = (link.unwrap_or_default(), public.host_str().unwrap_or_default());
+    let until = mail.expires_at.format("%Y-%m-%d %H:%M UTC").to_string();
+    let key = format!("mail-{}", mail.kind.name());
+    let values = [("link", link.as_str().into()), ("shop", shop.into()), ("until", until.as_str().into())];
+    Letter { subject: language.fill(&key, &[]), text: language.fill(&format!("{key}.text"), &values) + "\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_is_written_in_its_language_with_its_link_and_without_the_address() {
+        let public = Url::parse("https://shop.example/en/").unwrap();
+        for kind in MailKind::ALL {
+            for language in Language::ALL {
+                let mail = Mail {
+                    id: soonshop_domain::ids::new(),
+                    kind,
+                    address: "ada@example.org".to_owned(),
+                    language: language.tag().to_owned(),
+                    link: (kind != MailKind::AccountExists).then(|| "ssl_AAAA".to_owned()),
+                    expires_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+                    tries: 0,
+                };
+                let written = letter(&mail, &public);
+                let key = format!("mail-{}", kind.name());
+                assert_ne!(written.subject, key, "{language:?}");
+                assert!(written.text.contains("shop.example"), "{}", written.text);
+                assert!(!written.text.contains("ada@") && !written.subject.contains("ada@"));
+                assert!(!written.text.contains('{'), "{}", written.text);
+                let link = format!("\nhttps://shop.example/en/{}?link=ssl_AAAA\n", page(kind));
+                let linked = kind != MailKind::AccountExists;
+                assert_eq!(written.text.contains(&link), linked, "{}", written.text);
+                assert_eq!(written.text.contains("2026-01-02 03:04 UTC"), linked, "{}", written.text);
+            }
+            let of = |language: Language| language.fill(&format!("mail-{}", kind.name()), &[]);
+            assert_ne!(of(Language::English), of(Language::Chinese));
+        }
+    }
+}

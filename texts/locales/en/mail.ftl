@@ -1,0 +1,25 @@
+### Mails of accounts. A text holds nothing that anybody typed.
+
+mail-register = Confirm your e-mail address
+    .text =
+        Somebody, probably you, wants to open an account at { $shop } with this address.
+
+        Open this page to choose a password:
+
+        { $link }
+
+        The link can be used once, until { $until }. If it was not you, do nothing: there is no account then.
+mail-account-exists = You have an account already
+    .text =
+        Somebody, probably you, wants to open an account at { $shop } with this address. It has one already: sign in with it.
+
+        If you have forgotten the password, ask for another one where you sign in. If it was not you, do nothing.
+mail-reset = Choose another password
+    .text =
+        Somebody, probably you, has forgotten the password of your account at { $shop }.
+
+        Open this page to choose another one:
+
+        { $link }
+
+        The link can be used once, until { $until }. All devices are signed out then. If it was not you, do nothing: the password stays as it is.
