@@ -57,6 +57,10 @@ pub enum Command {
     Change {
         details: Details,
     },
+    /// Changes the address alone: other details that changed meanwhile stay.
+    ChangeEmail {
+        email: Personal<String>,
+    },
     /// Always executed together with [`person::Command::RequestErasure`].
     Delete,
 }
@@ -179,6 +183,10 @@ impl Decider for User {
             (Self::Active { .. }, Command::Register { .. }) => Err(Error::UserExists),
             (Self::Active { details: old }, Command::Change { details }) if *old == details => Ok(vec![]),
             (Self::Active { .. }, Command::Change { details }) => {
+                Ok(vec![Event::UserDetailsChanged { details }])
+            }
+            (Self::Active { details: old }, Command::ChangeEmail { email }) => {
+                let details = Details { email: Some(email), ..old.clone() };
                 Ok(vec![Event::UserDetailsChanged { details }])
             }
             (Self::Active { .. }, Command::Delete) => Ok(vec![Event::UserDeleted {}]),
@@ -429,6 +437,21 @@ mod tests {
                 .when(command)
                 .then_expect_error(Error::UserDeleted);
         }
+    }
+
+    #[test]
+    fn a_changed_address_leaves_the_other_details_as_they_are() {
+        let own = |text: &str| Personal::new(text.to_owned(), Uuid::nil(), Purpose::Account);
+        let with = |email: Personal<String>| Details { email: Some(email), ..ada("Ada") };
+        let change = || Command::ChangeEmail { email: own("new@example.org") };
+        TestFramework::<User>::with(facts())
+            .given(vec![Event::UserRegistered { details: with(own("old@example.org")) }])
+            .when(change())
+            .then_expect_events(vec![Event::UserDetailsChanged { details: with(own("new@example.org")) }]);
+        TestFramework::<User>::with(facts())
+            .given(vec![])
+            .when(change())
+            .then_expect_error(Error::UserNotFound);
     }
 
     #[test]

@@ -122,11 +122,7 @@ impl Identity {
 
     async fn try_change(&self, change: NewPassword<'_>, cause: &Cause) -> Result<(), Error> {
         let NewPassword { active, old, new, network } = change;
-        let verified = self.unlocked(active.account).await?.ok_or(Error::Token)?;
-        if self.hasher.verify(old, verified.password.clone(), network).await? == Verified::Wrong {
-            self.count_failure(&format!("changing:{}", verified.id), Some(verified.id)).await?;
-            return Err(Error::WrongPassword);
-        }
+        let verified = self.verified(active.account, old, network).await?;
         let hash = self.hasher.hash(new, network).await?;
         let tx = self.begin().await?;
         let account = self.lock(&tx, verified.id).await?.ok_or(Error::Token)?;
@@ -134,6 +130,22 @@ impl Identity {
             return Err(Error::Token);
         }
         self.replace(tx, account, hash, (PasswordReason::Changed, Some(active.session)), cause).await
+    }
+
+    /// The account of somebody who is signed in, as it was when they gave their password. A wrong one is counted as a
+    /// failed sign-in.
+    pub(crate) async fn verified(
+        &self,
+        account: Uuid,
+        password: Password,
+        network: &str,
+    ) -> Result<Account, Error> {
+        let verified = self.unlocked(account).await?.ok_or(Error::Token)?;
+        if self.hasher.verify(password, verified.password.clone(), network).await? == Verified::Wrong {
+            self.count_failure(&format!("changing:{}", verified.id), Some(verified.id)).await?;
+            return Err(Error::WrongPassword);
+        }
+        Ok(verified)
     }
 
     /// Gives an account another password, at the operator's word. All of its sessions end.

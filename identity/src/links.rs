@@ -27,6 +27,10 @@ pub enum Purpose {
     Register,
     /// To set another password.
     Reset,
+    /// To take another address.
+    Email,
+    /// To take the old address back.
+    Undo,
 }
 
 impl Purpose {
@@ -35,11 +39,13 @@ impl Purpose {
         match self {
             Self::Register => "register",
             Self::Reset => "reset",
+            Self::Email => "email",
+            Self::Undo => "undo",
         }
     }
 
     pub(crate) fn read(stored: &str) -> Result<Self, Error> {
-        let all = [Self::Register, Self::Reset];
+        let all = [Self::Register, Self::Reset, Self::Email, Self::Undo];
         let found = all.into_iter().find(|purpose| purpose.name() == stored);
         found.ok_or_else(|| Error::internal("a stored request has an unknown purpose"))
     }
@@ -47,8 +53,10 @@ impl Purpose {
     /// How long a link can be used, from the moment that it was asked for.
     pub(crate) fn lasts(self) -> i64 {
         match self {
-            Self::Register => 24 * HOUR,
+            Self::Register | Self::Email => 24 * HOUR,
             Self::Reset => HOUR,
+            // Its mailbox may not be read every day.
+            Self::Undo => 7 * 24 * HOUR,
         }
     }
 }
@@ -87,6 +95,16 @@ fn is_made_with(key: &hmac::Key, purpose: Purpose, request: Uuid, tag: &[u8]) ->
     hmac::verify(key, &[purpose.name().as_bytes(), request.as_bytes()].concat(), tag).is_ok()
 }
 
+/// A link to make.
+pub(crate) struct NewLink<'a> {
+    pub(crate) purpose: Purpose,
+    pub(crate) request: Uuid,
+    /// The address that it leads to.
+    pub(crate) address: Option<&'a str>,
+    pub(crate) language: &'a str,
+    pub(crate) expires_at: i64,
+}
+
 impl Identity {
     /// The text of a request's link.
     pub(crate) async fn link(&self, purpose: Purpose, request: Uuid) -> Result<String, Error> {
@@ -102,25 +120,40 @@ impl Identity {
         key.map(|_| request).ok_or(Error::Link)
     }
 
-    /// Makes the link of a request, for an account that is locked. Earlier ones of its purpose are void.
+    /// Makes the link of a request, for an account that is locked. Earlier ones of its purpose are void, but for those
+    /// that take an old address back: whoever changes an address twice does not void the first owner's.
     pub(crate) async fn make_link(
         &self,
         tx: &DatabaseTransaction,
         account: &Account,
-        (purpose, request): (Purpose, Uuid),
-        (now, expires_at): (i64, i64),
+        link: NewLink<'_>,
+        now: i64,
     ) -> Result<(), Error> {
-        let id = account.id.to_string();
-        for sql in [
-            "DELETE FROM @mails WHERE request IN (SELECT id FROM @links WHERE account = $1 AND purpose = $2)",
-            "DELETE FROM @links WHERE account = $1 AND purpose = $2",
-        ] {
-            tx.execute(self.db.statement(sql, [id.as_str().into(), purpose.name().into()])).await?;
+        let (id, request, purpose) = (account.id.to_string(), link.request.to_string(), link.purpose.name());
+        let older =
+            "FROM @links WHERE account = $1 AND purpose = $2 AND used_at IS NULL AND purpose <> 'undo'";
+        for sql in
+            [&format!("DELETE FROM @mails WHERE request IN (SELECT id {older})"), &format!("DELETE {older}")]
+        {
+            tx.execute(self.db.statement(sql, [id.as_str().into(), purpose.into()])).await?;
         }
-        let sql = "INSERT INTO @links (id, account, purpose, address_hash, password_generation, made_at, expires_at) \
-                   SELECT $1, id, $3, address, password_generation, $4, $5 FROM @accounts WHERE id = $2";
-        let values =
-            [request.to_string().into(), id.into(), purpose.name().into(), now.into(), expires_at.into()];
+        let (sealed, hash) = match link.address {
+            Some(address) => (Some(self.seal(&request, address).await?), Some(self.address(address).await?)),
+            None => (None, None),
+        };
+        let sql = "INSERT INTO @links (id, account, purpose, new_address, new_hash, language, address_hash, \
+                   password_generation, made_at, expires_at) \
+                   SELECT $1, id, $3, $4, $5, $6, address, password_generation, $7, $8 FROM @accounts WHERE id = $2";
+        let values = [
+            request.into(),
+            id.into(),
+            purpose.into(),
+            sealed.into(),
+            hash.into(),
+            link.language.into(),
+            now.into(),
+            link.expires_at.into(),
+        ];
         tx.execute(self.db.statement(sql, values)).await?;
         Ok(())
     }
@@ -138,7 +171,8 @@ impl Identity {
     }
 
     /// Uses a link of an account that is locked, once; all its other links are void. [`Error::Link`]: it was used, it has
-    /// expired, another one has followed it, the account has another address or password since, or it is disabled.
+    /// expired, another one has followed it, the account is disabled, or it has another address or password since, which
+    /// is no reason against taking an address back.
     pub(crate) async fn use_link(
         &self,
         tx: &DatabaseTransaction,
@@ -151,8 +185,8 @@ impl Identity {
         }
         let (id, request) = (account.id.to_string(), request.to_string());
         let sql = "UPDATE @links SET used_at = $4 WHERE id = $1 AND account = $2 AND purpose = $3 AND used_at IS NULL \
-                   AND expires_at > $4 AND password_generation = $5 \
-                   AND address_hash = (SELECT address FROM @accounts WHERE id = $2)";
+                   AND expires_at > $4 AND (purpose = 'undo' OR password_generation = $5 \
+                   AND address_hash = (SELECT address FROM @accounts WHERE id = $2))";
         let values = [
             request.as_str().into(),
             id.as_str().into(),
@@ -163,10 +197,15 @@ impl Identity {
         if tx.execute(self.db.statement(sql, values)).await?.rows_affected() != 1 {
             return Err(Error::Link);
         }
-        let sql = "DELETE FROM @mails WHERE request IN (SELECT id FROM @links WHERE account = $1)";
-        tx.execute(self.db.statement(sql, [id.as_str().into()])).await?;
-        let sql = "DELETE FROM @links WHERE account = $1 AND id <> $2";
-        tx.execute(self.db.statement(sql, [id.into(), request.into()])).await?;
+        // An old address that is taken back voids the links to those that followed it.
+        let others = "FROM @links WHERE account = $1 AND id <> $2 AND used_at IS NULL AND (purpose <> 'undo' \
+                      OR $3 = 'undo' AND made_at >= (SELECT own.made_at FROM @links own WHERE own.id = $2))";
+        for sql in
+            [format!("DELETE FROM @mails WHERE request IN (SELECT id {others})"), format!("DELETE {others}")]
+        {
+            let values = [id.as_str().into(), request.as_str().into(), purpose.name().into()];
+            tx.execute(self.db.statement(&sql, values)).await?;
+        }
         Ok(())
     }
 }
@@ -194,7 +233,7 @@ mod tests {
             text(3, &key(1), Purpose::Reset, request),
             "it is the same however often it is mailed"
         );
-        for purpose in [Purpose::Register, Purpose::Reset] {
+        for purpose in [Purpose::Register, Purpose::Reset, Purpose::Email, Purpose::Undo] {
             assert_eq!(Purpose::read(purpose.name()).unwrap(), purpose);
         }
         assert!(Purpose::read("claim").is_err());

@@ -23,11 +23,15 @@ pub enum MailKind {
     AccountExists,
     /// The link that sets another password.
     Reset,
+    /// The link that makes this address the account's.
+    Email,
+    /// The address of the account is another one; the link takes this one back.
+    Undo,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Register, Self::AccountExists, Self::Reset];
+    pub const ALL: [Self; 5] = [Self::Register, Self::AccountExists, Self::Reset, Self::Email, Self::Undo];
 
     /// As it is stored, and in the keys of its texts.
     pub fn name(self) -> &'static str {
@@ -35,6 +39,8 @@ impl MailKind {
             Self::Register => "register",
             Self::AccountExists => "account-exists",
             Self::Reset => "reset",
+            Self::Email => "email",
+            Self::Undo => "undo",
         }
     }
 
@@ -42,6 +48,8 @@ impl MailKind {
         match self {
             Self::Register => Some(Purpose::Register),
             Self::Reset => Some(Purpose::Reset),
+            Self::Email => Some(Purpose::Email),
+            Self::Undo => Some(Purpose::Undo),
             Self::AccountExists => None,
         }
     }

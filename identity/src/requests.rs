@@ -7,6 +7,7 @@ use soonshop_domain::identity::registration::Event;
 use soonshop_domain::ids;
 use uuid::Uuid;
 
+use crate::links::NewLink;
 use crate::mails::{MailKind, NewMail};
 use crate::store::Account;
 use crate::stored::{moment, uuid};
@@ -43,7 +44,7 @@ pub struct Undecided {
     language: String,
     expires_at: i64,
     cause: Cause,
-    /// The account that has the address.
+    /// The account that wants the address, or that has it.
     pub account: Option<Uuid>,
 }
 
@@ -56,6 +57,16 @@ impl std::fmt::Debug for Undecided {
 impl Identity {
     /// Writes down what somebody asks for. It does the same work whether there is an account or not.
     pub async fn ask(&self, asked: Asked<'_>, cause: &Cause) -> Result<(), Error> {
+        self.write_request(asked, None, cause).await
+    }
+
+    /// Writes down a request, of an account or of a stranger.
+    pub(crate) async fn write_request(
+        &self,
+        asked: Asked<'_>,
+        account: Option<Uuid>,
+        cause: &Cause,
+    ) -> Result<(), Error> {
         let purpose = asked.purpose;
         let (count, _) = self.count(&self.db.connection, &format!("asked:{}", purpose.name())).await?;
         if count > ASKED_IN_AN_HOUR {
@@ -64,8 +75,8 @@ impl Identity {
         let id = ids::new().to_string();
         let address = self.seal(&id, asked.address).await?;
         let sql = format!(
-            "INSERT INTO @requests (id, purpose, address, address_hash, language, correlation, traceparent, asked_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, {now}, {now} + $8)",
+            "INSERT INTO @requests (id, purpose, address, address_hash, language, correlation, traceparent, account, asked_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {now}, {now} + $9)",
             now = self.db.now()
         );
         let values = [
@@ -76,6 +87,7 @@ impl Identity {
             asked.language.into(),
             cause.correlation.map(|id| id.to_string()).into(),
             cause.traceparent.clone().into(),
+            account.map(|id| id.to_string()).into(),
             purpose.lasts().into(),
         ];
         self.db.connection.execute(self.db.statement(&sql, values)).await?;
@@ -85,7 +97,7 @@ impl Identity {
     /// The requests that nobody has decided yet, the oldest first, and at most so many.
     pub async fn undecided(&self, most: u32) -> Result<Vec<Undecided>, Error> {
         let sql = format!(
-            "SELECT r.id, r.purpose, r.address, r.address_hash, r.language, r.expires_at, r.correlation, r.traceparent, a.id \
+            "SELECT r.id, r.purpose, r.address, r.address_hash, r.language, r.expires_at, r.correlation, r.traceparent, coalesce(r.account, a.id) \
              FROM @requests r LEFT JOIN @accounts a ON a.address = r.address_hash \
              WHERE r.linked_at IS NULL AND r.expires_at > {} ORDER BY r.asked_at, r.id LIMIT {most}",
             self.db.now()
@@ -125,7 +137,12 @@ impl Identity {
         };
         let linked = match (request.purpose, &account) {
             (Purpose::Register, None) => self.offer_account(&tx, request, now).await?,
-            (Purpose::Reset, None) => false,
+            (Purpose::Email, None) => {
+                self.offer_address(&tx, request, now).await?;
+                false
+            }
+            // Nobody has the address, or somebody else.
+            (Purpose::Reset | Purpose::Undo, None) | (Purpose::Email | Purpose::Undo, Some(_)) => false,
             (purpose, Some(_)) => {
                 self.write_to_owner(&tx, request, account, stored, (purpose, now)).await?;
                 false
@@ -206,12 +223,18 @@ impl Identity {
             return Ok(());
         }
         let kind = match purpose {
-            Purpose::Register => MailKind::AccountExists,
             Purpose::Reset => MailKind::Reset,
+            _ => MailKind::AccountExists,
         };
         if purpose == Purpose::Reset {
-            let of = (purpose, request.id);
-            self.make_link(tx, &account, of, (now, request.expires_at)).await?;
+            let link = NewLink {
+                purpose,
+                request: request.id,
+                address: None,
+                language: &request.language,
+                expires_at: request.expires_at,
+            };
+            self.make_link(tx, &account, link, now).await?;
             let expires_at = moment(request.expires_at)?;
             let event = account::Event::PasswordResetRequested { request: request.id, expires_at };
             let by = ("account.request-reset", &request.cause);
@@ -222,6 +245,45 @@ impl Identity {
             request: (purpose == Purpose::Reset).then_some(request.id),
             account: Some(account.id),
             address: stored,
+            language: &request.language,
+            expires_at: request.expires_at,
+        };
+        self.write_mail(tx, mail).await
+    }
+
+    /// Nobody has the address that an account wants: it gets the link that makes it the account's.
+    async fn offer_address(
+        &self,
+        tx: &DatabaseTransaction,
+        request: &Undecided,
+        now: i64,
+    ) -> Result<(), Error> {
+        let Some(id) = request.account else { return Ok(()) };
+        let Some(mut account) = self.lock(tx, id).await?.filter(|account| !account.disabled) else {
+            return Ok(());
+        };
+        if !self.may_mail(tx, request, Some(id), now).await? {
+            return Ok(());
+        }
+        let link = NewLink {
+            purpose: Purpose::Email,
+            request: request.id,
+            address: Some(&request.address),
+            language: &request.language,
+            expires_at: request.expires_at,
+        };
+        self.make_link(tx, &account, link, now).await?;
+        let event = account::Event::EmailChangeRequested {
+            request: request.id,
+            expires_at: moment(request.expires_at)?,
+        };
+        let by = request.cause.by_owner(id, account.roles.is_staff(), None);
+        self.record_of_account(tx, &mut account, now, ("account.request-address", &by), event).await?;
+        let mail = NewMail {
+            kind: MailKind::Email,
+            request: Some(request.id),
+            account: Some(id),
+            address: &request.address,
             language: &request.language,
             expires_at: request.expires_at,
         };

@@ -39,7 +39,12 @@ impl Identity {
             ),
             (format!("DELETE FROM @requests WHERE expires_at < {now} - $1 AND used_at IS NULL"), LINKS_KEPT),
             (format!("DELETE FROM @mails WHERE expires_at < {now} - $1"), 0),
-            (format!("DELETE FROM @links WHERE expires_at < {now} - $1"), LINKS_KEPT),
+            (
+                format!(
+                    "DELETE FROM @links WHERE expires_at < {now} - $1 AND (used_at IS NULL OR purpose = 'reset')"
+                ),
+                LINKS_KEPT,
+            ),
             (
                 format!(
                     "DELETE FROM @attempts WHERE hour < {now} / {HOUR} - $1 AND what NOT LIKE 'mailed:%'"

@@ -23,5 +23,5 @@ use soonshop_service_kit::access::Access;
 
 /// The endpoints.
 pub(crate) fn router(accounts: Accounts, access: Access, store: &EventStore) -> Router {
-    mailed::router(accounts.clone(), store.clone()).merge(http::router(accounts, access))
+    mailed::router(accounts.clone(), access.clone(), store.clone()).merge(http::router(accounts, access))
 }

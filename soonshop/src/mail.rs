@@ -1,10 +1,10 @@
 //! Mails to people: by a server that speaks SMTP, or, where the shop lies in files and none is set, into a folder.
 
+mod address;
 mod folder;
 mod letter;
 mod smtp;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail};
 use lettre::message::Mailbox;
 use soonshop_event_log::DatabaseLocation;
 use soonshop_workers::mails::Mailer;
-use url::{Host, Url};
 
+use address::public_url;
 use folder::Folder;
 use smtp::Smtp;
 
@@ -90,40 +90,10 @@ impl Mailing {
     }
 }
 
-/// The address of the shop's pages, without the `/` at its end.
-fn public_url(text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text).with_context(|| format!("--public-url {text:?} is no address"))?;
-    let this_machine = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if !(url.scheme() == "https" || url.scheme() == "http" && this_machine) {
-        bail!("--public-url begins with https://, or with http:// and a name of this machine");
-    }
-    let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if !bare || url.password().is_some() || url.host().is_none() {
-        bail!("--public-url is a host and at most a path: without a name, a query and a fragment");
-    }
-    Ok(url)
-}
-
 fn mailbox(text: &str) -> anyhow::Result<Mailbox> {
     text.parse().with_context(|| {
         format!("--mail-from {text:?} is no e-mail address, such as SoonShop <shop@example.org>")
     })
-}
-
-/// Whether a host is this machine: only there may mails be handed over without TLS.
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost"
-        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// The path below the public address.
-fn below(public: &Url, path: &str) -> String {
-    format!("{}/{path}", public.as_str().trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -132,28 +102,6 @@ mod tests {
 
     fn on_postgres(settings: &MailSettings) -> anyhow::Result<Mailing> {
         settings.mailing(&DatabaseLocation::parse("postgres://shop@localhost/shop").unwrap())
-    }
-
-    #[test]
-    fn a_public_address_is_encrypted_or_of_this_machine_and_has_no_query() {
-        for good in
-            ["https://shop.example", "https://shop.example/en/", "http://127.0.0.1:8000", "http://localhost"]
-        {
-            let url = public_url(good).unwrap();
-            assert_eq!(below(&url, "x"), format!("{}/x", good.trim_end_matches('/')));
-        }
-        for bad in [
-            "shop.example",
-            "http://shop.example",
-            "ftp://shop.example",
-            "https://shop.example/?a=b",
-            "https://shop.example/#a",
-            "https://me@shop.example",
-            "",
-        ] {
-            let refused = public_url(bad).unwrap_err().to_string();
-            assert!(refused.contains("--public-url"), "{bad}: {refused}");
-        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod mails;
 pub mod purger;
 pub mod reactor;
+pub mod readdressing;
 pub mod registering;
 pub mod relay;
 pub mod sealer;

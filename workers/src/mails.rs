@@ -1,5 +1,5 @@
 //! Decides what strangers asked for with an address, and sends the mails that come of it: a worker of the reactor role. It
-//! also finishes registrations that a crash left.
+//! also finishes registrations and changes of addresses that a crash left.
 //!
 //! A mail is sent before its row is deleted, so at least once; one that could not be sent is tried again after a pause that
 //! grows, until its link has expired.
@@ -17,6 +17,7 @@ use soonshop_identity::{Identity, Mail, Unsent};
 use tokio_util::sync::CancellationToken;
 
 use crate::facts::failed;
+use crate::readdressing;
 use crate::registering::{Unfinished, address_of, finish, later};
 
 /// The name of its lease.
@@ -117,6 +118,11 @@ impl Mails {
             let finished = finish(&self.store, &self.identity, &registration, &later()).await;
             let finished = finished.map_err(stopped)?;
             tracing::info!(request = %registration.request, ?finished, "a registration was finished later");
+        }
+        for change in self.identity.unfinished_changes(REQUESTS).await.map_err(failed)? {
+            let changed = readdressing::finish(&self.store, &self.identity, &change, &later()).await;
+            let changed = changed.map_err(stopped)?;
+            tracing::info!(request = %change.request, ?changed, "an address was changed later");
         }
         Ok(())
     }

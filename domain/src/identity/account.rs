@@ -98,6 +98,11 @@ pub enum Event {
         request: Uuid,
         expires_at: chrono::DateTime<chrono::Utc>,
     },
+    /// A mail with a link is on its way to another address; the link is made of the request.
+    EmailChangeRequested {
+        request: Uuid,
+        expires_at: chrono::DateTime<chrono::Utc>,
+    },
     PasswordChanged {
         reason: PasswordReason,
     },
@@ -168,6 +173,9 @@ pub struct Account {
     /// The last request for another password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_requested: Option<Uuid>,
+    /// The last request for another address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_requested: Option<Uuid>,
 }
 
 impl Account {
@@ -176,6 +184,7 @@ impl Account {
             Event::AccountOpened { roles, .. } | Event::RolesChanged { roles, .. } => self.roles = roles,
             Event::EmailVerified { user_version } => self.verified = Some(user_version),
             Event::PasswordResetRequested { request, .. } => self.reset_requested = Some(request),
+            Event::EmailChangeRequested { request, .. } => self.email_requested = Some(request),
             Event::PasswordChanged { .. } => self.passwords = self.passwords.saturating_add(1),
             Event::SignInsFailed { count, .. } => {
                 self.failed_sign_ins = self.failed_sign_ins.saturating_add(count);
@@ -214,6 +223,10 @@ mod tests {
                 EventKind::EmailVerified => Self::EmailVerified { user_version: 1 },
                 EventKind::PasswordResetRequested => Self::PasswordResetRequested {
                     request: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000b),
+                    expires_at: "2026-01-02T03:04:05.006Z".parse().unwrap(),
+                },
+                EventKind::EmailChangeRequested => Self::EmailChangeRequested {
+                    request: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000c),
                     expires_at: "2026-01-02T03:04:05.006Z".parse().unwrap(),
                 },
                 EventKind::PasswordChanged => Self::PasswordChanged { reason: PasswordReason::Set },

@@ -2,8 +2,10 @@
 -- or it has the link of a registration until somebody has used it, or it has expired.
 CREATE TABLE @requests (
     id           TEXT PRIMARY KEY,
-    -- 'register' or 'reset'.
+    -- 'register', 'reset' or 'email'.
     purpose      TEXT NOT NULL,
+    -- Of 'email': whose address it is to be.
+    account      TEXT REFERENCES @accounts (id),
     -- What was typed: a JWE under a key that is derived from that of addresses, and its HMAC.
     address      TEXT NOT NULL,
     address_hash TEXT NOT NULL,
@@ -21,14 +23,21 @@ CREATE TABLE @requests (
     name         TEXT
 );
 CREATE INDEX requests_by_address ON @requests (address_hash);
+CREATE INDEX requests_by_account ON @requests (account);
 CREATE INDEX requests_by_end ON @requests (expires_at);
 -- Links of accounts. There is one of each purpose that can be used: the newest.
 CREATE TABLE @links (
     -- The request's id, of which the link is made.
     id                  TEXT PRIMARY KEY,
     account             TEXT NOT NULL REFERENCES @accounts (id),
-    -- 'reset'.
+    -- 'reset', 'email' or 'undo'.
     purpose             TEXT NOT NULL,
+    -- The address that 'email' and 'undo' lead to: a JWE under a key that is derived from that of addresses, and its HMAC.
+    new_address         TEXT,
+    new_hash            TEXT,
+    -- The address that it had when the link was used, as such a JWE: it gets the link that undoes it.
+    old_address         TEXT,
+    language            TEXT NOT NULL,
     -- What the account had when the link was made: it is void once it has others.
     address_hash        TEXT NOT NULL,
     password_generation BIGINT NOT NULL,
@@ -42,7 +51,7 @@ CREATE INDEX links_by_end ON @links (expires_at);
 -- has taken its place.
 CREATE TABLE @mails (
     id         TEXT PRIMARY KEY,
-    -- 'register', 'account-exists' or 'reset'.
+    -- 'register', 'account-exists', 'reset', 'email' or 'undo'.
     kind       TEXT NOT NULL,
     -- The request that its link is made of; absent: it has none.
     request    TEXT,

@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started};
 use super::http::{Login, PasswordChange, Refresh, Session, Sessions};
 use super::request::Tokens;
-use super::mailed::{MailLanguage, MailRequest, PasswordReset, Registration};
+use super::mailed::{EmailChange, MailLanguage, MailRequest, MailedLink, PasswordReset, Registration};
 
 /// A row of the table.
 struct Row {
@@ -223,6 +223,41 @@ fn sessions() -> Vec<Row> {
             )
         },
         Row {
+            takes: of(EmailChange::name()),
+            done: Done::Later,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/email",
+                "identity.email",
+                "Ask for a mail with a link that gives this account another address",
+            )
+        },
+        Row {
+            takes: of(MailedLink::name()),
+            done: Done::NowOrLater,
+            session: false,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/email/confirm",
+                "identity.confirm-email",
+                "Take the new address with the link in the mail, which ends all sessions",
+            )
+        },
+        Row {
+            takes: of(MailedLink::name()),
+            done: Done::NowOrLater,
+            session: false,
+            refuses: WITH_BODY,
+            ..row(
+                Post,
+                "/auth/email/undo",
+                "identity.undo-email",
+                "Take the old address back with the link in its mail, which ends all sessions and voids the password",
+            )
+        },
+        Row {
             answers: Some(KEYS.to_owned()),
             session: false,
             refuses: &[],
@@ -271,6 +306,8 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (MailLanguage::name().into_owned(), MailLanguage::schema()),
         (Registration::name().into_owned(), Registration::schema()),
         (PasswordReset::name().into_owned(), PasswordReset::schema()),
+        (EmailChange::name().into_owned(), EmailChange::schema()),
+        (MailedLink::name().into_owned(), MailedLink::schema()),
         (KEYS.to_owned(), keys()),
     ]
 }

@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use super::people::cause;
 use super::problem::problem;
-use super::request::{AuthState, device, read, signed_in, tokens};
+use super::body::read;
+use super::request::{AuthState, device, signed_in, tokens};
 
 /// What a sign-in with a password goes on with.
 #[derive(Serialize, ToSchema)]

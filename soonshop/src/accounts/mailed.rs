@@ -2,6 +2,7 @@
 //! with an address gets one answer, whether it has an account or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,31 +12,37 @@ use axum::routing::post;
 use serde::Deserialize;
 use soonshop_domain::text;
 use soonshop_event_store::EventStore;
-use soonshop_identity::{Asked, Given, Password, Purpose};
+use soonshop_identity::{AddressAsked, Asked, Given, Password, Purpose};
+use soonshop_service_kit::access::Access;
 use soonshop_service_kit::rates::{Class, Who, count};
 use soonshop_service_kit::{Problem, grammar};
 use soonshop_texts::Language;
-use soonshop_workers::registering::{Finished, finish};
+use soonshop_workers::readdressing::{self, Changed};
+use soonshop_workers::registering::{Finished, address_of, finish};
 use utoipa::ToSchema;
 
 use super::body::{never_stored, read};
-use super::people::{Accounts, cause};
+use super::people::{Accounts, cause, in_session};
 use super::problem::problem;
 
 struct MailedState {
     accounts: Accounts,
+    access: Access,
     store: EventStore,
 }
 
 /// The endpoints.
-pub(super) fn router(accounts: Accounts, store: EventStore) -> Router {
+pub(super) fn router(accounts: Accounts, access: Access, store: EventStore) -> Router {
     Router::new()
         .route("/auth/register", post(register))
         .route("/auth/register/confirm", post(confirm))
         .route("/auth/forgot", post(forgot))
         .route("/auth/reset", post(reset))
+        .route("/auth/email", post(email))
+        .route("/auth/email/confirm", post(confirm_email))
+        .route("/auth/email/undo", post(undo_email))
         .layer(from_fn(never_stored))
-        .with_state(Arc::new(MailedState { accounts, store }))
+        .with_state(Arc::new(MailedState { accounts, access, store }))
 }
 
 /// A language of mails.
@@ -85,6 +92,29 @@ pub(super) struct PasswordReset {
     /// 8 to 128 characters of any kind.
     #[schema(min_length = 8, max_length = 128)]
     password: String,
+}
+
+/// Another address of the account that is signed in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EmailChange)]
+pub(super) struct EmailChange {
+    #[schema(example = "ada@example.org", max_length = 254)]
+    email: String,
+    /// The account's.
+    password: String,
+    /// Of the mails. Without it, the language that `Accept-Language` prefers.
+    language: Option<MailLanguage>,
+}
+
+/// A link without anything else.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MailedLink)]
+pub(super) struct MailedLink {
+    /// The token in the mail's link.
+    #[schema(example = "ssl_…")]
+    link: String,
 }
 
 /// The tag of the language of a mail.
@@ -155,4 +185,68 @@ async fn reset(State(state): State<Arc<MailedState>>, request: Request) -> Resul
     // Sessions of this process may have ended.
     state.accounts.clear();
     reset.map(|()| StatusCode::NO_CONTENT).map_err(problem)
+}
+
+async fn email(State(state): State<Arc<MailedState>>, request: Request) -> Result<StatusCode, Problem> {
+    let (active, cause) =
+        in_session(&state.accounts, &state.access, request.headers(), Class::Writes).await?;
+    count(Class::SignIns, Who::Guest).await?;
+    let (headers, network, body) =
+        read::<EmailChange>(request, "email, password, and language, en or zh-CN").await?;
+    let address = text::email(&body.email)
+        .map_err(|error| Problem::invalid("invalid-body", error.to_string()).with_pointer("/email"))?;
+    let asked = AddressAsked {
+        active: &active,
+        password: Password::typed(&body.password),
+        typed: &body.email,
+        address: &address,
+        language: language(body.language, &headers),
+        network: &network,
+    };
+    let asked = state.accounts.identity.ask_address(asked, &cause).await;
+    asked.map(|()| StatusCode::ACCEPTED).map_err(|error| match error {
+        soonshop_identity::Error::WrongPassword => {
+            Problem::invalid("wrong-password", "the password is wrong").with_pointer("/password")
+        }
+        error => problem(error),
+    })
+}
+
+async fn confirm_email(
+    State(state): State<Arc<MailedState>>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    change_address(&state, request, Purpose::Email).await
+}
+
+async fn undo_email(State(state): State<Arc<MailedState>>, request: Request) -> Result<StatusCode, Problem> {
+    change_address(&state, request, Purpose::Undo).await
+}
+
+async fn change_address(
+    state: &MailedState,
+    request: Request,
+    purpose: Purpose,
+) -> Result<StatusCode, Problem> {
+    count(Class::SignIns, Who::Guest).await?;
+    let (_, _, body) = read::<MailedLink>(request, "link").await?;
+    let (identity, cause) = (&state.accounts.identity, cause());
+    let account = identity.address_link(&body.link, purpose).await.map_err(problem)?;
+    let old = address_of(&state.store, account).await.map_err(|error| {
+        tracing::warn!(error = crate::cause::chain(&error), "the address of a user cannot be read");
+        let detail = "the address cannot be changed just now";
+        Problem::unavailable("event-store-unavailable", detail, Duration::from_secs(1))
+    })?;
+    let change = identity.use_address_link(&body.link, purpose, old.as_deref(), &cause).await;
+    // Sessions of this process may have ended.
+    state.accounts.clear();
+    match readdressing::finish(&state.store, identity, &change.map_err(problem)?, &cause).await {
+        Ok(Changed::Done) => Ok(StatusCode::NO_CONTENT),
+        Ok(Changed::Taken) => Err(problem(soonshop_identity::Error::Link)),
+        // The link is used: a worker goes on with it.
+        Err(error) => {
+            tracing::warn!(error = crate::cause::chain(&error), "an address is changed later");
+            Ok(StatusCode::ACCEPTED)
+        }
+    }
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::http::HeaderMap;
 use soonshop_identity::{
     ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Identity, NewFactor, Password,
     SecondStep, SignIn, StartedSession,
 };
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    Caller, Employment, Factor, ListedFactor, ListedFactors, People, Role, SignInStep, SignedIn,
+    Access, Caller, Employment, Factor, ListedFactor, ListedFactors, People, Role, SignInStep, SignedIn,
     StartedFactor, Typed,
 };
+use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -45,6 +47,21 @@ pub(super) fn cause() -> Cause {
         },
         None => system,
     }
+}
+
+/// Who is signed in with an access token, and their session.
+pub(super) async fn in_session(
+    accounts: &Accounts,
+    access: &Access,
+    headers: &HeaderMap,
+    class: Class,
+) -> Result<(ActiveSession, Cause), Problem> {
+    let caller: Caller = access.caller(headers).await?;
+    caller.count(class).await?;
+    let session = caller.session.ok_or_else(ended)?;
+    let active = accounts.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
+    let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
+    Ok((active, cause))
 }
 
 impl Accounts {

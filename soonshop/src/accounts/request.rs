@@ -7,12 +7,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use soonshop_identity::{ActiveSession, Cause, Credentials, StartedSession};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Caller};
+use soonshop_service_kit::access::Access;
 use soonshop_service_kit::rates::Class;
 use utoipa::ToSchema;
 
-use super::people::{Accounts, cause};
-use super::problem::{ended, problem};
+use super::people::{Accounts, in_session};
 
 /// What the endpoints share.
 pub(super) struct AuthState {
@@ -58,10 +57,5 @@ pub(super) async fn signed_in(
     headers: &HeaderMap,
     class: Class,
 ) -> Result<(ActiveSession, Cause), Problem> {
-    let caller: Caller = state.access.caller(headers).await?;
-    caller.count(class).await?;
-    let session = caller.session.ok_or_else(ended)?;
-    let active = state.accounts.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
-    let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
-    Ok((active, cause))
+    in_session(&state.accounts, &state.access, headers, class).await
 }

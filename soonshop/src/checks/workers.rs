@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait as _;
 use soonshop_event_log::{Db, Error, Leases, checkpoint};
 use soonshop_service_kit::health::Fault;
-use soonshop_workers::{eraser, facts, purger, relay, sealer};
+use soonshop_workers::{eraser, facts, mails, purger, relay, sealer};
 
 use super::remedies::remedy_in;
 use crate::Shop;

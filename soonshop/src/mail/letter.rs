@@ -4,7 +4,7 @@ use soonshop_identity::{Mail, MailKind};
 use soonshop_texts::Language;
 use url::Url;
 
-use super::below;
+use super::address::below;
 
 /// A mail as people read it.
 pub(super) struct Letter {
@@ -17,6 +17,8 @@ fn page(kind: MailKind) -> &'static str {
     match kind {
         MailKind::Register | MailKind::AccountExists => "account/register",
         MailKind::Reset => "account/reset",
+        MailKind::Email => "account/email",
+        MailKind::Undo => "account/undo",
     }
 }
 

@@ -15,7 +15,7 @@ use soonshop_identity::{Mail, Unsent};
 use soonshop_workers::mails::Mailer;
 use url::Url;
 
-use super::is_this_machine;
+use super::address::is_this_machine;
 use super::letter::letter;
 use crate::cause::chain;
 

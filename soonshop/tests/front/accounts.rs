@@ -54,6 +54,10 @@ impl Opened {
     pub(crate) fn email(&self) -> &str {
         &self.email
     }
+
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
 }
 
 impl Served {

@@ -159,3 +159,33 @@ async fn a_mail_is_in_the_language_that_was_asked_for() {
     }
     shop.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_signed_in_takes_another_address_and_its_old_mailbox_takes_it_back() {
+    let (shop, accounts) = Served::with(&["customer"]).await;
+    let (access, _) = shop.sign_in(&accounts[0]).await;
+    let (old, new) = (accounts[0].email(), "king@example.org");
+    let ask = async |password: &str| {
+        let body = json!({ "email": new, "password": password, "language": "en" });
+        shop.request("POST", "/auth/email").bearer_auth(&access).json(&body).send().await.unwrap()
+    };
+    assert_eq!(refused(ask("a wrong password").await).await, (422, "wrong-password".to_owned()));
+    let nobody = shop.post("/auth/email", &json!({ "email": new, "password": "x" })).await;
+    assert_eq!(refused(nobody).await, (401, "session-ended".to_owned()));
+    assert_eq!(ask(accounts[0].password()).await.status(), 202);
+    let confirm = link(&mail(&shop, new, 1).await);
+    let body = json!({ "link": confirm });
+    assert_eq!(refused(shop.post("/auth/email/undo", &body).await).await.1, "link-not-valid");
+    assert_eq!(shop.post("/auth/email/confirm", &body).await.status(), 204);
+    assert_eq!(shop.with_token("GET", "/auth/sessions", &access).await.status(), 401);
+    let login = async |email: &str| {
+        let body = json!({ "email": email, "password": accounts[0].password() });
+        shop.post("/auth/login", &body).await.status()
+    };
+    assert_eq!((login(old).await.as_u16(), login(new).await.as_u16()), (401, 200));
+    let undo = json!({ "link": link(&mail(&shop, old, 1).await) });
+    assert_eq!(shop.post("/auth/email/undo", &undo).await.status(), 204);
+    assert_eq!(refused(shop.post("/auth/email/undo", &undo).await).await.1, "link-not-valid");
+    assert_eq!((login(old).await.as_u16(), login(new).await.as_u16()), (401, 401), "the password is void");
+    shop.stop().await;
+}

@@ -23,3 +23,21 @@ mail-reset = Choose another password
         { $link }
 
         The link can be used once, until { $until }. All devices are signed out then. If it was not you, do nothing: the password stays as it is.
+mail-email = Confirm your new e-mail address
+    .text =
+        The owner of an account at { $shop } wants to use this address for it.
+
+        Open this page to confirm it:
+
+        { $link }
+
+        The link can be used once, until { $until }. All devices are signed out then. If it was not you, do nothing.
+mail-undo = Your e-mail address was changed
+    .text =
+        Your account at { $shop } has another e-mail address from now on: this one is not used any more.
+
+        If it was not you, open this page:
+
+        { $link }
+
+        Then this address is used again, all devices are signed out, and the password is void: ask for another one where you sign in. The link can be used once, until { $until }.
