@@ -1,6 +1,8 @@
 //! Second factors of whoever is signed in with an account: the page that asks for a code and goes on, and the page on which
 //! they are added and removed.
 
+use std::fmt::Write as _;
+
 use axum::http::StatusCode;
 use futures::future::BoxFuture;
 use maud::{Markup, html};
@@ -199,7 +201,8 @@ fn picture(view: &View<'_>, text: &str) -> Result<Markup, Problem> {
     let mut path = String::new();
     for (index, color) in code.to_colors().into_iter().enumerate() {
         if color == Color::Dark {
-            path.push_str(&format!("M{} {}h1v1h-1z", index % width + QUIET, index / width + QUIET));
+            let (x, y) = (index % width + QUIET, index / width + QUIET);
+            write!(path, "M{x} {y}h1v1h-1z").map_err(Problem::internal)?;
         }
     }
     let side = width + 2 * QUIET;

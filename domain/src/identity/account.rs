@@ -201,7 +201,7 @@ impl Account {
                 }
             }
             Event::RecoveryCodesMade { left } | Event::RecoveryCodeUsed { left } => {
-                self.recovery_codes = left
+                self.recovery_codes = left;
             }
         }
     }
