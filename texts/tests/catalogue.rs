@@ -170,7 +170,7 @@ fn every_code_of_the_domain_and_of_the_system_has_a_name() {
 const PUT_TOGETHER: &[(&str, &str)] = &[
     (
         "mail-",
-        "register register.text account-exists account-exists.text reset reset.text email email.text undo undo.text",
+        "register account-exists reset email undo",
     ),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (

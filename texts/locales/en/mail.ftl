@@ -25,7 +25,7 @@ mail-reset = Choose another password
         The link can be used once, until { $until }. All devices are signed out then. If it was not you, do nothing: the password stays as it is.
 mail-email = Confirm your new e-mail address
     .text =
-        The owner of an account at { $shop } wants to use this address for it.
+        Somebody, probably you, asked for an account at { $shop } to have this address.
 
         Open this page to confirm it:
 
