@@ -31,6 +31,7 @@ use soonshop_projections::generation::ROWS;
 use soonshop_projections::{Projector, Registry};
 use soonshop_service_kit::health::{Fault, Health};
 use soonshop_texts::Language;
+use soonshop_workers::mails;
 
 pub use self::bus::BusListener;
 pub(crate) use self::bus::queue;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow, no_report};
+use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
 use soonshop_event_store::EventStore;
 use soonshop_identity::{Identity, Mail, Unsent};
@@ -90,7 +90,7 @@ impl Mails {
         let begin = |_| -> BoxFuture<'_, Result<Mailing<'_>, Stopped>> {
             Box::pin(async { Ok(Mailing { mails: &self, source: NoEvents }) })
         };
-        follow(&leases, NAME, &stop, begin, no_report).await;
+        follow_noted(&leases, NAME, &stop, begin).await;
     }
 
     /// Decides, finishes and sends what waits. True: there may be more.

@@ -11,7 +11,7 @@ use super::remedies::remedy_in;
 use crate::Shop;
 
 /// The workers besides process managers, by the names of their leases.
-const FIXED: [&str; 6] =
+const FIXED: [&str; 7] =
     [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD, facts::NAME, mails::NAME, purger::NAME];
 
 pub(super) async fn ask(shop: &Shop) -> Result<(), Fault> {
