@@ -26,7 +26,7 @@ pub async fn actors(reader: &Reader, typed: &str) -> Result<Vec<String>, QueryEr
     for found in certain(reader, typed).await? {
         match found.thing {
             Thing::Key { actor, .. } => drop(actors.insert(actor)),
-            // Also whose event, order or user it is: an account acts under the id of its user.
+            // An account acts under the id of its user.
             Thing::Person(id) => actors.extend(of_every_kind(&id)),
             Thing::Aggregate { kind, id } if kind == "user" => actors.extend(of_every_kind(&id)),
             _ => {}

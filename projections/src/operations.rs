@@ -14,8 +14,10 @@ pub const EVENT_NOTE: &str = "event.note";
 /// The action of the first sign-in of a caller on a day; further ones of that day are counted in `sign_ins`.
 pub const SIGN_IN: &str = "sign-in";
 
-/// The most notes on the events of one stream, and on one event.
+/// The most notes on the events of one stream.
 pub const MOST_NOTES: i64 = 1_000;
+
+/// The most notes on one event.
 pub const MOST_ON_EVENT: i64 = 50;
 
 /// An operation to record.

@@ -21,6 +21,7 @@ fn element<'t>(text: &'t str, attribute: &str) -> &'t str {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_refused_form_comes_back_with_what_was_typed_the_field_marked_and_the_reason_in_the_language() {
     let shop = Shop::open().await;
     let id = shop.product("Mug", &["mug"], None).await;
