@@ -77,6 +77,7 @@ impl Sort {
 
 /// A query parameter, or a field of a form.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Param {
     /// As it is sent.
     pub name: &'static str,
