@@ -87,8 +87,10 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     bought["customer"] = json!({ "guest": guest });
     // A credit note has the country of its order.
     bought["country"] = json!("Zaïrë");
+    // And it is no earlier.
+    bought["occurred_at"] = json!(at);
     let (cancelled, credited) =
-        (shop.post("/orders", bought.clone()).await.id(), shop.post("/orders", bought).await.id());
+        (shop.operate("/orders", bought.clone()).await.id(), shop.operate("/orders", bought).await.id());
     shop.post("/inventory/mug/receipts", json!({ "quantity": 9 })).await;
     let new = async || shop.post("/orders", order("mug")).await.id();
     let (reserved, released, shipped) = (new().await, new().await, new().await);
