@@ -30,6 +30,7 @@ pub(crate) mod timeline;
 mod times;
 mod titles;
 mod trail;
+mod view;
 mod views;
 
 use soonshop_service_kit::access::Permission;

@@ -110,7 +110,7 @@ pub async fn acknowledge(
 ) -> Result<u64, QueryError> {
     let one = instance(reader, key).await?;
     let Some(failed) = one.failed else { return Ok(0) };
-    let detail = json!({ "process": key.process, "failures": one.failures, "slug": failed.slug });
+    let detail = json!({ "process": key.process, "count": one.failures, "refusal": failed.slug });
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     write_down(reader, actor, "process-acknowledge", key.instance.clone(), detail, reason).await?;
     Ok(processes::acknowledge(&rows(reader)?, key).await?)

@@ -147,7 +147,7 @@ fn of_driver(error: &DbErr) -> Option<&sqlx::Error> {
 
 /// Whether a page of the database is not as it was written.
 fn is_damage(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| match code.len() {
         // PostgreSQL: a table, an index.
         5 => matches!(&*code, "XX001" | "XX002"),

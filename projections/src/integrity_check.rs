@@ -58,7 +58,7 @@ async fn checkpoints(reader: &StatusReader) -> Result<Vec<Checkpoint>, Error> {
             Ok(at) => known.extend(at.map(|(at, _)| at)),
             // One that is being made or removed now has no checkpoint to compare with.
             Err(Error::Database(reason) | Error::Damaged(reason)) => {
-                tracing::debug!(name, reason, "no checkpoint to compare with")
+                tracing::debug!(name, reason, "no checkpoint to compare with");
             }
             Err(error) => return Err(error),
         }

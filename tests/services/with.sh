@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export SERVICES_DIR=${SERVICES_DIR:-${TMPDIR:-/tmp}/soonshop-test-$EUID}
 export SERVICES_PORT_BASE=${SERVICES_PORT_BASE:-21100}
-read -r -a names <<<"${SERVICES:-postgres redis nats nats_tls rabbitmq elasticsearch opensearch}"
+read -r -a names <<<"${SERVICES:-postgres redis nats nats_tls rabbitmq elasticsearch opensearch smtp}"
 before=
 if [[ ${1:-} == --before ]]; then before=$2; shift 2; fi
 [[ $# -gt 0 ]] || { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2; }

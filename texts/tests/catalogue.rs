@@ -168,10 +168,7 @@ fn every_code_of_the_domain_and_of_the_system_has_a_name() {
 /// Keys that are composed at run time: their prefix, and every code that can follow. Each code must be in a source, as
 /// a string or as the name of a variant.
 const PUT_TOGETHER: &[(&str, &str)] = &[
-    (
-        "mail-",
-        "register account-exists reset email undo",
-    ),
+    ("mail-", "register account-exists reset email undo"),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
@@ -308,11 +305,9 @@ fn every_key_is_used_and_every_used_key_exists() {
             _ if put_together(key) => false,
             // Compared with the command line instead, in `replay-tool/src/help.rs`.
             Some(("tool", name)) if name.split(['-', '.']).next() == Some("help") => false,
-            // Compared with the catalog instead, and with `SYSTEM_ERRORS`.
-            Some(("event" | "aggregate" | "actor" | "context" | "field" | "system", _)) => false,
+            // Compared with the catalog instead, with `SYSTEM_ERRORS`, and with the pages of all problems.
+            Some(("event" | "aggregate" | "actor" | "context" | "field" | "system" | "problem", _)) => false,
             Some(("page", name)) => !pages.contains(name),
-            // Compared with the pages of all problems instead.
-            Some(("problem", _)) => false,
             _ => !all.contains(key),
         })
         .collect();

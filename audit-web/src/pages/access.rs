@@ -93,7 +93,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
 
 /// A code of an app, or a recovery code.
 pub(crate) fn code() -> Param {
-    Param::new("code", Kind::Free, "The six digits that the app shows, or a recovery code.")
+    Param::new("code", Kind::Free, "The six digits that the app shows, or a recovery code.").secret()
 }
 
 async fn sign_in(call: Call) -> Result<Response, Problem> {

@@ -24,7 +24,7 @@ type Run = fn(Call) -> BoxFuture<'static, Answer>;
 
 pub(crate) fn table() -> Vec<Endpoint> {
     let to = || Param::new("to", Kind::Free, "The page to go on to.");
-    let password = Param::new("password", Kind::Typed, "The password of the account.");
+    let password = Param::new("password", Kind::Typed, "The password of the account.").secret();
     let factor = || Param::new("factor", Kind::Id, "A second factor.").required();
     let shown = |path, name, params, run: Run| {
         let action = Action::new(with(params), described(), run);
@@ -35,7 +35,9 @@ pub(crate) fn table() -> Vec<Endpoint> {
         page(path, name, class, action.without_factor().costs(|_| Price::Low))
     };
     vec![
-        shown(STEP_UP, "audit.step-up-page", vec![to().display_only()], |call| Box::pin(asks(call))),
+        shown(STEP_UP, "audit.step-up-page", vec![to().display_only()], |call| {
+            Box::pin(async move { asks(&call) })
+        }),
         sent(STEP_UP, "audit.step-up", Class::Writes, vec![code(), to()], |call| Box::pin(step_up(call))),
         shown(FACTORS, "audit.factors-page", vec![to().display_only()], |call| Box::pin(listed(call))),
         sent(FACTORS, "audit.add-factor", Class::SignIns, vec![password, to()], |call| Box::pin(add(call))),
@@ -70,10 +72,10 @@ fn after(call: &Call) -> String {
     page_after(&call.shared, call.params.text("to")).to_owned()
 }
 
-async fn asks(call: Call) -> Answer {
-    session(&call)?;
-    let view = View::of(&call);
-    Ok(answered(&view, StatusCode::OK, "second-factor", None, &code_form(&view, &after(&call), None)))
+fn asks(call: &Call) -> Answer {
+    session(call)?;
+    let view = View::of(call);
+    Ok(answered(&view, StatusCode::OK, "second-factor", None, &code_form(&view, &after(call), None)))
 }
 
 async fn step_up(call: Call) -> Answer {

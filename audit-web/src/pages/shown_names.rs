@@ -53,13 +53,14 @@ impl ShownName {
     /// Whether this thing is of the kind that the label names.
     pub(crate) fn fits(&self, thing: &Thing) -> bool {
         match (&self.kind, thing) {
-            (None, _) | (Some(Kind::Somebody), Thing::Person(_) | Thing::Key { .. }) => true,
+            (None, _)
+            | (Some(Kind::Somebody), Thing::Person(_) | Thing::Key { .. })
+            | (Some(Kind::Event), Thing::Event(_)) => true,
             (Some(Kind::Aggregate(expected)), Thing::Aggregate { kind, .. }) => kind == expected,
             // A user acts as a customer, and their account under the same id.
             (Some(Kind::Somebody), Thing::Aggregate { kind, .. }) => {
                 ["user", "person", "account"].contains(&kind.as_str())
             }
-            (Some(Kind::Event), Thing::Event(_)) => true,
             _ => false,
         }
     }

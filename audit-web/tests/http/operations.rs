@@ -124,7 +124,7 @@ pub(crate) fn each_kind() -> Vec<(&'static str, &'static str, Value, &'static st
         (
             "process-acknowledge",
             person,
-            json!({ "process": "fulfilment", "failures": 2, "slug": "line-shipped" }),
+            json!({ "process": "fulfilment", "count": 2, "refusal": "line-shipped" }),
             "Acknowledged the failures of the process manager fulfilment",
         ),
         (

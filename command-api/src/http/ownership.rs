@@ -1,17 +1,19 @@
-//! Checks that this caller may touch the thing that a command is about: each row of the table says how ([`Of`]).
+//! Checks that this caller may touch the thing that a command is about: each row of the table says how ([`Owner`]).
 
 use std::collections::HashSet;
 
 use serde::Deserialize;
 use soonshop_domain::user::User;
 use soonshop_domain::{ActorKind, Purpose, clock, ids, personal};
-use soonshop_event_log::Key;
+use soonshop_event_log::{Key, history};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Employment, Owner, Role};
 use uuid::Uuid;
 
 use super::answer::{refused, unreadable};
 use super::call::Call;
+use super::headers::invalid_header;
+use super::represented::HEADER;
 
 /// The kind of actor that began a stream.
 #[derive(Deserialize)]
@@ -21,6 +23,30 @@ struct FirstEventMetadata {
 }
 
 impl Call {
+    /// Refuses a guest whom nobody knows: nothing is stored about them, the thing in the path is not theirs, and the
+    /// command begins nothing. A guest begins to exist by what they begin first.
+    pub(super) async fn may_represent(&self, target: &[String]) -> Result<(), Problem> {
+        let Some(guest) = self.represented().filter(|named| named.is_guest()) else { return Ok(()) };
+        if self.row().of == Owner::New
+            || self.is_known(guest.id).await?
+            || self.is_of(guest.id, target).await?
+        {
+            return Ok(());
+        }
+        let detail = "X-On-Behalf-Of names a guest whom the shop does not know, and this is not theirs: name the guest of \
+                      the order, or leave the header out";
+        Err(invalid_header(HEADER, detail))
+    }
+
+    /// Whether the thing in the path is about this person: its first event says so.
+    async fn is_of(&self, person: Uuid, target: &[String]) -> Result<bool, Problem> {
+        let Some(id) = target.first().filter(|id| Uuid::try_parse(id).is_ok()) else { return Ok(false) };
+        let log = self.store.log();
+        let rows = log.stream(self.row().aggregate_type(), id, 0, 1).await.map_err(unreadable)?;
+        let first = history::decode(log, rows).await?.into_iter().next();
+        Ok(first.and_then(|first| first.event.subject(first.stream)) == Some(person))
+    }
+
     /// Refuses a target that the caller may not touch, whatever permission they have.
     pub(super) async fn may_touch(&self, target: &[String]) -> Result<(), Problem> {
         self.may_represent(target).await?;

@@ -95,9 +95,9 @@ async fn a_checkpoint_of_another_history_is_ahead_of_the_log(shop: Fixture) {
     let log = shop.log();
     let head = log.head().await.unwrap();
     for checkpoint in [Checkpoint::at(5, ids::new()), Checkpoint::at(11, ids::new())] {
-        let error = log.read_after("orders", &checkpoint, 10).await.unwrap_err();
+        let error = log.read_after("rm_orders_1", &checkpoint, 10).await.unwrap_err();
         assert!(matches!(&error, Error::AheadOfLog { .. }), "{error}");
-        assert!(error.to_string().contains("rebuild orders"), "{error}");
+        assert!(error.to_string().contains("rebuild rm_orders_1"), "{error}");
     }
     // Restored to an older state, and written on.
     shop.run("log", "DELETE FROM @events WHERE position > 8").await;

@@ -22,7 +22,9 @@ impl Access {
             return true;
         }
         let visitor = tokio::time::timeout(IDENTIFIED, self.visitor(headers)).await;
-        visitor.is_ok_and(|found| found.is_ok_and(|visitor| visitor.caller.must(Permission::Audit, "this").is_ok()))
+        visitor.is_ok_and(|found| {
+            found.is_ok_and(|visitor| visitor.caller.must(Permission::Audit, "this").is_ok())
+        })
     }
 
     /// The refusal as this caller may see it: why a worker stopped is left out for those who do not

@@ -16,9 +16,9 @@ use soonshop_service_kit::rates::{Class, Who, count};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::body::read;
 use super::people::cause;
 use super::problem::problem;
-use super::body::read;
 use super::request::{AuthState, device, signed_in, tokens};
 
 /// What a sign-in with a password goes on with.

@@ -68,7 +68,10 @@ mod tests {
         assert!(some.is_required_of(&["support".to_owned(), "ops".to_owned()]));
         for bad in ["boss", "service", "guest", "Admin"] {
             let refused = parsed(&["--require-second-factor", bad]).err().unwrap().to_string();
-            assert!(refused.contains("customer, support, auditor, ops or admin"), "{refused}");
+            assert!(
+                refused.contains("customer, support, warehouse, finance, auditor, ops or admin"),
+                "{refused}"
+            );
         }
     }
 }

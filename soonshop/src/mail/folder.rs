@@ -14,14 +14,14 @@ use super::letter::letter;
 
 /// A folder that mails are written into.
 pub(super) struct Folder {
-    folder: PathBuf,
+    path: PathBuf,
     from: Option<Mailbox>,
     public: Url,
 }
 
 impl Folder {
-    pub(super) fn new(folder: PathBuf, from: Option<Mailbox>, public: Url) -> Self {
-        Self { folder, from, public }
+    pub(super) fn new(path: PathBuf, from: Option<Mailbox>, public: Url) -> Self {
+        Self { path, from, public }
     }
 
     fn text(&self, mail: &Mail) -> String {
@@ -32,23 +32,21 @@ impl Folder {
 
     /// A mail that comes again is written again.
     fn write(&self, mail: &Mail) -> io::Result<()> {
-        private_files::make_folder(&self.folder)?;
+        private_files::make_folder(&self.path)?;
         // Complete under its name, or not there.
-        let begun = self.folder.join(format!("{}.part", mail.id));
+        let begun = self.path.join(format!("{}.part", mail.id));
         let mut file = private_files::create(&begun)?;
         file.write_all(self.text(mail).as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&begun, self.folder.join(format!("{}.txt", mail.id)))
+        std::fs::rename(&begun, self.path.join(format!("{}.txt", mail.id)))
     }
 }
 
 #[async_trait]
 impl Mailer for Folder {
     async fn send(&self, mail: &Mail) -> Result<(), Unsent> {
-        let failed = |error: io::Error| Unsent {
-            reason: format!("{}: {error}", self.folder.display()),
-            refused: false,
-        };
+        let failed =
+            |error: io::Error| Unsent { reason: format!("{}: {error}", self.path.display()), refused: false };
         self.write(mail).map_err(failed)
     }
 }

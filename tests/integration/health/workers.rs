@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
-use soonshop::{clock, processes};
+use soonshop::{Role, Shop, clock, processes};
 use soonshop_domain::Metadata;
 use soonshop_domain::ids::{self, OrderId};
 use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace};
@@ -86,9 +86,15 @@ async fn an_order_that_was_cancelled_after_its_goods_had_left_is_named_until_som
     let command = inventory::Command::Ship { order_id: OrderId(order.parse().unwrap()), line: 1 };
     let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
     let stream = inventory::stream(&place.sku, MAIN);
-    let store = shop.shop.event_store().unwrap();
+    // A log in a file is written by one process at a time.
+    shop.settle().await;
+    let closed = shop.close().await;
+    let alone = Shop::open(&closed.config, Role::All).unwrap();
+    let store = alone.event_store().unwrap();
     store.execute::<Stock>(stream, At { place, command }, context).await.unwrap();
     store.close().await;
+    drop(alone);
+    let shop = TestShop::serve(closed).await;
     let object = format!("fulfilment/{order}");
     let fault = || Fault { check: "processes", object: &object, remedy: "processes" };
     let make = async || {

@@ -62,7 +62,7 @@ record-discard = { $positions-count ->
        *[other] Discarded { $positions-count } parked events of { $subject }
     }
 record-process-retry = Retried the waiting command { $command } of the process manager { $process }, instance { $subject }
-record-process-acknowledge = Acknowledged the failures of the process manager { $process }, instance { $subject } ({ $slug })
+record-process-acknowledge = Acknowledged the failures of the process manager { $process }, instance { $subject } ({ $refusal })
 record-key-create = Created the API key “{ $subject }” (ssk_{ $prefix }) with the role { $role }
 record-key-rotate = Replaced an API key with the role { $role } by “{ $subject }” (ssk_{ $prefix })
 record-key-revoke = Revoked the API key “{ $subject }” (ssk_{ $prefix })

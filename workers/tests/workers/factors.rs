@@ -29,7 +29,7 @@ on_both!(
 /// A code that no step near now has.
 fn wrong(secret: &Secret, now: i64) -> String {
     let near: BTreeSet<_> = (-5..=5).map(|by| secret.code(step_at(now) + by)).collect();
-    (0..).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
+    (0..1_000_000).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
 }
 
 /// An account of staff with a second factor, and what its owner has.
@@ -213,7 +213,7 @@ async fn a_recovery_code_is_taken_once_and_counted_apart(shop: Shop) {
     // Twice at once.
     let processes = [identity(&owned.shop), identity(&owned.shop), identity(&owned.shop)];
     let all = processes.iter().map(|one| async { one.step_up(&owned.active, third, &Cause::system()).await });
-    let right = futures::future::join_all(all).await.into_iter().filter(Result::is_ok).count();
+    let right = futures::future::join_all(all).await.into_iter().flatten().count();
     assert_eq!(right, 1);
     let stored =
         owned.shop.text("identity", "SELECT hash FROM @factors WHERE kind = 'recovery'").await.unwrap();
