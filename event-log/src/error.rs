@@ -65,7 +65,7 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if unavailable(&error) {
             Self::Unavailable(error.to_string())
-        } else if of_driver(&error).is_some_and(is_damage) {
+        } else if met_damage(&error) {
             Self::Damaged(error.to_string())
         } else {
             Self::Database(error.to_string())
@@ -133,6 +133,11 @@ pub fn sqlx_unavailable(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a query met a page of the database that is not as it was written.
+pub(crate) fn met_damage(error: &DbErr) -> bool {
+    of_driver(error).is_some_and(is_damage)
 }
 
 /// The error of the driver that it is.

@@ -229,7 +229,8 @@ impl Source {
         let statement = self.db.statement(sql, values);
         let reading = async {
             if self.db.backend() != DatabaseBackend::Postgres {
-                return timely::query_all(&self.db, statement, LONGEST_QUERY).await;
+                let rows = timely::query_all(&self.db, statement.clone(), LONGEST_QUERY).await;
+                return rows.inspect_err(|error| self.db.keep_damage(&statement, error));
             }
             let tx = self.db.connection.begin().await?;
             let limit = format!("SET LOCAL statement_timeout = {}", LONGEST_QUERY.as_millis());

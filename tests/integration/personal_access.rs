@@ -234,6 +234,7 @@ async fn a_value_is_only_where_the_table_says(set: Set) {
     let silent: Vec<_> = addresses(&filled).into_iter().filter(|path| !answered.contains_key(path)).collect();
     // Keys have no sessions to list.
     let refused = [
+        "/auth/factors".to_owned(),
         "/auth/sessions".to_owned(),
         format!("/users/{}x", filled.user),
         format!("/orders/{}?as_of=v:99", filled.order),

@@ -87,6 +87,7 @@ const MAY_STAY: &[&str] = &[
     "account",
     "session",
     "signing_key",
+    "registration",
     "api",
     "API",
     "cli",

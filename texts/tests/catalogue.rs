@@ -172,7 +172,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
-        "account-disable account-enable account-end-sessions account-open account-password account-roles acknowledge check clock-confirm delete-view discard export key-create key-revoke key-rotate look-up process-acknowledge process-retry read-personal rebuild rename-view \
+        "account-disable account-enable account-end-sessions account-open account-password account-reset-factor account-roles acknowledge check clock-confirm delete-view discard export key-create key-revoke key-rotate look-up process-acknowledge process-retry read-personal rebuild rename-view \
          retire retry reveal rollback save-view sign-in swap verify",
     ),
     ("page-command-retry-", "requested sent nothing"),

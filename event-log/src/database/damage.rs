@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DbErr, Statement};
 
-use super::Database;
+use super::{Database, Db};
 use crate::Error;
+use crate::error::met_damage;
 
 /// How long a query is asked again.
 const LIMIT: Duration = Duration::from_millis(1_500);
+
+impl Db {
+    /// Keeps a query that met a damaged page, so that a check asks it again: for queries that are not sent through
+    /// [`Db::connection`], where this is seen by itself.
+    pub fn keep_damage(&self, statement: &Statement, error: &DbErr) {
+        if met_damage(error) {
+            self.database.failed.keep(&self.name, statement);
+        }
+    }
+}
 
 impl Database {
     /// The namespaces in which a query met a damaged page that still cannot be read, and what the database says.

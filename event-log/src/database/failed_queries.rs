@@ -18,11 +18,16 @@ impl FailedQueries {
             if info.failed && only_reads(&info.statement.sql) {
                 let named = namespace.as_deref().or_else(|| namespace_of(&info.statement.sql));
                 if let Some(name) = named {
-                    let mut kept = kept.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    kept.entry(name.to_owned()).or_insert_with(|| info.statement.clone());
+                    kept.keep(name, info.statement);
                 }
             }
         });
+    }
+
+    /// Keeps the first query of a namespace that failed.
+    pub(super) fn keep(&self, namespace: &str, statement: &Statement) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.entry(namespace.to_owned()).or_insert_with(|| statement.clone());
     }
 
     pub(super) fn all(&self) -> Vec<(String, Statement)> {
