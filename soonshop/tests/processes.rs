@@ -154,7 +154,7 @@ async fn a_failure_is_an_alarm_until_it_is_acknowledged_which_is_recorded() {
     let operations = shop.read_database.namespace("operations").unwrap();
     let record = operations::last_of(&operations, None, 5).await.unwrap().remove(0);
     assert_eq!((record.action.as_str(), record.subject.as_str()), ("process-acknowledge", ORDER));
-    assert_eq!(record.detail, json!({ "process": "fulfilment", "failures": 1, "slug": "line-shipped" }));
+    assert_eq!(record.detail, json!({ "process": "fulfilment", "count": 1, "refusal": "line-shipped" }));
     assert!(record.note.is_some());
     assert_eq!(run(&shop, &list(true, false, Format::Text)).await.unwrap().exit_code, 0);
     assert!(found().await.ok);

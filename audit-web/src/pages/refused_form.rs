@@ -155,8 +155,8 @@ mod tests {
     use crate::pages::table;
 
     /// Fields that a page fills in by itself.
-    const OF_PAGES: [&str; 10] =
-        ["version", "query", "generation", "position", "like", "of", "from", "upto", "to", "until"];
+    const OF_PAGES: [&str; 11] =
+        ["version", "query", "generation", "position", "like", "of", "from", "upto", "to", "until", "factor"];
 
     #[test]
     fn every_field_of_every_form_has_a_label_or_is_filled_in_by_its_page() {
