@@ -58,7 +58,7 @@ impl Password {
 /// Letters and digits that look like no others.
 pub(crate) const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// A random password for somebody who will type it once: 100 bits in [`LETTERS`].
+/// A random password for somebody who will type it once: 100 bits, in letters and digits that look like no others.
 pub fn generate() -> Result<String, Error> {
     let mut bytes = [0; 20];
     random(&mut bytes)?;

@@ -300,8 +300,8 @@ impl Identity {
         value.jwe().map(str::to_owned)
     }
 
-    /// What an access token says, if it is one of this shop's and valid now. Whether its session lives is asked of
-    /// [`living`](Self::living).
+    /// What an access token says, if it is one of this shop's and valid now. Whether its session is active is asked of
+    /// [`active`](Self::active).
     pub async fn claims(&self, token: &str) -> Result<Option<Claims>, Error> {
         let now = soonshop_domain::clock::now().timestamp();
         // Nothing is looked up for what cannot be a token.
