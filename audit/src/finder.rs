@@ -235,7 +235,7 @@ async fn by_names(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(),
     Ok(())
 }
 
-/// What the rows of an export file name so.
+/// The things that rows of an export file call by this name.
 async fn in_file(reader: &Reader, typed: &str, finds: &mut Finds) -> Result<(), QueryError> {
     let InFile { aggregates, by_sku, keys } = names_in_file::find(&reader.source().await?, typed).await?;
     let columns = columns();

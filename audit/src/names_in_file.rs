@@ -14,7 +14,7 @@ use crate::names::text;
 /// The most things that are found by a name.
 const MOST: usize = 20;
 
-/// What has a name in a file, by its id.
+/// The things with a name in a file, by their ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct InFile {
     /// Types of aggregates.

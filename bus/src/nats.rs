@@ -106,7 +106,14 @@ impl Nats {
             let (client, mut refusals) = (session.client.clone(), session.refusals.since_now());
             refusals.or(work(client)).await.inspect_err(|_| link.lost())
         };
-        timeout(patience, asked).await.unwrap_or_else(|_| Err(silent("no answer", patience)))
+        let answered = timeout(patience, asked).await;
+        answered.unwrap_or_else(|_| {
+            // The server says once on a session what it does not permit, maybe long before: a new one is told.
+            if let Ok(mut link) = self.control.try_lock() {
+                link.lost();
+            }
+            Err(silent("no answer", patience))
+        })
     }
 }
 

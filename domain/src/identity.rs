@@ -1,6 +1,6 @@
 //! Registrations, accounts, their sessions, and the keys that sign access tokens: facts for the audit trail.
 //!
-//! What may sign in is decided in the tables of the namespace `identity`, which hold the hashes and sealed values. These
+//! Sign-ins are decided by the tables of the namespace `identity`, which hold the hashes and sealed values. These
 //! aggregates record what was decided there, in the same order, and refuse nothing: nothing is decided from them. No
 //! field is a personal value, a secret, a hash, an address of a network or a text of a browser.
 

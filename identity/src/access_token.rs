@@ -17,7 +17,7 @@ use crate::Error;
 pub const LIFE: i64 = 600;
 /// How far clocks may differ, in seconds.
 pub const SKEW: i64 = 60;
-/// Who issues tokens, and whom they are for. Which shop it is, its keys say.
+/// The issuer and the audience of tokens. Shops differ by their keys.
 pub const ISSUER: &str = "soonshop";
 /// The longest token that is looked at.
 const LONGEST: usize = 2_048;
@@ -45,7 +45,7 @@ struct Payload {
     jti: Uuid,
 }
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     pub account: Uuid,

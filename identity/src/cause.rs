@@ -1,9 +1,9 @@
-//! Who caused a change, as the facts about it say.
+//! The cause of a change, as it is stored beside the facts.
 
 use soonshop_domain::{Actor, ActorKind, Channel, Metadata};
 use uuid::Uuid;
 
-/// Who caused a change, and in which request.
+/// The actor who caused a change, and the request.
 #[derive(Debug, Clone)]
 pub struct Cause {
     pub actor: Actor,

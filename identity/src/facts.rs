@@ -86,7 +86,7 @@ impl Identity {
         self.record(tx, fact, event).await
     }
 
-    /// What became of a key that signs.
+    /// A change of a signing key.
     pub(crate) async fn record_of_key(
         &self,
         tx: &DatabaseTransaction,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::passwords::random;
 
-/// What a key is for. The names are stored.
+/// The purpose of a key. The names are stored.
 pub(crate) const ADDRESS: &str = "address";
 pub(crate) const REFRESH: &str = "refresh";
 pub(crate) const LINK: &str = "link";
@@ -25,7 +25,7 @@ const KNOWN: Duration = Duration::from_secs(10);
 
 type Keys = BTreeMap<(String, i32), hmac::Key>;
 
-/// What was read, and when.
+/// The keys that were read, and when.
 type LastRead = Option<(Instant, Arc<Keys>)>;
 
 /// The keys, read when they are needed first.

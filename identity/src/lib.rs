@@ -1,6 +1,6 @@
 //! Accounts of people: passwords, sessions, refresh tokens, access tokens, and the keys that sign them.
 //!
-//! What may sign in is decided here, in the tables of the namespace `identity`, which hold hashes and sealed values only.
+//! Sign-ins are decided here, by the tables of the namespace `identity`, which hold hashes and sealed values only.
 //! What an auditor wants to know of it are facts, which go into the log through an [outbox]. Nothing here knows
 //! HTTP. Start reading at [`Identity`], then [`sign_in`] and [`sessions`]; the decisions are in
 //! `docs/adr/0017-accounts-sessions-and-tokens.md`.

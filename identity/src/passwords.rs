@@ -72,7 +72,7 @@ pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Error> {
     SystemRandom::new().fill(bytes).map_err(|_| Error::internal("no random numbers are available"))
 }
 
-/// What a hash costs: parameters of argon2id.
+/// The cost of a hash: parameters of argon2id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     pub memory_kib: u32,
@@ -111,7 +111,7 @@ pub(crate) enum Verified {
     },
 }
 
-/// Who waits for a turn.
+/// A password that waits for its turn.
 #[derive(Debug, Default)]
 struct Queue {
     all: usize,

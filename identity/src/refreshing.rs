@@ -65,7 +65,7 @@ impl Row {
     }
 }
 
-/// What a token leads to.
+/// The outcome of a refresh token.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     /// It is the token of today. `grace`: it may come again for a moment, which it may not where the rotation before was

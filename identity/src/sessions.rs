@@ -36,7 +36,7 @@ const AT_A_TIME: i64 = 20;
 /// How many characters of what a device says of itself are kept.
 const DEVICE: usize = 200;
 
-/// What the holder of a session gets.
+/// The kind of credentials that a session is held with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
     /// An access token and a refresh token: a program.
@@ -45,7 +45,7 @@ pub enum CredentialKind {
     Cookie,
 }
 
-/// What a session is held with. None of it is stored.
+/// The credentials of a session. None of them is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     Tokens { access: String, refresh: String },
@@ -123,7 +123,7 @@ pub(crate) struct VerifiedAccount {
     pub(crate) generation: i64,
 }
 
-/// What a session is begun with.
+/// The parts of a new session.
 pub(crate) struct NewSession<'a> {
     pub(crate) verified: VerifiedAccount,
     pub(crate) kind: CredentialKind,

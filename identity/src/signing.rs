@@ -22,7 +22,7 @@ use crate::stored::{milliseconds, uuid};
 pub(crate) const AFTER: i64 = (LIFE + SKEW) * 1000;
 /// How long keys that were read are used without another look.
 const FRESH: Duration = Duration::from_secs(30);
-/// Who read the keys longer ago signs nothing.
+/// A process that read the keys longer ago signs nothing.
 const STALE: Duration = Duration::from_secs(60);
 
 /// A key that verifies, with its times in milliseconds since 1970.
@@ -33,7 +33,7 @@ pub(crate) struct Published {
     pub(crate) signs_until: Option<i64>,
 }
 
-/// What was read at a moment.
+/// The keys as they were read at a moment.
 pub(crate) struct Read<T> {
     at: Instant,
     /// The database's clock at that moment.

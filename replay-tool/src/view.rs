@@ -74,7 +74,7 @@ impl<F: Into<Failure>> From<F> for NotShown {
     }
 }
 
-/// What is wrong with the certificate or its key.
+/// The fault of a certificate or its key, as a sentence of the tool.
 fn tls_fault(invalid: &InvalidTls) -> Sentence {
     match invalid {
         InvalidTls::Certificate(file, error) => {

@@ -4,7 +4,8 @@
 //! result of the checks that the process cannot work without. [`Health::examine`] runs all checks. They run at once,
 //! none for longer than [`LIMIT`] (and what it waits for is looked for a little longer), and an answer is used again for [`FRESH`].
 //!
-//! What fails and why names servers and files: [`Access::sees_details`] says who is told. Others get the verdict.
+//! The reason of a failure names servers and files: only callers for whom [`Access::sees_details`] holds get it. Others
+//! get the verdict.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,7 +109,7 @@ pub struct Outcome {
     pub milliseconds: u64,
 }
 
-/// What everybody may know of a check: its name, and whether it works.
+/// The public part of a check: its name, and whether it works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CheckVerdict)]

@@ -36,7 +36,7 @@ pub struct Eraser {
     pub process: Db,
     /// The namespace `erasures`: the register, in a database of its own.
     pub register: Db,
-    /// Whose accounts are deleted with them.
+    /// The accounts that are deleted with the personal values.
     pub identity: Identity,
     pub holder: String,
 }

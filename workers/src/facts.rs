@@ -43,7 +43,7 @@ pub struct Facts {
     pub holder: String,
 }
 
-/// What became of a fact.
+/// The outcome of appending a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Appended {
     /// The log has it, from now on or from before.

@@ -200,7 +200,7 @@ async fn sealed(call: &Call, of: SealedLog) -> Result<Sealed, Problem> {
     Ok(Sealed { of, head, last, broken, waiting, checked })
 }
 
-/// What was proved last of a log.
+/// The range of a log that was proved last.
 pub(crate) struct LastProof {
     /// The positions, as far as nothing else is known of them since then.
     ranges: Vec<Range>,
@@ -223,7 +223,7 @@ pub(crate) async fn last_proof(call: &Call, known: &Integrity) -> Result<Option<
     }))
 }
 
-/// What was proved last, and when.
+/// The range that was proved last, and when.
 pub(crate) fn last_proved(view: &View<'_>, proof: Option<&LastProof>) -> Markup {
     html! {
         p {

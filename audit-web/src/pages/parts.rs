@@ -67,7 +67,7 @@ pub(crate) fn missed(reason: &str) -> Markup {
     html! { p.missed id="missed" role="alert" { span aria-hidden="true" { "⚠ " } (reason) } }
 }
 
-/// What a check that failed says does not work.
+/// The object that a failed check names.
 pub(crate) fn check_name<'n>(view: &View<'_>, name: &'n str) -> &'n str {
     view.word_of(&format!("front-check-{name}")).unwrap_or(name)
 }

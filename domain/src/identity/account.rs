@@ -43,13 +43,13 @@ codes! {
         Changed,
     }
 
-    /// What failed at a sign-in.
+    /// The step of a sign-in that failed.
     Step {
         Password,
         SecondFactor,
     }
 
-    /// Who decided which roles an account has.
+    /// The source of a decision about roles.
     RoleSource {
         Staff,
         Provider,
@@ -153,7 +153,7 @@ fn owner(_: &Event, stream: Uuid) -> Option<Uuid> {
 
 plain_facts!(owner, Account, 2);
 
-/// What the facts of an account come to.
+/// The state that the facts of an account make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub roles: Vec<String>,

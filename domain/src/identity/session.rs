@@ -8,7 +8,7 @@ use crate::{Decider, EventInfo, Expectation, Facts, Money, PersonalValue, Sensit
 
 pub use super::Never as Error;
 
-/// What a session was begun from.
+/// The origin of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::AsRefStr, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -68,7 +68,7 @@ fn owner(event: &Event, _: Uuid) -> Option<Uuid> {
 
 plain_facts!(owner, Session, 1);
 
-/// What the facts of a session come to.
+/// The state that the facts of a session make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub account: Option<Uuid>,

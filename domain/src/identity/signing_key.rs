@@ -40,7 +40,7 @@ fn nobody(_: &Event, _: Uuid) -> Option<Uuid> {
 
 plain_facts!(nobody, SigningKey, 1);
 
-/// What the facts of a key come to.
+/// The state that the facts of a key make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKey {
     pub kid: Option<String>,

@@ -45,7 +45,7 @@ const LIMIT: Param =
 /// Puts all rows into one group.
 pub(crate) const NO_GROUP: Group = Group::of("none", "CAST(NULL AS TEXT)");
 
-/// What rows are grouped by.
+/// A way to group rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Group {
     name: &'static str,

@@ -57,7 +57,7 @@ pub struct ListedFactors {
     pub recovery_codes: i64,
 }
 
-/// What somebody types to sign in on a page, and where from.
+/// The fields of a sign-in on a page, and the network that it came from.
 #[derive(Debug, Clone, Copy)]
 pub struct Typed<'a> {
     pub email: &'a str,

@@ -47,7 +47,7 @@ impl Refusing {
         Arc::clone(&self.turns).try_acquire_owned().ok()
     }
 
-    /// What is said over TLS, in HTTP/1.1. It is over when the client has it, in a few seconds at most.
+    /// The refusal over TLS, in HTTP/1.1. It ends when the client has received it, after a few seconds at most.
     pub(super) fn over_tls(
         &self,
         turn: OwnedSemaphorePermit,

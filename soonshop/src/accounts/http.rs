@@ -48,7 +48,7 @@ pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
     auth.with_state(state).merge(counted_as(keys, Class::Reads))
 }
 
-/// What somebody signs in with.
+/// The body of a sign-in.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SignIn)]

@@ -1,4 +1,4 @@
-//! What an error of accounts is to a client.
+//! Errors of accounts as problems of the API.
 
 use std::time::Duration;
 
