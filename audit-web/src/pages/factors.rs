@@ -100,7 +100,7 @@ fn code_form(view: &View<'_>, to: &str, refused: Option<&str>) -> Markup {
     html! {
         div.door {
             h1 { (view.word("second-factor")) }
-            p { (view.word("step-up-why")) }
+            p { (view.word("fresh-factor-why")) }
             (warning(refused))
             form.column method="post" action=(STEP_UP) {
                 input type="hidden" name="to" value=(to);

@@ -164,7 +164,7 @@ fn again_with_code(view: &View<'_>, problem: &Problem) -> Markup {
     html! {
         div.door {
             h1 { (view.word("second-factor")) }
-            p { (view.word("step-up-why")) }
+            p { (view.word("fresh-factor-why")) }
             (warning(refused))
             form.column method="post" action=(here) {
                 @for (field, typed) in view.visit.form.iter().flat_map(TypedForm::fields) {
