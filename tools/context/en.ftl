@@ -7,3 +7,5 @@ event-__Name__Closed = __Name__ closed
 aggregate-__name__ = __name__
 context-__name__ = __Name__
 field-label = label
+problem-__name__-exists = There is a __name__ with this id already: read it, or leave the id out.
+problem-__name__-not-found = There is no __name__ with this id.
