@@ -75,7 +75,7 @@ pub async fn subjects(reader: &Reader, typed: &str) -> Result<Vec<String>, Query
     Ok(subjects.into_iter().collect())
 }
 
-/// Refuses an e-mail address: a filter is part of an address, and of what is kept of it.
+/// Refuses an e-mail address: filters stand in the URL, which browsers, proxies and logs keep.
 fn not_personal(name: &str, typed: &str) -> Result<(), QueryError> {
     if typed.contains('@') {
         let detail = "an e-mail address is personal, and is no part of an address: look the person up, and give their id";

@@ -332,7 +332,6 @@ fn every_key_is_used_and_every_used_key_exists() {
     }
 }
 
-/// Reads the files themselves: Fluent drops what it cannot parse, and takes the last of two texts with one key.
 #[test]
 fn every_type_of_problem_has_its_text_in_both_languages_and_its_page() {
     let pages = fs::read_dir(root().join("docs/problems")).unwrap();
@@ -348,6 +347,7 @@ fn every_type_of_problem_has_its_text_in_both_languages_and_its_page() {
     }
 }
 
+/// Reads the files themselves: Fluent drops what it cannot parse, and takes the last of two texts with one key.
 #[test]
 fn every_catalogue_can_be_read_and_has_each_key_once() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("locales");

@@ -1,5 +1,4 @@
-//! Second factors of whoever is signed in with an account: the page that asks for a code and goes on, and the page on which
-//! they are added and removed.
+//! Second factors of the account that is signed in: the page that asks for a code, and the page to add and remove factors.
 
 use std::fmt::Write as _;
 

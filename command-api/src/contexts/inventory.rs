@@ -152,9 +152,9 @@ fn brings(command: &Command) -> bool {
 }
 
 /// Executes it together with the product, which has a say in the append itself: it must hold the SKU. Otherwise stock
-/// could come in at the moment in which the product gives the SKU back, and another one would inherit it. Of a deleted
-/// product nothing comes in at other locations than the main one: whoever gives its SKU back counts on a stock there that
-/// was empty once.
+/// could come in at the moment in which the product gives the SKU back, and another one would inherit it. Stock of a
+/// deleted product comes in at the main location only: the command that gives its SKU back has looked at the other
+/// locations before, and relies on their staying empty.
 async fn held(call: Call, id: Uuid, at: At, product: Uuid) -> Result<Response, Problem> {
     let sku = at.place.sku.clone();
     let leaves = matches!(at.command, Command::Adjust { quantity, .. } if quantity < 0);

@@ -1,5 +1,5 @@
 //! Whom a caller may act for (`X-On-Behalf-Of`): a user of the shop as a customer, and a buyer without an account as a
-//! guest. Nobody acts for an id that is nobody's, and nobody for a user under the name of a guest.
+//! guest. An id that the shop does not know is refused, and so is the id of a user that is sent as a guest's.
 
 use soonshop_domain::user::User;
 use soonshop_service_kit::Problem;
