@@ -156,9 +156,15 @@ fn is_damage(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| match code.len() {
         // PostgreSQL: a table, an index.
         5 => matches!(&*code, "XX001" | "XX002"),
-        // SQLite: malformed, not a database. The higher bytes of a code hold details.
-        _ => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 11 | 26)),
+        // SQLite: malformed, not a database.
+        _ => sqlite_code(error).is_some_and(|code| matches!(code, 11 | 26)),
     })
+}
+
+/// The code of an error of SQLite, without the details that its higher bytes hold.
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 /// Whether PostgreSQL ended the session, or did not begin it: such an error is not about the data, whatever its code is.

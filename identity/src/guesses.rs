@@ -9,9 +9,8 @@ use uuid::Uuid;
 
 use crate::codes::{TypedCode, recovery_hash};
 use crate::guess::Guess;
-use crate::sign_in::HOUR;
 use crate::store::Account;
-use crate::stored::uuid;
+use crate::stored::{HOUR, uuid};
 use crate::totp::Secret;
 use crate::{ActiveSession, Cause, Error, Identity};
 

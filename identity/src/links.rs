@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::keyring::LINK;
 use crate::store::Account;
+use crate::stored::{HOUR, uuid};
 use crate::{Error, Identity};
 
 /// How every link's token begins.
@@ -17,8 +18,6 @@ pub(crate) const PREFIX: &str = "ssl_";
 /// Key number and request.
 const HEAD: usize = 4 + 16;
 const BYTES: usize = HEAD + 32;
-
-const HOUR: i64 = 60 * 60 * 1000;
 
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,11 +131,7 @@ impl Identity {
         let (id, request, purpose) = (account.id.to_string(), link.request.to_string(), link.purpose.name());
         let older =
             "FROM @links WHERE account = $1 AND purpose = $2 AND used_at IS NULL AND purpose <> 'undo'";
-        for sql in
-            [&format!("DELETE FROM @mails WHERE request IN (SELECT id {older})"), &format!("DELETE {older}")]
-        {
-            tx.execute(self.db.statement(sql, [id.as_str().into(), purpose.into()])).await?;
-        }
+        self.void_links(tx, older, &[id.as_str().into(), purpose.into()]).await?;
         let (sealed, hash) = match link.address {
             Some(address) => (Some(self.seal(&request, address).await?), Some(self.address(address).await?)),
             None => (None, None),
@@ -167,7 +162,7 @@ impl Identity {
         );
         let values = [request.to_string().into(), purpose.name().into()];
         let row = self.db.connection.query_one(self.db.statement(&sql, values)).await?;
-        crate::stored::uuid(&row.ok_or(Error::Link)?.try_get_by_index::<String>(0)?)
+        uuid(&row.ok_or(Error::Link)?.try_get_by_index::<String>(0)?)
     }
 
     /// Uses a link of an account that is locked, once; all its other links are void. [`Error::Link`]: it was used, it has
@@ -200,11 +195,21 @@ impl Identity {
         // An old address that is taken back voids the links to those that followed it.
         let others = "FROM @links WHERE account = $1 AND id <> $2 AND used_at IS NULL AND (purpose <> 'undo' \
                       OR $3 = 'undo' AND made_at >= (SELECT own.made_at FROM @links own WHERE own.id = $2))";
+        let values = [id.as_str().into(), request.as_str().into(), purpose.name().into()];
+        self.void_links(tx, others, &values).await
+    }
+
+    /// Deletes links, and their mails that are not sent yet. `which`: `FROM @links WHERE …`, with these values.
+    async fn void_links(
+        &self,
+        tx: &DatabaseTransaction,
+        which: &str,
+        values: &[sea_orm::Value],
+    ) -> Result<(), Error> {
         for sql in
-            [format!("DELETE FROM @mails WHERE request IN (SELECT id {others})"), format!("DELETE {others}")]
+            [format!("DELETE FROM @mails WHERE request IN (SELECT id {which})"), format!("DELETE {which}")]
         {
-            let values = [id.as_str().into(), request.as_str().into(), purpose.name().into()];
-            tx.execute(self.db.statement(&sql, values)).await?;
+            tx.execute(self.db.statement(&sql, values.iter().cloned())).await?;
         }
         Ok(())
     }

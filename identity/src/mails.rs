@@ -7,12 +7,12 @@ use soonshop_domain::ids;
 use soonshop_event_log::Db;
 use uuid::Uuid;
 
-use crate::stored::{moment, uuid};
+use crate::stored::{HOUR, moment, uuid};
 use crate::{Error, Identity, Purpose};
 
 /// The first pause after a failure, in milliseconds; each further one is twice as long, up to the longest.
 const PAUSE: i64 = 5_000;
-const LONGEST_PAUSE: i64 = 60 * 60 * 1000;
+const LONGEST_PAUSE: i64 = HOUR;
 
 /// What a mail says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

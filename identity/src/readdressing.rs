@@ -89,10 +89,7 @@ impl Identity {
         let now = self.now(&tx).await?;
         self.use_link(&tx, &account, (purpose, request), now).await?;
         let text = request.to_string();
-        let sealed = match old {
-            Some(old) => Some(self.seal(&text, old).await?),
-            None => None,
-        };
+        let sealed = self.seal_if(&text, old).await?;
         let sql = format!("UPDATE @links SET old_address = $2 WHERE id = $1 RETURNING {COLUMNS}");
         let row = tx.query_one(self.db.statement(&sql, [text.into(), sealed.into()])).await?;
         let change = self.change(&row.ok_or(Error::Link)?).await?;
@@ -121,10 +118,7 @@ impl Identity {
             purpose: Purpose::read(&row.try_get_by_index::<String>(2)?)?,
             address: self.unseal(&address).await?,
             hash,
-            old: match old {
-                Some(old) => Some(self.unseal(&old).await?),
-                None => None,
-            },
+            old: self.unseal_if(old.as_deref()).await?,
             language: row.try_get_by_index(6)?,
         })
     }

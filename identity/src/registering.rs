@@ -58,10 +58,7 @@ impl Identity {
         let found = self.db.connection.query_one(self.db.statement(&sql, [request.as_str().into()])).await?;
         found.ok_or(Error::Link)?;
         let hash = self.hasher.hash(given.password, given.network).await?;
-        let name = match given.name {
-            Some(name) => Some(self.seal(&request, name).await?),
-            None => None,
-        };
+        let name = self.seal_if(&request, given.name).await?;
         let sql = format!(
             "UPDATE @requests SET used_at = {now}, user_id = $2, password = $3, name = $4 \
              WHERE id IN (SELECT id {usable}) AND used_at IS NULL RETURNING {COLUMNS}",
@@ -80,10 +77,7 @@ impl Identity {
             request: uuid(&row.try_get_by_index::<String>(0)?)?,
             user: uuid(&row.try_get_by_index::<String>(1)?)?,
             address: self.unseal(&row.try_get_by_index::<String>(2)?).await?,
-            name: match name {
-                Some(name) => Some(self.unseal(&name).await?),
-                None => None,
-            },
+            name: self.unseal_if(name.as_deref()).await?,
             address_hash: row.try_get_by_index(4)?,
         })
     }

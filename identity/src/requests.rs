@@ -10,10 +10,8 @@ use uuid::Uuid;
 use crate::links::NewLink;
 use crate::mails::{MailKind, NewMail};
 use crate::store::Account;
-use crate::stored::{moment, uuid};
+use crate::stored::{HOUR, moment, uuid};
 use crate::{Cause, Error, Identity, Purpose};
-
-const HOUR: i64 = 60 * 60 * 1000;
 
 /// How many requests of a purpose are taken within an hour, from everybody together.
 const ASKED_IN_AN_HOUR: i64 = 1_000;

@@ -32,6 +32,22 @@ impl Identity {
         codec::encrypt(&kid, &derived(&key, &kid), value.as_bytes()).map_err(Error::internal)
     }
 
+    /// Seals a value of this row, if there is one.
+    pub(crate) async fn seal_if(&self, row: &str, value: Option<&str>) -> Result<Option<String>, Error> {
+        match value {
+            Some(value) => self.seal(row, value).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens what [`seal_if`](Self::seal_if) made.
+    pub(crate) async fn unseal_if(&self, jwe: Option<&str>) -> Result<Option<String>, Error> {
+        match jwe {
+            Some(jwe) => self.unseal(jwe).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Opens what [`seal`](Self::seal) made.
     pub(crate) async fn unseal(&self, jwe: &str) -> Result<String, Error> {
         let kid = codec::kid_of(jwe).map_err(Error::internal)?;

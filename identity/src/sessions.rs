@@ -18,13 +18,12 @@ use crate::pending_token::PendingHash;
 use crate::refresh_token::RefreshToken;
 use crate::rule::FRESH_MINUTES;
 use crate::store::Account;
-use crate::stored::{moment, uuid};
+use crate::stored::{HOUR, moment, uuid};
 use crate::{Cause, Claims, Error, Identity, Roles};
 
 /// The client that the shop itself is: its pages, and programs that sign in with a password.
 pub const CLIENT: &str = "soonshop";
 
-const HOUR: i64 = 60 * 60 * 1000;
 /// How long a session lasts at most: of staff a working day.
 const LASTS: i64 = 30 * 24 * HOUR;
 const LASTS_FOR_STAFF: i64 = 12 * HOUR;

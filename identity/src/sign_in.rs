@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::passwords::Verified;
 use crate::sessions::{CredentialKind, NewSession, StartedSession, VerifiedAccount};
 use crate::store::{ACCOUNT, Account};
-use crate::stored::{milliseconds, moment};
+use crate::stored::{HOUR, milliseconds, moment};
 use crate::{Cause, Error, Identity, Password};
 
 /// A failure is answered at the next multiple of this.
@@ -20,7 +20,6 @@ const STEP: Duration = Duration::from_millis(300);
 const REPORTED_AT: i64 = 10;
 /// How many such facts there are within an hour, over all accounts.
 const REPORTS_IN_AN_HOUR: i64 = 1_000;
-pub(crate) const HOUR: i64 = 60 * 60 * 1000;
 
 /// Somebody who wants to sign in.
 #[derive(Debug, Clone)]

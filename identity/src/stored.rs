@@ -1,4 +1,4 @@
-//! Ids and moments as the tables hold them.
+//! Ids, moments and times as the tables hold them.
 
 use std::time::Duration;
 
@@ -6,6 +6,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::Error;
+
+/// An hour in milliseconds.
+pub(crate) const HOUR: i64 = 60 * 60 * 1000;
 
 pub(crate) fn uuid(text: &str) -> Result<Uuid, Error> {
     Uuid::try_parse(text).map_err(|_| Error::internal("a stored id is no UUID"))

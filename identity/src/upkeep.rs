@@ -2,9 +2,9 @@
 
 use sea_orm::ConnectionTrait as _;
 
+use crate::stored::HOUR;
 use crate::{Error, Identity};
 
-const HOUR: i64 = 60 * 60 * 1000;
 const DAY: i64 = 24 * HOUR;
 
 /// How long a session is kept after its end, and a key after it signed last.

@@ -32,7 +32,7 @@ pub enum Unfinished {
     Identity(#[from] soonshop_identity::Error),
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Unfinished {
+pub(crate) fn unavailable(error: impl std::fmt::Display) -> Unfinished {
     Unfinished::Log(Error::Unavailable(error.to_string()))
 }
 
@@ -85,24 +85,37 @@ async fn registered(
     let (name, email) = (registration.name.as_deref(), Some(registration.address.as_str()));
     // Both were looked at before they were written down.
     let Ok(details) = user::Details::try_new(id, name, email, None, None) else { return Ok(None) };
-    let command_id = ids::derived(ids::PROCESSES, &[NAME, &request]);
-    let fingerprint = store.keys().fingerprint(&[NAME.as_bytes(), request.as_bytes()]).await?;
-    let metadata = Metadata {
-        correlation_id: cause.correlation,
-        command_type: Some("user.register".to_owned()),
-        actor_kind: Some(ActorKind::Customer),
-        actor_id: Some(id.to_string()),
-        channel: Some(Channel::Process),
-        traceparent: cause.traceparent.clone(),
-        ..Metadata::default()
-    };
-    let context = CommandContext { record: true, ..CommandContext::new(command_id, fingerprint, metadata) };
+    let context = context(store, (NAME, &request), "user.register", id, cause).await?;
     match store.execute::<User>(id, user::Command::Register { details }, context).await {
         Ok(_) => Ok(Some(id)),
         Err(ExecuteError::Taken { owner, .. }) => Ok(user_in(&owner)),
         Err(ExecuteError::Rejected(_) | ExecuteError::RejectedBefore { .. }) => Ok(None),
         Err(error) => Err(unavailable(error)),
     }
+}
+
+/// The context of the command that a customer's request leads to, which is done once, whoever does it again. `request`: the
+/// first part of the command's id, and the request's own.
+pub(crate) async fn context(
+    store: &EventStore,
+    request: (&str, &str),
+    command_type: &str,
+    customer: Uuid,
+    cause: &Cause,
+) -> Result<CommandContext, Unfinished> {
+    let (name, request) = request;
+    let command_id = ids::derived(ids::PROCESSES, &[name, request]);
+    let fingerprint = store.keys().fingerprint(&[name.as_bytes(), request.as_bytes()]).await?;
+    let metadata = Metadata {
+        correlation_id: cause.correlation,
+        command_type: Some(command_type.to_owned()),
+        actor_kind: Some(ActorKind::Customer),
+        actor_id: Some(customer.to_string()),
+        channel: Some(Channel::Process),
+        traceparent: cause.traceparent.clone(),
+        ..Metadata::default()
+    };
+    Ok(CommandContext { record: true, ..CommandContext::new(command_id, fingerprint, metadata) })
 }
 
 /// The address that a user has in the log, in clear. `None`: there is none, or it was erased.

@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::{Database, DatabaseLocation};
 use crate::Error;
+use crate::error::sqlite_code;
 
 /// For so long a SQLite file has to stay locked to count: the shop's own writes are shorter.
 const KEPT: Duration = Duration::from_millis(400);
@@ -35,9 +36,10 @@ impl Database {
             }
             DatabaseLocation::Sqlite(folder) => {
                 let unread = |error: std::io::Error| Error::Unavailable(error.to_string());
-                let entries = std::fs::read_dir(folder).map_err(unread)?;
-                let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-                let files = files.filter(|file| file.extension().is_some_and(|kind| kind == "sqlite"));
+                let entries = std::fs::read_dir(folder).map_err(unread)?.map(|entry| Ok(entry?.path()));
+                let files: Vec<PathBuf> = entries.collect::<Result<_, _>>().map_err(unread)?;
+                let files =
+                    files.into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "sqlite"));
                 let asked = files.map(|file| async { is_kept(&file).await.then_some(file) });
                 let kept: Vec<PathBuf> = join_all(asked).await.into_iter().flatten().collect();
                 Ok(kept.into_iter().map(|file| file.display().to_string()).collect())
@@ -57,6 +59,6 @@ async fn is_kept(file: &std::path::Path) -> bool {
     };
     // Whatever else is wrong with the file is another fault.
     let refused: Result<(), sqlx::Error> = tried.await;
-    let code = |error: &sqlx::Error| error.as_database_error()?.code()?.parse::<u32>().ok();
-    refused.err().as_ref().and_then(code).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+    // Busy, locked.
+    refused.err().as_ref().and_then(sqlite_code).is_some_and(|code| matches!(code, 5 | 6))
 }
