@@ -219,14 +219,19 @@ impl Client {
     pub(crate) fn new(base: &str, token: &str) -> Self {
         // Another test of this process may have done it.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).no_proxy().build().unwrap();
-        Self { http, base: base.to_owned(), token: token.to_owned() }
+        Self { http: Self::http().build().unwrap(), base: base.to_owned(), token: token.to_owned() }
+    }
+
+    /// The shop closes a connection on which nothing was asked for ten seconds (`--head-seconds`), and a client that was
+    /// about to use it is left without an answer: this one does not keep them for so long.
+    fn http() -> reqwest::ClientBuilder {
+        let kept = Duration::from_secs(5);
+        reqwest::Client::builder().timeout(Duration::from_secs(40)).pool_idle_timeout(kept).no_proxy()
     }
 
     /// The same caller, who is shown where an answer leads to instead of what is there.
     pub(crate) fn without_redirects(&self) -> Self {
-        let builder = reqwest::Client::builder().timeout(Duration::from_secs(40)).no_proxy();
-        let http = builder.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = Self::http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { http, ..self.clone() }
     }
 
