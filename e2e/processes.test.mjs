@@ -1,4 +1,5 @@
-// An order is stuck: its instance's page says at which command and why, and retries it for those who may.
+// An order is stuck, or a command of it was refused: its instance's page says at which command and why, and retries or
+// acknowledges it for those who may.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { see, violations } from './browser.mjs';
@@ -82,4 +83,48 @@ each('a role that may not retry sees the reason, and no button', async ({ page }
   } finally {
     await accept(shop);
   }
+}, { on, role: 'auditor' });
+
+const ACKNOWLEDGE = 'Acknowledge the failures';
+
+// An order was cancelled after its goods had left: the release of its line was refused.
+async function failedOrder(shop) {
+  const order = (await post(shop, '/orders', { lines: [{ sku: 'MUG-01', quantity: 1 }], country: 'France' })).json.id;
+  await confirmed(shop, order);
+  const task = JSON.stringify({ do: 'release', place: { sku: 'MUG-01', location: 'main' }, line: 1 });
+  await sql(shop, 'process', `INSERT INTO failures (process, instance, number, task, slug, failed_at)
+    VALUES ('fulfilment', '${order}', 99, '${task}', 'line-shipped', 1700000000000);`);
+  return order;
+}
+
+each('failures are an alarm until somebody who may do so acknowledges them', async ({ page }, { store }) => {
+  const shop = own[store];
+  const order = await failedOrder(shop);
+  const stuck = async () => {
+    const list = (await get(shop, '/api/audit/processes?state=stuck', { as: 'ops' })).json.items;
+    return list.some((one) => one.instance === order);
+  };
+  assert.ok(await stuck());
+  const main = page.locator('main');
+  await see(page, shop, `/audit/processes/fulfilment/${order}?lang=zh-CN`);
+  assert.match(await main.innerText(), /必须执行的命令被拒绝[^]*确认这些失败/);
+  await see(page, shop, `/audit/processes/fulfilment/${order}?lang=en`);
+  assert.match(await main.innerText(), /release, line 1/);
+  assert.deepEqual(await violations(page), []);
+  await main.locator('input[name=reason]').fill('the parcel came back');
+  await page.getByRole('button', { name: ACKNOWLEDGE }).click();
+  await page.waitForURL('**acknowledged=done**');
+  assert.match(await main.innerText(), /The failures are acknowledged/);
+  assert.equal(await page.getByRole('button', { name: ACKNOWLEDGE }).count(), 0);
+  assert.ok(!await stuck());
+  await see(page, shop, '/audit?lang=en');
+  assert.match(await main.innerText(), /Acknowledged failures of a process manager/);
+}, { on, role: 'ops' });
+
+each('a role that may not acknowledge sees the failure, and no button', async ({ page }, { store }) => {
+  const shop = own[store];
+  const order = await failedOrder(shop);
+  await see(page, shop, `/audit/processes/fulfilment/${order}?lang=en`);
+  assert.match(await page.locator('main').innerText(), /Correct what differs, then acknowledge it/);
+  assert.equal(await page.getByRole('button', { name: ACKNOWLEDGE }).count(), 0);
 }, { on, role: 'auditor' });

@@ -233,8 +233,8 @@ pub(crate) fn acknowledgement() -> Vec<Param> {
     ]
 }
 
-/// The form to retry the waiting command of a process manager's instance.
-pub(crate) fn command_retry() -> Vec<Param> {
+/// A form that takes nothing but a reason, which is recorded.
+pub(crate) fn recorded_reason() -> Vec<Param> {
     vec![Param::new("reason", Kind::Free, "The reason, in your own words; it is stored encrypted.")]
 }
 

@@ -106,6 +106,14 @@ pub(crate) async fn retry_command(call: &Call) -> Result<(Key, Retry), QueryErro
     Ok((key, retry))
 }
 
+/// Acknowledges the failures of the instance; returns it, and how many they were.
+pub(crate) async fn acknowledge_failures(call: &Call) -> Result<(Key, u64), QueryError> {
+    let key = instance(call);
+    let (reader, actor) = (&call.shared.reader, &call.caller().actor);
+    let count = processes::acknowledge(reader, actor, &key, call.form.text("reason")).await?;
+    Ok((key, count))
+}
+
 /// The person to whom the value in the form belongs.
 pub(crate) async fn look_up(call: &Call) -> Result<LookUpResult, QueryError> {
     let value = call.form.text("value").unwrap_or_default();

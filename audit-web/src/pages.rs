@@ -98,6 +98,7 @@ mod tests {
         for bad in [
             "/audit/parked/retries",
             "/audit/processes/fulfilment/7/retries",
+            "/audit/processes/fulfilment/7/acknowledgements",
             "/audit/look-up",
             "/audit/views/x/renames",
             "/audit/views/x/deletions",

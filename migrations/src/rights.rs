@@ -79,11 +79,13 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT", "seals"),
             (REPLAY, "SELECT", "seals"),
         ],
-        // Viewer and tool show instances and their waiting commands; the viewer can bring a retry forward.
+        // Viewer and tool show instances and their waiting commands; the viewer can bring a retry forward, and
+        // acknowledge failures.
         Namespace::Process => &[
             (COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*"),
             (QUERY, "SELECT", "checkpoints, leases, processes, instances, outbox, timeouts, failures"),
             (QUERY, "UPDATE (retry_at)", "outbox"),
+            (QUERY, "UPDATE (acknowledged_at)", "failures"),
             (REPLAY, "SELECT", "checkpoints, processes, instances, outbox, timeouts, failures"),
             (REPLAY, "SELECT (name, holder, expires_at, stopped, stopped_at)", "leases"),
         ],

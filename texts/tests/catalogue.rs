@@ -179,6 +179,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-compared-", "digest full sample"),
     ("page-density-", "comfortable compact"),
     ("page-exit-code-", "1 2 4 5 69 75 124 130 143"),
+    ("page-failures-acknowledged-", "done nothing"),
     (
         "page-fault-",
         "missing twice unknown value one-line too-long id sku location currency choice time zone number backwards short-reason \

@@ -1,5 +1,5 @@
 //! One instance of a process manager: its step, since when, the command that waits and why, the last refusal, the events
-//! of its aggregate, and a form to retry the command.
+//! of its aggregate, and the forms to retry the command and to acknowledge failures.
 
 use maud::{Markup, html};
 use soonshop_audit::name::Names;
@@ -21,18 +21,30 @@ use crate::{fields, find, naming};
 /// The values of the parameter that tells what a retry did.
 const RETRIES: [&str; 3] = ["requested", "sent", "nothing"];
 
+/// The values of the parameter that tells whether there were failures to acknowledge.
+const ACKNOWLEDGEMENTS: [&str; 2] = ["done", "nothing"];
+
 pub(crate) fn table() -> Vec<Endpoint> {
     let retry =
         Param::new("retry", Kind::OneOf(&RETRIES), "The result of the retry that led here.").display_only();
+    let acknowledged = Param::new(
+        "acknowledged",
+        Kind::OneOf(&ACKNOWLEDGEMENTS),
+        "The result of the acknowledgement that led here.",
+    )
+    .display_only();
     vec![
         page(
             "/audit/processes/{process}/{instance}",
             "audit.process-page",
             Class::Reads,
-            Action::new(with(vec![retry]), described(), |call| async move {
+            Action::new(with(vec![retry, acknowledged]), described(), |call| async move {
                 let found = find::process(&call).await;
-                let may_retry = call.may(Permission::RetryParked);
-                shown_as(&call, found, title, |view, detail| body(view, detail, may_retry))
+                let may = May {
+                    retry: call.may(Permission::RetryParked),
+                    acknowledge: call.may(Permission::Acknowledge),
+                };
+                shown_as(&call, found, title, |view, detail| body(view, detail, may))
             }),
         ),
         page(
@@ -49,10 +61,30 @@ pub(crate) fn table() -> Vec<Endpoint> {
                 };
                 Ok(see_other(&address(&View::of(&call), &key, &[("retry", result)])))
             })
-            .takes(Owner::TheShop, fields::command_retry())
+            .takes(Owner::TheShop, fields::recorded_reason())
             .needs(Permission::RetryParked),
         ),
+        page(
+            "/audit/processes/{process}/{instance}/acknowledgements",
+            "audit.process-acknowledge",
+            Class::Writes,
+            Action::new(with(Vec::new()), described(), |call| async move {
+                let (key, count) = find::acknowledge_failures(&call).await?;
+                let [done, nothing] = ACKNOWLEDGEMENTS;
+                let result = if count > 0 { done } else { nothing };
+                Ok(see_other(&address(&View::of(&call), &key, &[("acknowledged", result)])))
+            })
+            .takes(Owner::TheShop, fields::recorded_reason())
+            .needs(Permission::Acknowledge),
+        ),
     ]
+}
+
+/// What the visitor may do with the instance.
+#[derive(Clone, Copy)]
+struct May {
+    retry: bool,
+    acknowledge: bool,
 }
 
 fn title(view: &View<'_>, detail: &InstanceDetail) -> String {
@@ -128,13 +160,14 @@ pub(crate) fn step(view: &View<'_>, one: &Instance) -> Markup {
     }
 }
 
-fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
+fn body(view: &View<'_>, detail: &InstanceDetail, may: May) -> Markup {
     let one = &detail.instance;
     let key = one.key();
     html! {
         h1 { (view.word("instance")) " " span translate="no" { (one.process) } (view.word("colon")) (subject(view, one, &detail.names)) }
         p.soft.named { (naming::id(view, &one.instance)) }
-        (retry_result(view))
+        (result(view, "retry", "command-retry", &RETRIES))
+        (result(view, "acknowledged", "failures-acknowledged", &ACKNOWLEDGEMENTS))
         div data-poll {
             @if one.failures > 0 {
                 p.banner.ill { span aria-hidden="true" { "⚠ " } (view.word("instance-failed")) }
@@ -145,7 +178,8 @@ fn body(view: &View<'_>, detail: &InstanceDetail, may_retry: bool) -> Markup {
             h2 { (view.word("instance-events")) }
             (history(view, detail))
         }
-        @if may_retry && one.waits_with.is_some() { (retry_form(view, &key)) }
+        @if may.retry && one.waits_with.is_some() { (form(view, &key, "retries", ["command-retry", "command-retry-what"])) }
+        @if may.acknowledge && one.failures > 0 { (form(view, &key, "acknowledgements", ["failures-acknowledge", "failures-acknowledge-what"])) }
         p.soft { (view.word("command")) }
         (command(view, &format!("soonshop process show {} {}", one.process, one.instance)))
         @if one.waits_with.is_some() {
@@ -184,13 +218,13 @@ fn aggregate(view: &View<'_>, kind: &str, id: Uuid, names: &Names) -> Markup {
     html! { (naming::link(view, kind, name, &id)) " " code.soft translate="no" { (id) } }
 }
 
-/// The result of the retry that led here.
-fn retry_result(view: &View<'_>) -> Markup {
-    let chosen = view.visit.parameter("retry");
-    let result = RETRIES.into_iter().find(|one| chosen.as_deref() == Some(one));
+/// What the form did that led here, as this parameter says.
+fn result(view: &View<'_>, parameter: &str, word: &str, values: &[&'static str]) -> Markup {
+    let chosen = view.visit.parameter(parameter);
+    let said = values.iter().find(|one| chosen.as_deref() == Some(**one));
     html! {
-        @if let Some(result) = result {
-            p.well role="status" { span aria-hidden="true" { "↻ " } (view.word_of(&format!("command-retry-{result}")).unwrap_or(result)) }
+        @if let Some(said) = said {
+            p.well role="status" { span aria-hidden="true" { "↻ " } (view.word_of(&format!("{word}-{said}")).unwrap_or(said)) }
         }
     }
 }
@@ -267,14 +301,16 @@ fn history(view: &View<'_>, detail: &InstanceDetail) -> Markup {
     }
 }
 
-fn retry_form(view: &View<'_>, key: &Key) -> Markup {
-    let to = view.to(&format!("{}/retries", path(key)), &[]);
+/// A form that takes a reason and does something with the instance: what, in a word and in a sentence.
+fn form(view: &View<'_>, key: &Key, to: &str, what: [&str; 2]) -> Markup {
+    let to = view.to(&format!("{}/{to}", path(key)), &[]);
+    let [name, sentence] = what.map(|key| view.word_of(key).unwrap_or(key));
     html! {
-        h2 { (view.word("command-retry")) }
-        p.soft { (view.word("command-retry-what")) }
+        h2 { (name) }
+        p.soft { (sentence) }
         form.line method="post" action=(to) {
             label { (view.word("reason")) " " input name="reason" maxlength="500" autocomplete="off"; }
-            button { (view.word("command-retry")) }
+            button { (name) }
         }
     }
 }
