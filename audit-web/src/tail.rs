@@ -200,7 +200,7 @@ impl Reader {
     /// When a session or a key ends, from whatever process, its followers end, too.
     async fn is_still_allowed(&self) -> Result<bool, Problem> {
         match self.call.shared.access.visitor(&self.call.headers_in).await {
-            Ok(visitor) => Ok(visitor.caller.role.may(Permission::Audit)),
+            Ok(visitor) => Ok(visitor.caller.may(Permission::Audit)),
             Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(false),
             Err(problem) => Err(problem),
         }

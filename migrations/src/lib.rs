@@ -173,7 +173,8 @@ migrators! {
         ("006_record", "sql/record.postgres.sql", "sql/record.sqlite.sql"),
         ("007_notes", "sql/notes.sql", "sql/notes.sql"),
         ("008_integrity", "sql/integrity.sql", "sql/integrity.sql"),
-        ("009_sign_ins", "sql/sign_ins.postgres.sql", "sql/sign_ins.sqlite.sql")
+        ("009_sign_ins", "sql/sign_ins.postgres.sql", "sql/sign_ins.sqlite.sql"),
+        ("010_key_limits", "sql/key_limits.sql", "sql/key_limits.sql")
     ];
     Seals: Seals, "soonshop_seals_steps", [("001_seals", "sql/seals.postgres.sql", "sql/seals.sqlite.sql")];
     RecordSeals: RecordSeals, "soonshop_record_seals_steps", [

@@ -15,6 +15,7 @@ pub mod owner;
 pub mod people;
 pub mod personal_access;
 pub mod role;
+pub mod scope;
 pub mod session;
 pub mod step_up;
 
@@ -27,4 +28,5 @@ pub use people::{
     Employment, ListedFactor, ListedFactors, People, SignInStep, SignedIn, StartedFactor, Typed,
 };
 pub use role::{Permission, Role};
+pub use scope::{Networks, Scope};
 pub use session::Visitor;

@@ -16,8 +16,9 @@ use soonshop_event_log::{Database, Db, Error};
 use soonshop_event_store::KeyMaker;
 use soonshop_projections::operations::{self, Operation, SIGN_IN};
 use soonshop_service_kit::access::{
-    ApiKey, Caller, Keys, Role, Secret, StoredKey, StoredSession, Unavailable,
+    ApiKey, Caller, Keys, Networks, Permission, Role, Scope, Secret, StoredKey, StoredSession, Unavailable,
 };
+use soonshop_service_kit::rates::Network;
 use uuid::Uuid;
 
 use crate::Shop;
@@ -41,6 +42,14 @@ pub enum Verb {
         /// The use of the key. It is not treated as personal data: do not name a person
         #[arg(long)]
         name: String,
+        /// Of what the role may, these permissions alone: repeated, or with commas; without this, all of them. docs/api.md
+        /// lists them
+        #[arg(long = "permission", value_delimiter = ',', value_parser = permission)]
+        permissions: Vec<Permission>,
+        /// Addresses, or networks by their first address, from which the key is accepted: repeated, or with commas;
+        /// without this, from everywhere
+        #[arg(long = "from", value_delimiter = ',')]
+        networks: Vec<Network>,
         /// Days until it expires; without this, it never does
         #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         expires_days: Option<u16>,
@@ -56,7 +65,7 @@ pub enum Verb {
         /// The part of it that is shown
         prefix: String,
     },
-    /// Replace a key by a new one; the old one expires a while later
+    /// Replace a key by a new one with the same role and limits; the old one expires a while later
     Rotate {
         /// The part of it that is shown
         prefix: String,
@@ -78,6 +87,49 @@ fn role(text: &str) -> Result<Role, String> {
     }
 }
 
+fn permission(text: &str) -> Result<Permission, String> {
+    let names = || Permission::ALL.map(|one| one.to_string()).join(", ");
+    text.parse().map_err(|_| format!("a permission is one of {}", names()))
+}
+
+/// What a new key may do, and from where.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub role: Role,
+    /// Of what the role may, these permissions alone; none at all: all of them.
+    pub permissions: Vec<Permission>,
+    /// From where it is accepted; none at all: from everywhere.
+    pub networks: Vec<Network>,
+}
+
+impl From<Role> for Limits {
+    /// All that the role may, from everywhere.
+    fn from(role: Role) -> Self {
+        Self { role, permissions: Vec::new(), networks: Vec::new() }
+    }
+}
+
+impl Limits {
+    /// A key has a role that keys have, and no permission that its role lacks.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.role == Role::Guest {
+            bail!("a guest is a caller without a key: there are no keys with this role");
+        }
+        let lacking = self.permissions.iter().find(|permission| !self.role.may(**permission));
+        if let Some(lacking) = lacking {
+            let may = Permission::ALL.into_iter().filter(|permission| self.role.may(*permission));
+            let may: Vec<_> = may.map(|permission| permission.to_string()).collect();
+            bail!("the role {} may not {lacking}: it may {}", self.role, may.join(", "));
+        }
+        Ok(())
+    }
+}
+
+/// A list as it is stored: with commas; `None` if it is empty.
+fn listed<T: ToString>(all: &[T]) -> Option<String> {
+    (!all.is_empty()).then(|| all.iter().map(T::to_string).collect::<Vec<_>>().join(","))
+}
+
 /// A key as it is stored, without its hash.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
@@ -91,6 +143,10 @@ pub struct Row {
     /// To about a minute.
     pub used_at: Option<DateTime<Utc>>,
     pub rotated_from: Option<Uuid>,
+    /// With commas; `None`: all that the role may.
+    pub permissions: Option<String>,
+    /// With commas; `None`: from everywhere.
+    pub networks: Option<String>,
 }
 
 /// Where they are stored.
@@ -99,8 +155,11 @@ pub struct ApiKeys {
     db: Db,
 }
 
-const COLUMNS: &str =
-    "id, prefix, role, name, created_at, expires_at, revoked_at, used_at, rotated_from, hash";
+const COLUMNS: &str = "id, prefix, role, name, created_at, expires_at, revoked_at, used_at, rotated_from, hash, permissions, \
+                       networks";
+
+/// How many they are.
+const COLUMN_COUNT: usize = 12;
 
 fn moment(milliseconds: i64) -> Result<DateTime<Utc>, Error> {
     DateTime::from_timestamp_millis(milliseconds)
@@ -125,6 +184,8 @@ impl Row {
             revoked_at: at(6)?.map(moment).transpose()?,
             used_at: at(7)?.map(moment).transpose()?,
             rotated_from: rotated_from.as_deref().map(id).transpose()?,
+            permissions: row.try_get_by_index(10)?,
+            networks: row.try_get_by_index(11)?,
         })
     }
 }
@@ -141,11 +202,16 @@ impl ApiKeys {
     }
 
     /// Creates a key. The secret in the result is stored nowhere.
-    pub async fn create(&self, role: Role, name: &str, expires_days: Option<u16>) -> anyhow::Result<ApiKey> {
-        if role == Role::Guest {
-            bail!("a guest is a caller without a key: there are no keys with this role");
-        }
-        self.make(role.as_ref(), name, expires_days, None).await
+    pub async fn create(
+        &self,
+        limits: impl Into<Limits>,
+        name: &str,
+        expires_days: Option<u16>,
+    ) -> anyhow::Result<ApiKey> {
+        let limits = limits.into();
+        limits.check()?;
+        let lists = (listed(&limits.permissions), listed(&limits.networks));
+        self.make(limits.role.as_ref(), lists, name, expires_days, None).await
     }
 
     /// Replaces a key by a new one. The old one expires after so many hours, if not before.
@@ -156,12 +222,15 @@ impl ApiKeys {
         expires_days: Option<u16>,
     ) -> anyhow::Result<ApiKey> {
         let old = self.active(prefix).await?;
-        self.make(&old.role, &old.name, expires_days, Some((&old, i64::from(overlap_hours) * HOUR))).await
+        let lists = (old.permissions.clone(), old.networks.clone());
+        let instead = Some((&old, i64::from(overlap_hours) * HOUR));
+        self.make(&old.role, lists, &old.name, expires_days, instead).await
     }
 
     async fn make(
         &self,
         role: &str,
+        (permissions, networks): (Option<String>, Option<String>),
         name: &str,
         expires_days: Option<u16>,
         instead: Option<(&Row, i64)>,
@@ -172,16 +241,21 @@ impl ApiKeys {
         let id = ids::new();
         let key = ApiKey::generate(id).context("no random numbers are available")?;
         let old = instead.map(|(old, _)| old.id.to_string());
-        let (action, detail) = match &old {
-            Some(old) => ("key-rotate", json!({ "role": role, "prefix": key.prefix(), "rotated_from": old })),
-            None => ("key-create", json!({ "role": role, "prefix": key.prefix() })),
-        };
+        let mut detail = json!({ "role": role, "prefix": key.prefix() });
+        let more = [("permissions", &permissions), ("networks", &networks), ("rotated_from", &old)];
+        for (name, value) in more {
+            if let Some(value) = value {
+                detail[name] = value.as_str().into();
+            }
+        }
+        let action = if old.is_some() { "key-rotate" } else { "key-create" };
         let tx = self.db.connection.begin().await?;
         operations::record(&self.db, &tx, &done(action, id, detail)).await?;
         let now = self.db.now();
         let sql = format!(
-            "INSERT INTO @api_keys (id, prefix, hash, role, name, created_at, expires_at, rotated_from) \
-             VALUES ($1, $2, $3, $4, $5, {now}, {now} + $6, $7)"
+            "INSERT INTO @api_keys \
+             (id, prefix, hash, role, name, created_at, expires_at, rotated_from, permissions, networks) \
+             VALUES ($1, $2, $3, $4, $5, {now}, {now} + $6, $7, $8, $9)"
         );
         let values = [
             id.to_string().into(),
@@ -191,6 +265,8 @@ impl ApiKeys {
             name.into(),
             expires_days.map(|days| i64::from(days) * DAY).into(),
             old.into(),
+            permissions.into(),
+            networks.into(),
         ];
         tx.execute(self.db.statement(&sql, values)).await?;
         if let Some((old, overlap)) = instead {
@@ -290,12 +366,12 @@ impl ApiKeys {
         );
         let row = self.db.connection.query_one(self.db.statement(&sql, [BASE64.encode(hash).into()])).await?;
         let Some(row) = row else { return Ok(None) };
-        let of_key: Option<String> = row.try_get_by_index(10)?;
+        let of_key: Option<String> = row.try_get_by_index(COLUMN_COUNT)?;
         let key = of_key.map(|_| known(&row)).transpose()?;
         let proof =
-            BASE64.decode(row.try_get_by_index::<String>(11)?).ok().and_then(|proof| proof.try_into().ok());
+            BASE64.decode(row.try_get_by_index::<String>(COLUMN_COUNT + 1)?).ok().and_then(|proof| proof.try_into().ok());
         let proof = proof.ok_or_else(|| Error::Database("a stored session cannot be read".to_owned()))?;
-        Ok(Some(StoredSession { hash, key, proof, expires_at: moment(row.try_get_by_index(12)?)? }))
+        Ok(Some(StoredSession { hash, key, proof, expires_at: moment(row.try_get_by_index(COLUMN_COUNT + 2)?)? }))
     }
 
     async fn end_session(&self, hash: [u8; 32]) -> Result<(), Error> {
@@ -306,18 +382,30 @@ impl ApiKeys {
     }
 }
 
+/// A list as [`listed`] wrote it.
+fn read_list<T, E>(stored: Option<&str>, read: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>, E> {
+    stored.map_or_else(|| Ok(Vec::new()), |stored| stored.split(',').map(read).collect())
+}
+
 /// A key as it was read from the database.
 fn known(stored: &QueryResult) -> Result<StoredKey, Error> {
     let row = Row::read(stored)?;
     let hash = BASE64.decode(stored.try_get_by_index::<String>(9)?).ok();
     let hash = hash.filter(|hash| hash.len() == 32).map(|hash| Secret::new(&hash));
-    let (Some(hash), Ok(role)) = (hash, self::role(&row.role)) else {
+    // A limit that this release cannot read is no permission to do more.
+    let permissions = read_list(row.permissions.as_deref(), permission);
+    let networks = read_list(row.networks.as_deref(), |text| text.parse::<Network>());
+    let (Some(hash), Ok(role), Ok(permissions), Ok(networks)) =
+        (hash, self::role(&row.role), permissions, networks)
+    else {
         return Err(Error::Database(format!("the stored API key {} cannot be read", row.prefix)));
     };
     Ok(StoredKey {
         id: row.id,
         hash,
         role,
+        scope: Scope::of(&permissions),
+        networks: Networks::from(networks),
         expires_at: row.expires_at,
         revoked: row.revoked_at.is_some(),
         used_at: row.used_at,
@@ -371,15 +459,20 @@ fn line(row: &Row) -> String {
     let at = |at: Option<DateTime<Utc>>| {
         at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true))
     };
+    let limit = |name: &str, list: &Option<String>| {
+        list.as_ref().map_or_else(String::new, |list| format!("  {name} {list}"))
+    };
     format!(
-        "ssk_{}  {:<8} made {}  expires {:<20}  revoked {:<20}  used {:<20}  {}",
+        "ssk_{}  {:<8} made {}  expires {:<20}  revoked {:<20}  used {:<20}  {}{}{}",
         row.prefix,
         row.role,
         at(Some(row.created_at)),
         at(row.expires_at),
         at(row.revoked_at),
         at(row.used_at),
-        row.name
+        row.name,
+        limit("may only", &row.permissions),
+        limit("from", &row.networks)
     )
 }
 
@@ -387,8 +480,10 @@ fn line(row: &Row) -> String {
 pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
     let keys = ApiKeys::new(&shop.read_database)?;
     let text = match verb {
-        Verb::Create { role, name, expires_days } => {
-            shown(shop, keys.create(*role, name, *expires_days).await?).await
+        Verb::Create { role, name, permissions, networks, expires_days } => {
+            let limits =
+                Limits { role: *role, permissions: permissions.clone(), networks: networks.clone() };
+            shown(shop, keys.create(limits, name, *expires_days).await?).await
         }
         Verb::Rotate { prefix, overlap_hours, expires_days } => {
             shown(shop, keys.rotate(prefix, *overlap_hours, *expires_days).await?).await

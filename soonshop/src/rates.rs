@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use soonshop_cache::Rates;
-use soonshop_service_kit::rates::{DEFAULTS, Limits, Proxies, Proxy, Setting};
+use soonshop_service_kit::rates::{DEFAULTS, Limits, Network, Proxies, Setting};
 
 /// How often a caller may do something, and whose word about an address counts.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -23,7 +23,7 @@ pub struct RateOptions {
         value_delimiter = ',',
         global = true
     )]
-    pub behind_proxies: Vec<Proxy>,
+    pub behind_proxies: Vec<Network>,
     /// The earlier name of --behind-proxy
     #[arg(
         long = "trusted-proxy",
@@ -33,7 +33,7 @@ pub struct RateOptions {
         global = true,
         hide = true
     )]
-    pub trusted_proxies: Vec<Proxy>,
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl RateOptions {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
-use soonshop::api_keys::ApiKeys;
+use soonshop::api_keys::{ApiKeys, Limits};
 use soonshop_projections::operations::{self, Recorded, SIGN_IN};
 use soonshop_projections::record;
-use soonshop_service_kit::access::{ApiKey, Role};
+use soonshop_service_kit::access::{ApiKey, Permission, Role};
 use uuid::Uuid;
 
 use crate::support::{Answer, Client, Place, Process, Set, TestShop, binary, eventually, free_port};
@@ -301,4 +301,65 @@ async fn sign_ins_of_one_day_are_one_entry_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sign_ins_of_one_day_are_one_entry_on_servers() {
     sign_ins_of_one_day_are_one_entry(Set::Nats).await;
+}
+
+/// A key does no more than it was made for, is accepted from no other networks, and so is the one that replaces it.
+async fn a_key_does_what_it_was_made_for_from_its_networks_alone(set: Set) {
+    let shop = TestShop::start(set).await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let limits = |permissions: &[Permission], network: &str| Limits {
+        role: Role::Support,
+        permissions: permissions.to_vec(),
+        networks: vec![network.parse().unwrap()],
+    };
+    let too_much = limits(&[Permission::Read, Permission::Trade], "127.0.0.0/8");
+    let refused = keys.create(too_much, "too much", None).await.unwrap_err().to_string();
+    assert!(refused.contains("support may not trade"), "{refused}");
+
+    let mine = keys.create(limits(&[Permission::Read], "127.0.0.0/8"), "a report", None).await.unwrap();
+    let mine = keys.rotate(mine.prefix(), 0, None).await.unwrap();
+    let elsewhere = keys.create(limits(&[Permission::Read], "203.0.113.0/24"), "there", None).await.unwrap();
+    let whole = keys.create(Role::Support, "everything", None).await.unwrap();
+    let rows = keys.all().await.unwrap();
+    assert_eq!((rows[1].permissions.as_deref(), rows[1].networks.as_deref()), (Some("read"), Some("127.0.0.0/8")));
+    assert_eq!((rows[3].permissions.as_deref(), rows[3].networks.as_deref()), (None, None));
+
+    assert_eq!((list(&shop.client, &mine.text()).await, list(&shop.client, &whole.text()).await), (200, 200));
+    register(&shop.client, &whole.text()).await.expect(201);
+    let lacking = register(&shop.client, &mine.text()).await.expect(403).json();
+    assert_eq!((&lacking["type"], &lacking["permission"]), (&json!("/problems/not-permitted"), &json!("shop")));
+    let bearer = format!("Bearer {}", mine.text());
+    let trail = shop.client.send(Method::GET, "/api/audit/timeline", None, &[("authorization", &bearer)]).await;
+    assert_eq!(trail.expect(403).json()["permission"], "audit");
+    let away = register(&shop.client, &elsewhere.text()).await.expect(403).json();
+    assert_eq!(away["type"], "/problems/address-not-allowed");
+    assert_eq!(list(&shop.client, &elsewhere.text()).await, 403);
+
+    // A session that was begun with a key has its limits, also if they are set later.
+    let cookie = {
+        let form: &'static str = format!("key={}", whole.text()).leak();
+        let signed_in = shop.client.without_redirects().send_form("/audit/sign-in", form, &[]).await.expect(303);
+        signed_in.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+    };
+    let audit = async || {
+        shop.client.send(Method::GET, "/api/audit/timeline", None, &[("cookie", &cookie)]).await.status.as_u16()
+    };
+    assert_eq!(audit().await, 200);
+    let db = shop.shop.read_database.namespace("operations").unwrap();
+    for (change, status) in [("permissions = 'read'", 403), ("permissions = NULL", 200), ("networks = '203.0.113.7/32'", 403)] {
+        let sql = format!("UPDATE @api_keys SET {change} WHERE name = 'everything'");
+        db.connection.execute(db.statement(&sql, [])).await.unwrap();
+        eventually(change, Duration::from_secs(30), async || audit().await == status).await;
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_does_what_it_was_made_for_from_its_networks_alone_embedded() {
+    a_key_does_what_it_was_made_for_from_its_networks_alone(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_does_what_it_was_made_for_from_its_networks_alone_on_servers() {
+    a_key_does_what_it_was_made_for_from_its_networks_alone(Set::Nats).await;
 }

@@ -272,7 +272,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
     let role = view.role();
     let trail = view.location == Location::Trail;
     let (home, name) = if trail { (PAGES, view.word("audit")) } else { ("/", SHOP) };
-    let looks = role.may(Permission::Audit) && view.location.has_trail();
+    let looks = view.may(Permission::Audit) && view.location.has_trail();
     html! {
         (DOCTYPE)
         html lang=(view.language.tag()) data-theme=(view.theme) data-density=(view.density) {

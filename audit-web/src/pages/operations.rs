@@ -364,7 +364,7 @@ fn entry(view: &View<'_>, one: &OperationDetail, revealed: bool) -> Markup {
         p { (reason(view, entry.reason.as_ref(), Some(&format!("#{REVEAL}")))) }
         @if revealed {
             p.soft { (view.word("revealed")) " " a href=(view.to(&format!("{PATH}/{}", entry.position), &[])) { (view.word("hide")) } }
-        } @else if hidden && view.role().may(Permission::Reveal) {
+        } @else if hidden && view.may(Permission::Reveal) {
             (reveal_form(view, &view.but("", None)))
         }
         @if !details.is_empty() {

@@ -19,7 +19,7 @@ pub(crate) fn reason(view: &View<'_>, reason: Option<&Redacted>, form: Option<&s
         span.reason {
             (view.word("reason-in-words")) (view.word("colon"))
             @if !hidden { (value(view, reason)) }
-            @else if let Some(form) = form.filter(|_| view.role().may(Permission::Reveal)) { a href=(form) { (view.word("reason-reveal")) } }
+            @else if let Some(form) = form.filter(|_| view.may(Permission::Reveal)) { a href=(form) { (view.word("reason-reveal")) } }
             @else { span.mask { (view.word("reason-hidden")) } }
         }
     }

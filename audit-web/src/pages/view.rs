@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use maud::{Markup, html};
 use soonshop_audit::file::File;
 use soonshop_domain::clock;
-use soonshop_service_kit::access::Role;
+use soonshop_service_kit::access::{Permission, Role};
 use soonshop_service_kit::endpoint::Visit;
 use soonshop_service_kit::endpoint::params::{Kind, LONGEST_FREE, Param, PassedOver};
 use url::form_urlencoded;
@@ -145,6 +145,11 @@ impl<'a> View<'a> {
     /// A text whose name is composed at run time.
     pub(crate) fn word_of(&self, name: &str) -> Option<&'static str> {
         self.language.find(name)
+    }
+
+    /// Whether the visitor has the permission.
+    pub(crate) fn may(&self, permission: Permission) -> bool {
+        self.visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.may(permission))
     }
 
     /// The visitor's role.

@@ -88,7 +88,7 @@ fn place(value: &Value, parts: &[&str]) -> Option<String> {
 mod tests {
     use serde_json::json;
     use soonshop_domain::Actor;
-    use soonshop_service_kit::access::Role;
+    use soonshop_service_kit::access::{Role, Scope};
 
     use super::*;
 
@@ -102,6 +102,7 @@ mod tests {
     fn refused(role: Role, body: &Value) -> Option<String> {
         let caller = Caller {
             role,
+            scope: Scope::default(),
             actor: Actor::guest("anonymous"),
             writer: None,
             session: None,

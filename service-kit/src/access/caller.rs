@@ -16,6 +16,7 @@ use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
 use super::people::{Employment, People, SignedIn};
 use super::role::{Permission, Role};
+use super::scope::Scope;
 use crate::problem::{Kind, Problem};
 use crate::rates::{Class, Who, count, is_passed_on};
 
@@ -23,6 +24,8 @@ use crate::rates::{Class, Who, count, is_passed_on};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub role: Role,
+    /// What their key is limited to.
+    pub scope: Scope,
     /// Stored beside every event: `staff:<id of a key or an account>`, `service:<key id>`, `service:operator`,
     /// `customer:<account id>` or `guest:anonymous`.
     pub actor: Actor,
@@ -41,6 +44,7 @@ impl Caller {
         let actor = Actor::guest("anonymous");
         Self {
             role: Role::Guest,
+            scope: Scope::default(),
             actor,
             writer: None,
             session: None,
@@ -63,7 +67,8 @@ impl Caller {
     pub(super) fn of(key: &StoredKey) -> Self {
         let kind = if key.role == Role::Service { ActorKind::Service } else { ActorKind::Staff };
         let actor = Actor { kind, id: key.id.to_string() };
-        Self { role: key.role, actor, writer: Some(key.id), ..Self::guest() }
+        let scope = key.scope.clone();
+        Self { role: key.role, scope, actor, writer: Some(key.id), ..Self::guest() }
     }
 
     /// Somebody who is signed in.
@@ -105,6 +110,11 @@ impl Caller {
         self.reached_by_others && self.role == Role::Guest && !self.is_customer()
     }
 
+    /// Whether role and key allow it.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission) && self.scope.has(permission) && !self.is_kept_from(permission)
+    }
+
     /// 403 for a role that the table does not list, and where a second factor is asked for that was not given; `what` names
     /// the refused action.
     pub fn must(&self, permission: Permission, what: &str) -> Result<(), Problem> {
@@ -114,7 +124,7 @@ impl Caller {
 
     /// The same whatever second factor was given: for what somebody without one needs to add one.
     pub fn must_by_role(&self, permission: Permission, what: &str) -> Result<(), Problem> {
-        if self.role.may(permission) && !self.is_kept_from(permission) {
+        if self.may(permission) {
             return Ok(());
         }
         if self.is_customer() {
@@ -125,7 +135,12 @@ impl Caller {
             let detail = format!("{what} needs an API key that may {permission}, or the operator's token");
             return Err(Problem::forbidden("operator-only", detail));
         }
-        let detail = format!("{what} needs a key that may {permission}; the role {} may not", self.role);
+        let lacking = if self.role.may(permission) {
+            "this one was made for other permissions".to_owned()
+        } else {
+            format!("the role {} may not", self.role)
+        };
+        let detail = format!("{what} needs a key that may {permission}; {lacking}");
         Err(Problem::forbidden("not-permitted", detail).with("permission", permission.as_ref()))
     }
 }
@@ -311,6 +326,7 @@ impl Access {
         let known = found.key.as_ref().filter(|known| known.hash.is(&key.hash())).ok_or_else(bad_token)?;
         let now = clock::now();
         known.lives(now)?;
+        known.networks.check()?;
         if known.used_at.is_none_or(|used_at| now - used_at > USED)
             && !found.use_recorded.swap(true, Ordering::Relaxed)
             && let Err(error) = keys.used(known.id).await

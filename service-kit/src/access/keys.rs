@@ -10,6 +10,7 @@ use ring::hmac;
 use uuid::Uuid;
 
 use super::role::Role;
+use super::scope::{Networks, Scope};
 use crate::Problem;
 
 #[cfg(test)]
@@ -51,6 +52,8 @@ pub struct StoredKey {
     /// SHA-256 of the secret.
     pub hash: Secret,
     pub role: Role,
+    pub scope: Scope,
+    pub networks: Networks,
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked: bool,
     /// To about a minute.

@@ -7,7 +7,7 @@ use soonshop_domain::ActorKind;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::role::Role;
+use super::role::{Permission, Role};
 use crate::Problem;
 use crate::headers;
 
@@ -86,11 +86,20 @@ pub fn visible_fields(
     if is_own(caller, person) {
         return ALL_FIELDS;
     }
-    match caller.role.personal_access() {
+    match personal_access(caller) {
         PersonalAccess::Everything => ALL_FIELDS,
         PersonalAccess::ForReason(fields) if purposes.reason.is_some() => fields,
         PersonalAccess::OnBehalf if purposes.is_for(kind, person) => ALL_FIELDS,
         PersonalAccess::Nothing | PersonalAccess::ForReason(_) | PersonalAccess::OnBehalf => &[],
+    }
+}
+
+/// What the caller's role may see, unless their key was made for other things.
+fn personal_access(caller: &Caller) -> PersonalAccess {
+    if caller.scope.has(Permission::ReadPersonal) {
+        caller.role.personal_access()
+    } else {
+        PersonalAccess::Nothing
     }
 }
 
@@ -101,7 +110,7 @@ pub fn is_own(caller: &Caller, person: Uuid) -> bool {
 
 /// Whether the caller may recognize people in a list, by the beginnings of names and e-mail addresses.
 pub fn may_search_people(caller: &Caller) -> bool {
-    matches!(caller.role.personal_access(), PersonalAccess::Everything | PersonalAccess::ForReason(_))
+    matches!(personal_access(caller), PersonalAccess::Everything | PersonalAccess::ForReason(_))
 }
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ impl Role {
 }
 
 /// Something that only some roles may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display, strum::EnumString,
+)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Permission {
     /// Query the read models.
@@ -130,7 +132,7 @@ impl Permission {
             Self::RetryParked => {
                 "retry parked events and waiting commands of process managers; discard parked events"
             }
-            Self::Acknowledge => "acknowledge what a check of the seals found, for a reason that is recorded",
+            Self::Acknowledge => "acknowledge what a check of the seals found, and failures of process managers; it is recorded",
         }
     }
 

@@ -177,7 +177,7 @@ impl Access {
         let now = clock::now();
         Ok(found.filter(|session| {
             let begun_with = match &session.key {
-                Some(key) => key.lives(now).is_ok() && key.hash.is(&session.proof),
+                Some(key) => key.lives(now).is_ok() && key.networks.admit() && key.hash.is(&session.proof),
                 None => self.proof.as_ref().is_some_and(|proof| proof.is(&session.proof)),
             };
             session.expires_at > now && begun_with

@@ -270,7 +270,7 @@ impl<S> Call<S> {
 
     /// Whether the caller has the permission.
     pub fn may(&self, permission: Permission) -> bool {
-        self.caller().role.may(permission)
+        self.caller().may(permission)
     }
 
     /// The id in the path.

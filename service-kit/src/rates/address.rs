@@ -34,56 +34,57 @@ pub(crate) fn is_passed_on(headers: &HeaderMap) -> bool {
 /// The most addresses of a header that are read: more proxies than anybody has in a row.
 pub(super) const MOST: usize = 32;
 
-/// A proxy that is trusted, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
+/// An address, or a network of them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proxy {
+pub struct Network {
     /// The first one.
     address: IpAddr,
     /// How many bits of the address count.
     bits: u8,
 }
 
-/// Why a proxy is refused.
+/// Why a network is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a proxy is an address or a network by its first address, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8, and not everybody"
+    "write an address, or a network by its first address, such as 10.0.0.7, 10.0.0.0/8 or fd00::/8, and not everybody"
 )]
-pub struct BadProxy;
+pub struct BadNetwork;
 
-impl FromStr for Proxy {
-    type Err = BadProxy;
+impl FromStr for Network {
+    type Err = BadNetwork;
 
-    fn from_str(text: &str) -> Result<Self, BadProxy> {
+    fn from_str(text: &str) -> Result<Self, BadNetwork> {
         let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| BadProxy)?)),
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| BadNetwork)?)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| BadProxy)?;
+        let address: IpAddr = address.parse().map_err(|_| BadNetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(most);
         if !(1..=most).contains(&bits) {
-            return Err(BadProxy);
+            return Err(BadNetwork);
         }
         // Addresses of IPv4 are compared as such, however they come.
         let (address, bits) = match address.to_canonical() {
             IpAddr::V4(inner) if address.is_ipv6() => {
-                (IpAddr::V4(inner), bits.checked_sub(96).filter(|bits| *bits > 0).ok_or(BadProxy)?)
+                (IpAddr::V4(inner), bits.checked_sub(96).filter(|bits| *bits > 0).ok_or(BadNetwork)?)
             }
             address => (address, bits),
         };
         // A network is named by its first address: 10.0.0.7/8 may be meant as 10.0.0.7.
-        if first_of(address, bits) == address { Ok(Self { address, bits }) } else { Err(BadProxy) }
+        if first_of(address, bits) == address { Ok(Self { address, bits }) } else { Err(BadNetwork) }
     }
 }
 
-impl fmt::Display for Proxy {
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.bits)
     }
 }
 
-impl Proxy {
-    fn has(self, other: IpAddr) -> bool {
+impl Network {
+    /// Whether the address is in it.
+    pub fn has(self, other: IpAddr) -> bool {
         other.is_ipv4() == self.address.is_ipv4() && first_of(other, self.bits) == self.address
     }
 }
@@ -106,10 +107,10 @@ fn first_of(address: IpAddr, bits: u8) -> IpAddr {
 
 /// The proxies that are trusted to report the address of a caller, and whether it speaks TLS.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies(Arc<[Proxy]>);
+pub struct Proxies(Arc<[Network]>);
 
-impl From<Vec<Proxy>> for Proxies {
-    fn from(proxies: Vec<Proxy>) -> Self {
+impl From<Vec<Network>> for Proxies {
+    fn from(proxies: Vec<Network>) -> Self {
         Self(proxies.into())
     }
 }
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_network_is_named_by_its_first_address_and_is_not_everybody() {
-        let read = |text: &str| text.parse::<Proxy>().map(|proxy| proxy.to_string()).ok();
+        let read = |text: &str| text.parse::<Network>().map(|proxy| proxy.to_string()).ok();
         for (text, taken) in [
             ("10.0.0.7", Some("10.0.0.7/32")),
             ("10.0.0.0/8", Some("10.0.0.0/8")),
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_network_of_proxies_has_its_addresses_and_no_others() {
-        let has = |proxy: &str, address: &str| proxy.parse::<Proxy>().unwrap().has(address.parse().unwrap());
+        let has = |proxy: &str, address: &str| proxy.parse::<Network>().unwrap().has(address.parse().unwrap());
         assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
         assert!(has("10.0.0.7", "10.0.0.7") && !has("10.0.0.7", "10.0.0.6"));
         assert!(has("128.0.0.0/1", "203.0.113.5") && !has("128.0.0.0/1", "::1"));
@@ -321,8 +322,8 @@ mod tests {
             "10.0.0.0/-1",
             "10.0.0/8",
         ] {
-            assert!(bad.parse::<Proxy>().is_err(), "{bad}");
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
-        assert_eq!("10.0.0.7".parse::<Proxy>().unwrap().to_string(), "10.0.0.7/32");
+        assert_eq!("10.0.0.7".parse::<Network>().unwrap().to_string(), "10.0.0.7/32");
     }
 }

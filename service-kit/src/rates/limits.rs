@@ -1,6 +1,6 @@
 //! Counts requests, refuses those above a rate, and says in every answer what is left.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -69,6 +69,8 @@ pub struct Limits {
 /// A request: where it came from, and what was counted for it.
 struct Counting {
     limits: Arc<Limits>,
+    from: IpAddr,
+    /// The name under which that address is counted.
     address: String,
     counted: Mutex<Vec<(Class, Rate, Taken)>>,
 }
@@ -128,9 +130,10 @@ async fn limited(State(limits): State<Arc<Limits>>, mut request: Request, next: 
              them counts as speaking TLS: if it is a proxy of yours, name it with --behind-proxy"
         );
     }
-    let address = counted_name(limits.proxies.caller(peer, request.headers()));
+    let from = limits.proxies.caller(peer, request.headers());
+    let address = counted_name(from);
     request.extensions_mut().insert(CallersAddress(address.as_str().into()));
-    let counting = Arc::new(Counting { limits, address, counted: Mutex::default() });
+    let counting = Arc::new(Counting { limits, from, address, counted: Mutex::default() });
     let mut response = COUNTING.scope(Arc::clone(&counting), next.run(request)).await;
     counting.tell(response.headers_mut());
     response
@@ -141,6 +144,11 @@ async fn as_class(State(class): State<Class>, request: Request, next: Next) -> R
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Where the request comes from that this task answers, behind trusted proxies. Unknown outside of [`counted`].
+pub(crate) fn callers_address() -> Option<IpAddr> {
+    COUNTING.try_with(|counting| counting.from).ok().filter(|address| *address != UNKNOWN)
 }
 
 /// Counts the request that this task answers; 429 if the caller has none left. Nothing outside of [`counted`].

@@ -6,6 +6,7 @@ problem-invalid-id = The id in the address is not a UUID.
 problem-invalid-query = A parameter of the address cannot be read.
 problem-not-permitted = Your role is not allowed to do this.
 problem-bad-token = The key is unknown or was revoked.
+problem-address-not-allowed = This API key is not accepted from the address that the request comes from.
 problem-token-expired = The key has expired.
 problem-cross-site = Another site made your browser send this request; nothing was done.
 problem-too-many-checks = The log is being checked already: wait, and look at the result.

@@ -6,6 +6,7 @@ problem-invalid-id = 地址中的编号不是 UUID。
 problem-invalid-query = 地址中的参数无法识别。
 problem-not-permitted = 您的角色无权执行此操作。
 problem-bad-token = 密钥未知或已吊销。
+problem-address-not-allowed = 此 API 密钥不接受来自该请求地址的访问。
 problem-token-expired = 密钥已过期。
 problem-cross-site = 此请求由其他网站发起，未执行任何操作。
 problem-too-many-checks = 已有人正在核对日志：请稍候，并查看其结果。

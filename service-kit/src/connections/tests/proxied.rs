@@ -1,11 +1,11 @@
 //! Reports of a proxy about a client, and of a client about itself.
 
 use super::*;
-use crate::rates::Proxy;
+use crate::rates::Network;
 
 #[tokio::test]
 async fn only_a_trusted_proxy_or_the_connection_itself_says_that_a_client_speaks_tls() {
-    let proxies = |text: &str| vec![text.parse::<Proxy>().unwrap()];
+    let proxies = |text: &str| vec![text.parse::<Network>().unwrap()];
     for (proxies, believed) in
         [(Vec::new(), false), (proxies("10.0.0.0/8"), false), (proxies("127.0.0.1"), true)]
     {
