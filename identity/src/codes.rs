@@ -12,7 +12,7 @@ use crate::passwords::{LETTERS, random};
 pub(crate) const RECOVERY_CODES: usize = 10;
 
 /// The letters of a recovery code, of five bits each.
-const LENGTH: usize = 16;
+const LENGTH: usize = 24;
 
 /// A code in the form of one. It is in no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl TypedCode {
     }
 }
 
-/// A new recovery code, as it is shown: 80 random bits in four groups.
+/// A new recovery code, as it is shown: 120 random bits in six groups of four letters.
 pub(crate) fn new_recovery_code() -> Result<String, Error> {
     let mut bytes = [0; LENGTH];
     random(&mut bytes)?;
@@ -46,7 +46,8 @@ pub(crate) fn new_recovery_code() -> Result<String, Error> {
     Ok(letters.chunks(4).map(|four| four.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
 }
 
-/// The stored hash of a recovery code. Its 80 random bits cannot be tried, so one pass of SHA-256 is enough.
+/// The stored hash of a recovery code. Its 120 random bits cannot be tried, so one pass of SHA-256 is enough
+/// (NIST SP 800-63B, 5.1.2.2: 112 bits or more).
 pub(crate) fn recovery_hash(account: Uuid, code: &str) -> String {
     let mut context = Context::new(&SHA256);
     context.update(b"recovery");
@@ -65,7 +66,7 @@ mod tests {
             assert!(TypedCode::read(typed) == Some(TypedCode::Totp(digits.to_owned())), "{typed}");
         }
         let made = new_recovery_code().unwrap();
-        assert_eq!((made.len(), made.matches('-').count()), (19, 3));
+        assert_eq!((made.len(), made.matches('-').count()), (29, 5));
         let Some(TypedCode::Recovery(read)) = TypedCode::read(&made) else { panic!("{made}") };
         assert_eq!(read, made.replace('-', ""));
         for same in [made.to_uppercase(), made.replace('-', " "), read.clone()] {
