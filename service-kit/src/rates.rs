@@ -21,6 +21,6 @@ pub(crate) use address::X_FORWARDED_FOR;
 pub use address::{CallersAddress, Network, Proxies};
 pub(crate) use address::{counted_name, is_passed_on, network};
 pub use class::{Class, DEFAULTS, Setting};
-pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};
 pub(crate) use limits::callers_address;
+pub use limits::{Limits, PROGRAMS, Who, count, counted, counted_as};
 pub(crate) use scheme::X_FORWARDED_PROTO;

@@ -368,10 +368,17 @@ impl ApiKeys {
         let Some(row) = row else { return Ok(None) };
         let of_key: Option<String> = row.try_get_by_index(COLUMN_COUNT)?;
         let key = of_key.map(|_| known(&row)).transpose()?;
-        let proof =
-            BASE64.decode(row.try_get_by_index::<String>(COLUMN_COUNT + 1)?).ok().and_then(|proof| proof.try_into().ok());
+        let proof = BASE64
+            .decode(row.try_get_by_index::<String>(COLUMN_COUNT + 1)?)
+            .ok()
+            .and_then(|proof| proof.try_into().ok());
         let proof = proof.ok_or_else(|| Error::Database("a stored session cannot be read".to_owned()))?;
-        Ok(Some(StoredSession { hash, key, proof, expires_at: moment(row.try_get_by_index(COLUMN_COUNT + 2)?)? }))
+        Ok(Some(StoredSession {
+            hash,
+            key,
+            proof,
+            expires_at: moment(row.try_get_by_index(COLUMN_COUNT + 2)?)?,
+        }))
     }
 
     async fn end_session(&self, hash: [u8; 32]) -> Result<(), Error> {
@@ -394,7 +401,7 @@ fn known(stored: &QueryResult) -> Result<StoredKey, Error> {
     let hash = hash.filter(|hash| hash.len() == 32).map(|hash| Secret::new(&hash));
     // A limit that this release cannot read is no permission to do more.
     let permissions = read_list(row.permissions.as_deref(), permission);
-    let networks = read_list(row.networks.as_deref(), |text| text.parse::<Network>());
+    let networks = read_list(row.networks.as_deref(), str::parse::<Network>);
     let (Some(hash), Ok(role), Ok(permissions), Ok(networks)) =
         (hash, self::role(&row.role), permissions, networks)
     else {
@@ -481,8 +488,7 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
     let keys = ApiKeys::new(&shop.read_database)?;
     let text = match verb {
         Verb::Create { role, name, permissions, networks, expires_days } => {
-            let limits =
-                Limits { role: *role, permissions: permissions.clone(), networks: networks.clone() };
+            let limits = Limits { role: *role, permissions: permissions.clone(), networks: networks.clone() };
             shown(shop, keys.create(limits, name, *expires_days).await?).await
         }
         Verb::Rotate { prefix, overlap_hours, expires_days } => {

@@ -130,6 +130,14 @@ pub struct Config {
     pub work: Bounds,
 }
 
+impl Config {
+    /// The addresses of all servers.
+    fn servers(&self) -> impl Iterator<Item = &str> {
+        let others = [&self.read_models, &self.keys, &self.erasures].into_iter().flatten();
+        [&self.store, &self.bus, &self.cache, &self.search].into_iter().chain(others).map(String::as_str)
+    }
+}
+
 /// The minimum, and the default.
 pub const KEEP_RECORDS_DAYS: u16 = 7;
 pub const KEEP_PROCESS_RECORDS_DAYS: u16 = 35;

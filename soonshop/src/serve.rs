@@ -11,6 +11,7 @@ use axum::middleware::from_fn;
 use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_audit_web::refusals::PagesOfRefusals;
+use soonshop_certificates::plain_text;
 use soonshop_command_api::Commands;
 use soonshop_domain::{Purpose, clock, context};
 use soonshop_event_store::KeyMaker;
@@ -96,6 +97,9 @@ pub async fn start(
     projectors: Vec<Arc<dyn Projector>>,
 ) -> anyhow::Result<Running> {
     listening::must_be_protected(options.listen, &shop.server_settings)?;
+    for plain in shop.config.servers().filter_map(plain_text) {
+        tracing::warn!("{plain}");
+    }
     let role = options.role;
     migrate::check(&shop).await?;
     migrate::check_read_models(&shop).await?;

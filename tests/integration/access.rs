@@ -321,15 +321,22 @@ async fn a_key_does_what_it_was_made_for_from_its_networks_alone(set: Set) {
     let elsewhere = keys.create(limits(&[Permission::Read], "203.0.113.0/24"), "there", None).await.unwrap();
     let whole = keys.create(Role::Support, "everything", None).await.unwrap();
     let rows = keys.all().await.unwrap();
-    assert_eq!((rows[1].permissions.as_deref(), rows[1].networks.as_deref()), (Some("read"), Some("127.0.0.0/8")));
+    assert_eq!(
+        (rows[1].permissions.as_deref(), rows[1].networks.as_deref()),
+        (Some("read"), Some("127.0.0.0/8"))
+    );
     assert_eq!((rows[3].permissions.as_deref(), rows[3].networks.as_deref()), (None, None));
 
     assert_eq!((list(&shop.client, &mine.text()).await, list(&shop.client, &whole.text()).await), (200, 200));
     register(&shop.client, &whole.text()).await.expect(201);
     let lacking = register(&shop.client, &mine.text()).await.expect(403).json();
-    assert_eq!((&lacking["type"], &lacking["permission"]), (&json!("/problems/not-permitted"), &json!("shop")));
+    assert_eq!(
+        (&lacking["type"], &lacking["permission"]),
+        (&json!("/problems/not-permitted"), &json!("shop"))
+    );
     let bearer = format!("Bearer {}", mine.text());
-    let trail = shop.client.send(Method::GET, "/api/audit/timeline", None, &[("authorization", &bearer)]).await;
+    let trail =
+        shop.client.send(Method::GET, "/api/audit/timeline", None, &[("authorization", &bearer)]).await;
     assert_eq!(trail.expect(403).json()["permission"], "audit");
     let away = register(&shop.client, &elsewhere.text()).await.expect(403).json();
     assert_eq!(away["type"], "/problems/address-not-allowed");
@@ -338,15 +345,22 @@ async fn a_key_does_what_it_was_made_for_from_its_networks_alone(set: Set) {
     // A session that was begun with a key has its limits, also if they are set later.
     let cookie = {
         let form: &'static str = format!("key={}", whole.text()).leak();
-        let signed_in = shop.client.without_redirects().send_form("/audit/sign-in", form, &[]).await.expect(303);
+        let signed_in =
+            shop.client.without_redirects().send_form("/audit/sign-in", form, &[]).await.expect(303);
         signed_in.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
     };
     let audit = async || {
-        shop.client.send(Method::GET, "/api/audit/timeline", None, &[("cookie", &cookie)]).await.status.as_u16()
+        shop.client
+            .send(Method::GET, "/api/audit/timeline", None, &[("cookie", &cookie)])
+            .await
+            .status
+            .as_u16()
     };
     assert_eq!(audit().await, 200);
     let db = shop.shop.read_database.namespace("operations").unwrap();
-    for (change, status) in [("permissions = 'read'", 403), ("permissions = NULL", 200), ("networks = '203.0.113.7/32'", 403)] {
+    for (change, status) in
+        [("permissions = 'read'", 403), ("permissions = NULL", 200), ("networks = '203.0.113.7/32'", 403)]
+    {
         let sql = format!("UPDATE @api_keys SET {change} WHERE name = 'everything'");
         db.connection.execute(db.statement(&sql, [])).await.unwrap();
         eventually(change, Duration::from_secs(30), async || audit().await == status).await;

@@ -132,7 +132,9 @@ impl Permission {
             Self::RetryParked => {
                 "retry parked events and waiting commands of process managers; discard parked events"
             }
-            Self::Acknowledge => "acknowledge what a check of the seals found, and failures of process managers; it is recorded",
+            Self::Acknowledge => {
+                "acknowledge what a check of the seals found, and failures of process managers; it is recorded"
+            }
         }
     }
 

@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_network_of_proxies_has_its_addresses_and_no_others() {
-        let has = |proxy: &str, address: &str| proxy.parse::<Network>().unwrap().has(address.parse().unwrap());
+        let has =
+            |proxy: &str, address: &str| proxy.parse::<Network>().unwrap().has(address.parse().unwrap());
         assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
         assert!(has("10.0.0.7", "10.0.0.7") && !has("10.0.0.7", "10.0.0.6"));
         assert!(has("128.0.0.0/1", "203.0.113.5") && !has("128.0.0.0/1", "::1"));
