@@ -14,6 +14,8 @@ pub const STREAMS: Uuid = uuid!("a3d1f7c2-55b8-4e0e-8c3f-2d9e60b41c03");
 pub const STOCK: Uuid = uuid!("c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604");
 /// Imported things, by their natural key in the source.
 pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
+/// Days of the gate that sign-ins go through, by their date.
+pub const GATES: Uuid = uuid!("5d8a2f17-c04b-4e69-a7d3-18e6b95f2c06");
 
 /// The data subject of the operator's notes, who has a token or the command line and no key: its key encrypts them.
 pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use soonshop_domain::identity::{account, registration, session, signing_key};
+use soonshop_domain::identity::{account, gate, registration, session, signing_key};
 use soonshop_domain::{Decider, Event, ids};
 use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
@@ -137,6 +137,7 @@ impl Facts {
 
     async fn append(&self, fact: &Waiting) -> Result<Appended, Stopped> {
         use account::Command as OfAccount;
+        use gate::Command as OfGate;
         use registration::Command as OfRegistration;
         use session::Command as OfSession;
         use signing_key::Command as OfKey;
@@ -145,6 +146,7 @@ impl Facts {
             Event::Registration(event) => {
                 self.record::<registration::Registration>(fact, OfRegistration::Record(event)).await
             }
+            Event::Gate(event) => self.record::<gate::Gate>(fact, OfGate::Record(event)).await,
             Event::Session(event) => self.record::<session::Session>(fact, OfSession::Record(event)).await,
             Event::SigningKey(event) => {
                 self.record::<signing_key::SigningKey>(fact, OfKey::Record(event)).await

@@ -44,12 +44,19 @@ event-SigningKeyMade = Signing key made
     .sentence = Access tokens are signed with key { $self } from { $signs_from } on
 event-SigningKeyRetired = Signing key retired
     .sentence = Nothing is signed with key { $self } any more: { $reason }
+event-ManySignInsFailed = Many sign-ins failed
+    .sentence = { $count } sign-ins failed since { $since }, over { $accounts ->
+        [one] one account
+       *[other] { $accounts } accounts
+    }
 aggregate-account = account
+aggregate-gate = sign-ins of a day
 aggregate-registration = registration
 aggregate-session = session
 aggregate-signing_key = signing key
 context-identity = Accounts of people, their sessions, and signing in
 field-account = account
+field-accounts = accounts
 field-all_ended = times all sessions ended
 field-by = by
     .invitation = invitation
@@ -72,6 +79,7 @@ field-factors = factors
     .recovery-code = recovery code
     .totp = code of an app
 field-failed_sign_ins = failed sign-ins
+field-hours = hours with many failed sign-ins
 field-kid = key
 field-kind = kind
     .passkey = passkey
