@@ -149,11 +149,14 @@ impl Identity {
             "DELETE FROM @sessions WHERE account = $1",
             "DELETE FROM @factors WHERE account = $1",
             "DELETE FROM @sign_ins WHERE account = $1",
+            "DELETE FROM @devices WHERE account = $1",
             "DELETE FROM @mails WHERE account = $1 OR request IN (SELECT id FROM @requests WHERE user_id = $1 \
              OR address_hash IN (SELECT address FROM @accounts WHERE id = $1))",
             "DELETE FROM @requests WHERE user_id = $1 OR account = $1 OR address_hash IN (SELECT address FROM @accounts WHERE id = $1)",
             "DELETE FROM @links WHERE account = $1",
-            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'totp:' || $1, 'recovery:' || $1) OR what LIKE 'mailed:%:account:' || $1 \
+            "DELETE FROM @attempts WHERE what IN (SELECT 'typed:' || address FROM @accounts WHERE id = $1) \
+             OR EXISTS (SELECT 1 FROM @accounts WHERE id = $1 AND what LIKE 'device:' || address || ':%')",
+            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'confirming:' || $1, 'totp:' || $1, 'recovery:' || $1) OR what LIKE 'mailed:%:account:' || $1 \
              OR what IN (SELECT 'mailed:' || purpose || ':typed:' || address FROM @accounts, \
              (SELECT 'register' AS purpose UNION SELECT 'reset' UNION SELECT 'email') of_all WHERE id = $1)",
             "DELETE FROM @accounts WHERE id = $1",

@@ -5,6 +5,7 @@ use soonshop_domain::identity::account::{EndedBy, Event, PasswordReason, RoleSou
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::delays::Budget;
 use crate::passwords::Verified;
 use crate::sign_in::pad;
 use crate::store::{ACCOUNT, Account};
@@ -89,7 +90,8 @@ impl Identity {
         Ok(())
     }
 
-    /// Raises the epoch: sessions of an earlier one have ended, and a sign-in that is under way begins none.
+    /// Raises the epoch: sessions of an earlier one have ended, a sign-in that is under way begins none, and their devices
+    /// are known no more.
     pub(crate) async fn end_all_but(
         &self,
         tx: &DatabaseTransaction,
@@ -102,6 +104,7 @@ impl Identity {
         let stays = stays.map(|session| session.to_string()).unwrap_or_default();
         let sql = "UPDATE @accounts SET epoch = $2 WHERE id = $1";
         tx.execute(self.db.statement(sql, [id.as_str().into(), account.epoch.into()])).await?;
+        self.forget_devices(tx, account.id, &stays).await?;
         let sql = "UPDATE @sessions SET ended_at = $3 WHERE account = $1 AND id <> $2 AND ended_at IS NULL";
         tx.execute(self.db.statement(sql, [id.as_str().into(), stays.as_str().into(), now.into()])).await?;
         let sql = "UPDATE @sessions SET epoch = $3 WHERE account = $1 AND id = $2 AND ended_at IS NULL";
@@ -133,7 +136,7 @@ impl Identity {
     }
 
     /// The account of somebody who is signed in, as it was when they gave their password. A wrong one is counted as a
-    /// failed sign-in.
+    /// failed sign-in, and delays the next one.
     pub(crate) async fn verified(
         &self,
         account: Uuid,
@@ -141,10 +144,13 @@ impl Identity {
         network: &str,
     ) -> Result<Account, Error> {
         let verified = self.unlocked(account).await?.ok_or(Error::Token)?;
-        if self.hasher.verify(password, verified.password.clone(), network).await? == Verified::Wrong {
-            self.count_failure(&format!("changing:{}", verified.id), Some(verified.id)).await?;
+        let attempt = self.attempt(vec![Budget::confirming(account)]).await?;
+        let outcome = self.compare(&attempt, password, verified.password.clone(), network).await?;
+        if outcome == Verified::Wrong {
+            self.count_failure(Some(verified.id)).await?;
             return Err(Error::WrongPassword);
         }
+        self.was_right(&attempt).await?;
         Ok(verified)
     }
 

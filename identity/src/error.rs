@@ -23,6 +23,9 @@ pub enum Error {
     /// Too many codes were tried for this account: none is looked at before this time has passed.
     #[error("too many codes were tried for this account")]
     TooManyCodes(Duration),
+    /// So many passwords were wrong that the next one is compared only after this time.
+    #[error("too many passwords were wrong")]
+    TooManyAttempts(Duration),
     /// This session gave no second factor within the last minutes.
     #[error("a second factor of the last {} minutes is needed", FRESH_MINUTES)]
     NotFresh,

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::codes::{RECOVERY_CODES, TypedCode, new_recovery_code, recovery_hash};
-use crate::passwords::Verified;
 use crate::rule::MOST_FACTORS;
 use crate::sessions::FactorGiven;
 use crate::sign_in::pad;
@@ -110,11 +109,7 @@ impl Identity {
 
     async fn try_add(&self, new: NewFactor<'_>) -> Result<StartedFactor, Error> {
         let NewFactor { active, password, network } = new;
-        let verified = self.unlocked(active.account).await?.ok_or(Error::Token)?;
-        if self.hasher.verify(password, verified.password.clone(), network).await? == Verified::Wrong {
-            self.count_failure(&format!("adding:{}", verified.id), Some(verified.id)).await?;
-            return Err(Error::WrongPassword);
-        }
+        let verified = self.verified(active.account, password, network).await?;
         let secret = Secret::generate()?;
         let mut value = Personal::new(secret.text(), active.account, Purpose::Account);
         self.people.encrypt(&mut value).await?;

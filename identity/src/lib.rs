@@ -7,13 +7,17 @@
 
 pub mod access_token;
 pub mod accounts;
+mod beginning;
 mod breached;
 pub mod cause;
 pub mod changes;
 mod codes;
+mod delays;
+mod devices;
 mod error;
 mod factors;
 mod facts;
+mod gate;
 mod guess;
 mod guesses;
 mod keyring;
@@ -45,6 +49,7 @@ pub use access_token::Claims;
 pub use accounts::{Listed, Opening};
 pub use cause::Cause;
 pub use changes::NewPassword;
+pub use devices::SignInDevice;
 pub use error::Error;
 pub use factors::{ListedFactor, ListedFactors, NewFactor, StartedFactor};
 pub use links::Purpose;

@@ -3,12 +3,13 @@
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
 
+use crate::beginning::{NewSession, VerifiedAccount};
 use crate::passwords::random;
 use crate::pending_token::{self, PendingHash, PendingSignIn};
-use crate::sessions::{CredentialKind, NewSession, StartedSession, VerifiedAccount};
+use crate::sessions::{CredentialKind, StartedSession};
 use crate::store::Account;
 use crate::stored::uuid;
-use crate::{Cause, Error, Identity};
+use crate::{Cause, Error, Identity, SignInDevice};
 
 /// How long a sign-in waits for its second factor.
 const WAITS: i64 = 5 * 60 * 1000;
@@ -22,8 +23,7 @@ pub struct SecondStep<'a> {
     pub token: &'a str,
     /// A code of an app, or a recovery code, as it was typed.
     pub code: &'a str,
-    /// What the device says of itself.
-    pub device: Option<&'a str>,
+    pub device: SignInDevice<'a>,
     pub kind: CredentialKind,
 }
 

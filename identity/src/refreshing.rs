@@ -140,6 +140,7 @@ impl Identity {
             active,
             credentials: Credentials::Tokens { access, refresh: next.text() },
             expires_in: LIFE,
+            device_token: None,
         })
     }
 }

@@ -1,37 +1,24 @@
-//! Sessions: one function makes them, for every door; others look them up, list them, and end them.
+//! Sessions: how they are looked up, listed, and ended.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
-use soonshop_domain::identity::session::{BegunFrom, EndedBy, Event};
-use soonshop_domain::{Personal, PersonalValue, Purpose, Sensitive, ids};
+use soonshop_domain::identity::session::EndedBy;
+use soonshop_domain::{Personal, PersonalValue, Purpose, Sensitive};
 use uuid::Uuid;
 
-use crate::access_token::{self, LIFE};
-use crate::facts::Fact;
-use crate::guess::Guess;
-use crate::keyring::REFRESH;
-use crate::passwords::random;
-use crate::pending_token::PendingHash;
-use crate::refresh_token::RefreshToken;
+use crate::access_token;
 use crate::rule::FRESH_MINUTES;
-use crate::store::Account;
-use crate::stored::{HOUR, moment, uuid};
+use crate::stored::{moment, uuid};
 use crate::{Cause, Claims, Error, Identity, Roles};
 
 /// The client that the shop itself is: its pages, and programs that sign in with a password.
 pub const CLIENT: &str = "soonshop";
 
-/// How long a session lasts at most: of staff a working day.
-const LASTS: i64 = 30 * 24 * HOUR;
-const LASTS_FOR_STAFF: i64 = 12 * HOUR;
 /// How long a second factor that was given counts as fresh.
 const FRESH: i64 = FRESH_MINUTES * 60 * 1000;
-/// How many sessions an account begins within an hour, and has at a time.
-const BEGUN_IN_AN_HOUR: i64 = 30;
-const AT_A_TIME: i64 = 20;
 /// How many characters of what a device says of itself are kept.
 const DEVICE: usize = 200;
 
@@ -64,6 +51,8 @@ pub struct StartedSession {
     pub credentials: Credentials,
     /// How many seconds the access token is valid.
     pub expires_in: i64,
+    /// The token by which the device is known from now on; `None`: the session goes on, and nobody signed in.
+    pub device_token: Option<String>,
 }
 
 /// A session that may be used, and whose it is.
@@ -114,26 +103,6 @@ pub struct ListedSession {
     pub expires_at: DateTime<Utc>,
 }
 
-/// An account as it was read before its password was verified.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct VerifiedAccount {
-    pub(crate) account: Uuid,
-    pub(crate) epoch: i64,
-    pub(crate) generation: i64,
-}
-
-/// The parts of a new session.
-pub(crate) struct NewSession<'a> {
-    pub(crate) verified: VerifiedAccount,
-    pub(crate) kind: CredentialKind,
-    pub(crate) device: Option<&'a str>,
-    /// A better hash, and the one that it replaces.
-    pub(crate) upgrade: Option<(String, String)>,
-    /// The second factor that was typed, and was counted; `None` at the first step.
-    pub(crate) guess: Option<(PendingHash, Guess)>,
-    pub(crate) cause: &'a Cause,
-}
-
 /// The name of a device.
 struct Device(Personal<String>);
 
@@ -144,132 +113,11 @@ impl Sensitive for Device {
 }
 
 /// The stored hash of a cookie's secret.
-fn cookie_hash(secret: &[u8; 32]) -> String {
+pub(crate) fn cookie_hash(secret: &[u8; 32]) -> String {
     STANDARD.encode(digest(&SHA256, secret))
 }
 
 impl Identity {
-    /// Begins a session: whatever the door, the account is locked, and must be what it was when its password was
-    /// verified. One with a second factor begins none without it: [`Error::SecondFactor`].
-    pub(crate) async fn begin_session(&self, new: NewSession<'_>) -> Result<StartedSession, Error> {
-        let NewSession { verified, kind, device, upgrade, guess, cause } = new;
-        let device = self.sealed(verified.account, device).await;
-        // Read first: they belong to other rows, and without them nothing begins.
-        let signer = self.signer().await?;
-        let (number, key) = self.keyring.newest(REFRESH).await?;
-        let tx = self.begin().await?;
-        let mut account = self.lock(&tx, verified.account).await?.ok_or(Error::SignIn)?;
-        if account.disabled || (account.epoch, account.generation) != (verified.epoch, verified.generation) {
-            return Err(Error::SignIn);
-        }
-        if let Some((better, old)) = upgrade {
-            let sql = "UPDATE @accounts SET password = $2 WHERE id = $1 AND password = $3";
-            let values = [account.id.to_string().into(), better.into(), old.into()];
-            tx.execute(self.db.statement(sql, values)).await?;
-        }
-        let now = self.now(&tx).await?;
-        let staff = account.roles.is_staff();
-        let session = ids::new();
-        let by = cause.by_owner(account.id, staff, Some(session));
-        let mut factors = vec!["password".to_owned()];
-        match guess {
-            None if self.has_factor(&tx, account.id).await? => {
-                let pending = self.wait_for_factor(&tx, &account, now).await?;
-                tx.commit().await?;
-                return Err(Error::SecondFactor(pending));
-            }
-            None => {}
-            Some((pending, guess)) => {
-                if !self.waits(&tx, &pending, account.id, now).await? {
-                    return Err(Error::SignInEnded);
-                }
-                let Some(given) = self.take(&tx, &mut account, &guess, now, &by).await? else {
-                    // It waits on, unless this was the last code that is compared.
-                    tx.commit().await?;
-                    return Err(Error::WrongCode);
-                };
-                self.end_waiting(&tx, &pending).await?;
-                factors.push(given.to_owned());
-            }
-        }
-        let proved_at = (factors.len() > 1).then_some(now);
-        self.make_room(&tx, &account, now, cause).await?;
-        let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
-        let (credentials, cookie, token) = match kind {
-            CredentialKind::Cookie => {
-                let mut secret = [0; 32];
-                random(&mut secret)?;
-                (Credentials::Cookie(secret), Some(cookie_hash(&secret)), None)
-            }
-            CredentialKind::Tokens => {
-                let token = RefreshToken::first(number, &key, session)?;
-                let of = (account.id, session);
-                let access =
-                    access_token::sign((signer.kid, &signer.pair), of, CLIENT, "", now.div_euclid(1000))?;
-                (Credentials::Tokens { access, refresh: token.text() }, None, Some(token.hash()))
-            }
-        };
-        let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
-                   began_at, used_at, expires_at, proved_at) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11)";
-        let values = [
-            session.to_string().into(),
-            account.id.to_string().into(),
-            account.epoch.into(),
-            CLIENT.into(),
-            device.into(),
-            cookie.into(),
-            number.into(),
-            token.into(),
-            now.into(),
-            expires_at.into(),
-            proved_at.into(),
-        ];
-        tx.execute(self.db.statement(sql, values)).await?;
-        let expires_at = moment(expires_at)?;
-        let event = Event::SessionStarted {
-            account: account.id,
-            client: CLIENT.to_owned(),
-            factors,
-            from: BegunFrom::SignIn,
-            unusual: false,
-            expires_at,
-        };
-        let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };
-        self.record(&tx, fact, event).await?;
-        tx.commit().await?;
-        let factor = FactorGiven::at(proved_at, now);
-        let roles = account.roles.all();
-        let active = ActiveSession { account: account.id, session, roles, staff, expires_at, factor };
-        Ok(StartedSession { active, credentials, expires_in: LIFE })
-    }
-
-    /// Refuses an account that begins sessions without end, and ends the oldest where it has too many.
-    async fn make_room(
-        &self,
-        tx: &DatabaseTransaction,
-        account: &Account,
-        now: i64,
-        cause: &Cause,
-    ) -> Result<(), Error> {
-        let id = account.id.to_string();
-        let sql = "SELECT count(*) FROM @sessions WHERE account = $1 AND began_at > $2";
-        let row = tx.query_one(self.db.statement(sql, [id.as_str().into(), (now - HOUR).into()])).await?;
-        if row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?.unwrap_or(0) >= BEGUN_IN_AN_HOUR {
-            return Err(Error::TooManySessions);
-        }
-        let sql = format!(
-            "SELECT id FROM @sessions WHERE account = $1 AND epoch = $2 AND ended_at IS NULL AND expires_at > $3 \
-             ORDER BY began_at DESC, id DESC LIMIT 100 OFFSET {}",
-            AT_A_TIME - 1
-        );
-        let values = [id.into(), account.epoch.into(), now.into()];
-        for row in tx.query_all(self.db.statement(&sql, values)).await? {
-            let old = uuid(&row.try_get_by_index::<String>(0)?)?;
-            self.end_one(tx, old, now, cause, EndedBy::TooMany).await?;
-        }
-        Ok(())
-    }
-
     /// Ends a session that has not ended, with its fact. False: it had.
     pub(crate) async fn end_one(
         &self,
@@ -289,7 +137,7 @@ impl Identity {
     }
 
     /// What the device says of itself, sealed with the key of the account; `None` where there is no such key.
-    async fn sealed(&self, account: Uuid, device: Option<&str>) -> Option<String> {
+    pub(crate) async fn sealed(&self, account: Uuid, device: Option<&str>) -> Option<String> {
         let text: String = device?.chars().filter(|letter| !letter.is_control()).take(DEVICE).collect();
         let mut value = Personal::new(text, account, Purpose::Account);
         if let Err(error) = self.people.encrypt(&mut value).await {

@@ -1,4 +1,4 @@
-//! Signing in with an e-mail address and a password. Every failure looks the same: a hash is verified, it is counted, and
+//! Signing in with an e-mail address and a password. Every failure looks the same: it is counted, a hash is verified, and
 //! the answer comes at the next full 300 ms.
 
 use std::time::Duration;
@@ -8,11 +8,14 @@ use soonshop_domain::identity::account::{Event, Step as FailedStep};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::beginning::{NewSession, VerifiedAccount};
+use crate::delays::{Attempt, Budget};
+use crate::devices::DeviceHash;
 use crate::passwords::Verified;
-use crate::sessions::{CredentialKind, NewSession, StartedSession, VerifiedAccount};
+use crate::sessions::{CredentialKind, StartedSession};
 use crate::store::{ACCOUNT, Account};
 use crate::stored::{HOUR, milliseconds, moment};
-use crate::{Cause, Error, Identity, Password};
+use crate::{Cause, Error, Identity, Password, SignInDevice};
 
 /// A failure is answered at the next multiple of this.
 const STEP: Duration = Duration::from_millis(300);
@@ -29,8 +32,7 @@ pub struct SignIn<'a> {
     pub password: Password,
     /// The network that it comes from, which waits in the queue as one.
     pub network: &'a str,
-    /// What the device says of itself.
-    pub device: Option<&'a str>,
+    pub device: SignInDevice<'a>,
     pub kind: CredentialKind,
 }
 
@@ -43,7 +45,8 @@ pub(crate) async fn pad(began: Instant) {
 
 impl Identity {
     /// Begins a session. [`Error::SignIn`] says the same of an unknown address, a wrong password, and an account that may
-    /// not sign in; it takes as long for each. [`Error::SecondFactor`]: the password was right, and
+    /// not sign in; it takes as long for each. [`Error::TooManyAttempts`]: so many failed before that no password is compared
+    /// just now, whether there is an account or not. [`Error::SecondFactor`]: the password was right, and
     /// [`second_factor`](Self::second_factor) goes on.
     pub async fn sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<StartedSession, Error> {
         let began = Instant::now();
@@ -56,16 +59,19 @@ impl Identity {
 
     async fn try_sign_in(&self, asked: SignIn<'_>, cause: &Cause) -> Result<StartedSession, Error> {
         let address = self.address(asked.address).await?;
+        let budgets = self.budgets(&address, asked.device.token, asked.network).await?;
+        let attempt = self.attempt(budgets).await?;
         let sql = format!("SELECT {ACCOUNT} FROM @accounts WHERE address = $1");
         let row = self.db.connection.query_one(self.db.statement(&sql, [address.as_str().into()])).await?;
         let account = row.as_ref().map(Account::read).transpose()?;
         let stored = account.as_ref().filter(|account| !account.disabled);
         let stored = stored.and_then(|account| account.password.clone());
-        let verified = self.hasher.verify(asked.password, stored.clone(), asked.network).await?;
+        let verified = self.compare(&attempt, asked.password, stored.clone(), asked.network).await?;
         let (Some(account), Verified::Right { better }) = (&account, verified) else {
-            self.count_failure(&format!("typed:{address}"), account.map(|account| account.id)).await?;
+            self.count_failure(account.map(|account| account.id)).await?;
             return Err(Error::SignIn);
         };
+        self.was_right(&attempt).await?;
         let verified =
             VerifiedAccount { account: account.id, epoch: account.epoch, generation: account.generation };
         let upgrade = better.zip(stored);
@@ -73,18 +79,49 @@ impl Identity {
         self.begin_session(NewSession { verified, kind, device, upgrade, guess: None, cause }).await
     }
 
-    /// Counts a failure of what was typed, and of the account, if there is one.
-    pub(crate) async fn count_failure(&self, typed: &str, account: Option<Uuid>) -> Result<(), Error> {
-        self.count(&self.db.connection, typed).await?;
-        let Some(id) = account else { return Ok(()) };
-        let tx = self.begin().await?;
-        let Some(mut account) = self.lock(&tx, id).await? else { return Ok(()) };
-        let (count, since) = self.count(&tx, &format!("account:{id}")).await?;
-        if count == REPORTED_AT {
-            self.report(&tx, &mut account, (count, since), FailedStep::Password).await?;
+    /// What an attempt is counted by: a device that signed in before has a budget of its own.
+    async fn budgets(
+        &self,
+        address: &str,
+        device: Option<&str>,
+        network: &str,
+    ) -> Result<Vec<Budget>, Error> {
+        if let Some(device) = device.and_then(DeviceHash::of)
+            && self.knows(&device, address).await?
+        {
+            return Ok(vec![Budget::of_device(address, &device)]);
         }
-        tx.commit().await?;
-        Ok(())
+        Ok(vec![Budget::typed(address), Budget::network(network)])
+    }
+
+    /// Compares the password of an attempt that was counted. One that finds no place in the queue is given back.
+    pub(crate) async fn compare(
+        &self,
+        attempt: &Attempt,
+        password: Password,
+        stored: Option<String>,
+        network: &str,
+    ) -> Result<Verified, Error> {
+        let verified = self.hasher.verify(password, stored, network).await;
+        if verified.is_err() {
+            self.was_not_compared(attempt).await?;
+        }
+        verified
+    }
+
+    /// Counts a failure of the account, if there is one, and over all accounts.
+    pub(crate) async fn count_failure(&self, account: Option<Uuid>) -> Result<(), Error> {
+        if let Some(id) = account {
+            let tx = self.begin().await?;
+            if let Some(mut account) = self.lock(&tx, id).await? {
+                let (count, since) = self.count(&tx, &format!("account:{id}")).await?;
+                if count == REPORTED_AT {
+                    self.report(&tx, &mut account, (count, since), FailedStep::Password).await?;
+                }
+                tx.commit().await?;
+            }
+        }
+        self.count_over_all().await
     }
 
     /// The fact that so many failed since then, unless there were too many such facts within the hour.

@@ -183,7 +183,8 @@ migrators! {
     Identity: Identity, "soonshop_identity_steps", [
         ("001_identity", "sql/identity.sql", "sql/identity.sql"),
         ("002_factors", "sql/factors.sql", "sql/factors.sql"),
-        ("003_links", "sql/links.sql", "sql/links.sql")
+        ("003_links", "sql/links.sql", "sql/links.sql"),
+        ("004_devices", "sql/devices.sql", "sql/devices.sql")
     ];
 }
 

@@ -14,6 +14,8 @@ mod history;
 mod erasing;
 #[path = "workers/factors.rs"]
 mod factors;
+#[path = "workers/guessing.rs"]
+mod guessing;
 #[path = "workers/keeping.rs"]
 mod keeping;
 #[path = "workers/mailing.rs"]

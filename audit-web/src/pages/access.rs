@@ -1,6 +1,6 @@
 //! Signing in with an e-mail address and a password, or with a key, and signing out; and the page of keyboard shortcuts.
 
-use axum::http::header::{SET_COOKIE, USER_AGENT};
+use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -71,7 +71,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Writes,
             Action::new(with(Vec::new()), described(), |call| async move {
                 let cookie = call.shared.access.sign_out(&call.headers_in).await?;
-                with_cookie(see_other("/audit/sign-in"), &cookie)
+                with_cookies(see_other("/audit/sign-in"), &[cookie])
             })
             .takes(Owner::Own, Vec::new())
             .without_factor()
@@ -102,16 +102,16 @@ async fn sign_in(call: Call) -> Result<Response, Problem> {
     let (signed_in, refused) = match (call.form.text("email"), call.form.text("key")) {
         (Some(email), None) => {
             let password = call.form.text("password").unwrap_or_default();
-            let typed = Typed { email, password, network: &call.network, device: device(&call) };
+            let typed = Typed { email, password, network: &call.network };
             (access.sign_in_person(typed, &call.headers_in).await, "sign-in-wrong")
         }
         (_, key) => {
             let cookie = access.sign_in(key.unwrap_or_default(), &call.headers_in).await;
-            (cookie.map(Entered::Cookie), "sign-in-refused")
+            (cookie.map(|cookie| Entered::Cookies(vec![cookie])), "sign-in-refused")
         }
     };
     match signed_in {
-        Ok(Entered::Cookie(cookie)) => with_cookie(see_other(to), &cookie),
+        Ok(Entered::Cookies(cookies)) => with_cookies(see_other(to), &cookies),
         Ok(Entered::Waits(token)) => {
             let view = View::of(&call);
             let body = second_step(&view, to, &token, None);
@@ -127,8 +127,8 @@ async fn second_factor(call: Call) -> Result<Response, Problem> {
     let to = page_after(&call.shared, call.form.text("to"));
     let (token, code) =
         (call.form.text("token").unwrap_or_default(), call.form.text("code").unwrap_or_default());
-    match call.shared.access.second_factor(token, code, device(&call), &call.headers_in).await {
-        Ok(cookie) => with_cookie(see_other(to), &cookie),
+    match call.shared.access.second_factor(token, code, &call.headers_in).await {
+        Ok(cookies) => with_cookies(see_other(to), &cookies),
         Err(problem) if problem.slug() == "wrong-code" => {
             let view = View::of(&call);
             let body = second_step(&view, to, token, Some(view.word("code-wrong")));
@@ -160,10 +160,6 @@ pub(crate) const EXPORTS: [&str; 4] = [
 pub(crate) fn is_export(to: &str) -> bool {
     let path = to.split_once('?').map_or(to, |(path, _)| path);
     EXPORTS.contains(&path) && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-}
-
-fn device(call: &Call) -> Option<&str> {
-    call.headers_in.get(USER_AGENT).and_then(|value| value.to_str().ok())
 }
 
 fn sign_in_again(call: &Call, to: &str, refused: &'static str) -> Response {
@@ -234,9 +230,11 @@ pub(crate) fn is_shown(pages: &[&str], to: &str) -> bool {
     })
 }
 
-fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, Problem> {
-    let value = HeaderValue::from_str(cookie).map_err(Problem::internal)?;
-    response.headers_mut().append(SET_COOKIE, value);
+fn with_cookies(mut response: Response, cookies: &[String]) -> Result<Response, Problem> {
+    for cookie in cookies {
+        let value = HeaderValue::from_str(cookie).map_err(Problem::internal)?;
+        response.headers_mut().append(SET_COOKIE, value);
+    }
     Ok(response)
 }
 

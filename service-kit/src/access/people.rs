@@ -22,11 +22,20 @@ pub struct SignedIn {
     pub factor: Factor,
 }
 
+/// A session that began in a browser.
+#[derive(Debug)]
+pub struct Begun {
+    pub person: SignedIn,
+    /// The secret of its cookie.
+    pub secret: [u8; 32],
+    /// The token by which this browser is known from now on.
+    pub device: Option<String>,
+}
+
 /// What a sign-in came to.
 #[derive(Debug)]
 pub enum SignInStep {
-    /// A session began: who it is, and the secret of the cookie.
-    SignedIn(SignedIn, [u8; 32]),
+    SignedIn(Begun),
     /// The password was right, and a second factor is asked for: the token that goes on.
     SecondFactor(String),
 }
@@ -64,8 +73,17 @@ pub struct Typed<'a> {
     pub password: &'a str,
     /// The network that it comes from, as rates count it.
     pub network: &'a str,
-    /// What the browser says of itself.
+}
+
+/// The browser that somebody signs in with.
+#[derive(Clone)]
+pub struct Browser<'a> {
+    /// What it says of itself.
+    pub name: Option<&'a str>,
+    /// The token that it got when somebody signed in with it before.
     pub device: Option<&'a str>,
+    /// The tag of the language that it prefers.
+    pub language: String,
 }
 
 /// Whether an account works for the shop.
@@ -89,15 +107,10 @@ pub trait People: Send + Sync {
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem>;
 
     /// Begins a session for a browser, or its second step. The same 401 for whatever is wrong.
-    async fn sign_in(&self, typed: Typed<'_>) -> Result<SignInStep, Problem>;
+    async fn sign_in(&self, typed: Typed<'_>, browser: Browser<'_>) -> Result<SignInStep, Problem>;
 
     /// The second step of a sign-in: with the token that it waits under, and a code.
-    async fn second_factor(
-        &self,
-        token: &str,
-        code: &str,
-        device: Option<&str>,
-    ) -> Result<(SignedIn, [u8; 32]), Problem>;
+    async fn second_factor(&self, token: &str, code: &str, browser: Browser<'_>) -> Result<Begun, Problem>;
 
     /// Takes a second factor from a session, which is then fresh.
     async fn step_up(&self, session: Uuid, code: &str) -> Result<(), Problem>;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, COOKIE as COOKIES, HOST, ORIGIN, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -19,13 +19,19 @@ use super::caller::{Access, Caller, away};
 use super::key::ApiKey;
 pub use super::keys::StoredSession;
 use super::keys::{bad_token, hash};
-use super::people::{People, SignInStep, SignedIn, Typed};
-use crate::Problem;
+use super::people::{Begun, Browser, People, SignInStep, SignedIn, Typed};
 use crate::rates::{Class, Who, count};
 use crate::security_headers::came_over_tls;
+use crate::{Problem, grammar};
 
 /// The cookie's name.
 pub const COOKIE: &str = "soonshop_session";
+
+/// The name of the cookie by which a browser is known that somebody signed in with before. It opens nothing.
+pub const DEVICE_COOKIE: &str = "soonshop_device";
+
+/// For how many seconds a browser keeps it: as long as the device is known.
+const DEVICE_KEPT: i64 = 90 * 24 * 60 * 60;
 
 /// How long a session lasts, unless its key expires first.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
@@ -54,8 +60,8 @@ pub struct Visitor {
 /// What a sign-in with a password came to.
 #[derive(Debug)]
 pub enum Entered {
-    /// The value of `Set-Cookie`.
-    Cookie(String),
+    /// The values of `Set-Cookie`.
+    Cookies(Vec<String>),
     /// A second factor is asked for: the token of the second step.
     Waits(String),
 }
@@ -67,15 +73,32 @@ fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
 
 /// The secret in the session's cookie.
 fn sent_secret(headers: &HeaderMap) -> Option<[u8; 32]> {
+    BASE64.decode(sent_cookie(headers, COOKIE)?).ok()?.try_into().ok()
+}
+
+/// The value of the cookie of that name.
+fn sent_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| *name == COOKIE)?;
-    BASE64.decode(value).ok()?.try_into().ok()
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+/// The browser that sent these.
+fn browser(headers: &HeaderMap) -> Browser<'_> {
+    Browser {
+        name: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()),
+        device: sent_cookie(headers, DEVICE_COOKIE),
+        language: grammar::languages(headers).into_iter().next().unwrap_or_default(),
+    }
 }
 
 fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
+    named_cookie(COOKIE, value, seconds, headers)
+}
+
+fn named_cookie(name: &str, value: &str, seconds: i64, headers: &HeaderMap) -> String {
     let secure = if came_over_tls(headers) { "; Secure" } else { "" };
-    format!("{COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
 impl Access {
@@ -130,26 +153,23 @@ impl Access {
     pub async fn sign_in_person(&self, typed: Typed<'_>, headers: &HeaderMap) -> Result<Entered, Problem> {
         let people = self.people()?;
         count(Class::SignIns, Who::Guest).await?;
-        match people.sign_in(typed).await? {
-            SignInStep::SignedIn(person, secret) => {
-                self.begun(&person, &secret, headers).await.map(Entered::Cookie)
-            }
+        match people.sign_in(typed, browser(headers)).await? {
+            SignInStep::SignedIn(begun) => self.begun(&begun, headers).await.map(Entered::Cookies),
             SignInStep::SecondFactor(token) => Ok(Entered::Waits(token)),
         }
     }
 
-    /// The second step of a sign-in: the value of `Set-Cookie`.
+    /// The second step of a sign-in: the values of `Set-Cookie`.
     pub async fn second_factor(
         &self,
         token: &str,
         code: &str,
-        device: Option<&str>,
         headers: &HeaderMap,
-    ) -> Result<String, Problem> {
+    ) -> Result<Vec<String>, Problem> {
         let people = self.people()?;
         count(Class::SignIns, Who::Guest).await?;
-        let (person, secret) = people.second_factor(token, code, device).await?;
-        self.begun(&person, &secret, headers).await
+        let begun = people.second_factor(token, code, browser(headers)).await?;
+        self.begun(&begun, headers).await
     }
 
     /// The accounts of people. 401 where there are none.
@@ -157,16 +177,14 @@ impl Access {
         self.people.as_ref().ok_or_else(bad_token)
     }
 
-    async fn begun(
-        &self,
-        person: &SignedIn,
-        secret: &[u8; 32],
-        headers: &HeaderMap,
-    ) -> Result<String, Problem> {
-        Caller::signed_in(person).count(Class::Writes).await?;
+    async fn begun(&self, begun: &Begun, headers: &HeaderMap) -> Result<Vec<String>, Problem> {
+        Caller::signed_in(&begun.person).count(Class::Writes).await?;
         self.sign_out(headers).await?;
-        let seconds = (person.expires_at - clock::now()).num_seconds();
-        Ok(cookie(&BASE64.encode(secret), seconds, headers))
+        let seconds = (begun.person.expires_at - clock::now()).num_seconds();
+        let session = cookie(&BASE64.encode(begun.secret), seconds, headers);
+        let device =
+            begun.device.as_ref().map(|token| named_cookie(DEVICE_COOKIE, token, DEVICE_KEPT, headers));
+        Ok([Some(session), device].into_iter().flatten().collect())
     }
 
     /// The session of that hash, if it may still be used.

@@ -41,6 +41,9 @@ pub(super) struct Second {
     /// The six digits that the app shows, or a recovery code.
     #[schema(example = "123456")]
     code: String,
+    /// As it came with the last sign-in on this device.
+    #[schema(example = "ssd_…")]
+    device_token: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -119,11 +122,11 @@ pub(super) fn waits(pending: PendingSignIn) -> Response {
 
 async fn second_factor(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
     count(Class::SignIns, Who::Guest).await?;
-    let (headers, _, body) = read::<Second>(request, "pending_token, code").await?;
+    let (headers, _, body) = read::<Second>(request, "pending_token, code, and device_token").await?;
     let step = SecondStep {
         token: &body.pending_token,
         code: &body.code,
-        device: device(&headers),
+        device: device(&headers, body.device_token.as_deref()),
         kind: CredentialKind::Tokens,
     };
     tokens(state.accounts.identity.second_factor(step, &cause()).await.map_err(problem)?)

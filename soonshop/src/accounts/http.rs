@@ -56,6 +56,9 @@ pub(super) struct Login {
     #[schema(example = "ada@example.org")]
     email: String,
     password: String,
+    /// As it came with the last sign-in on this device.
+    #[schema(example = "ssd_…")]
+    device_token: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -101,7 +104,7 @@ pub(super) struct Sessions {
 
 async fn login(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
     count(Class::SignIns, Who::Guest).await?;
-    let (headers, network, body) = read::<Login>(request, "email, password").await?;
+    let (headers, network, body) = read::<Login>(request, "email, password, and device_token").await?;
     if body.email.len() > LONGEST {
         return Err(Problem::invalid("invalid-body", "the address is too long").with_pointer("/email"));
     }
@@ -109,7 +112,7 @@ async fn login(State(state): State<Arc<AuthState>>, request: Request) -> Result<
         address: &body.email,
         password: Password::typed(&body.password),
         network: &network,
-        device: device(&headers),
+        device: device(&headers, body.device_token.as_deref()),
         kind: CredentialKind::Tokens,
     };
     match state.accounts.identity.sign_in(asked, &cause()).await {

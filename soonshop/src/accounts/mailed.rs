@@ -13,9 +13,9 @@ use serde::Deserialize;
 use soonshop_domain::text;
 use soonshop_event_store::EventStore;
 use soonshop_identity::{AddressAsked, Asked, Given, Password, Purpose};
+use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::rates::{Class, Who, count};
-use soonshop_service_kit::{Problem, grammar};
 use soonshop_texts::Language;
 use soonshop_workers::readdressing::{self, Changed};
 use soonshop_workers::registering::{Finished, address_of, finish};
@@ -122,7 +122,7 @@ fn language(asked: Option<MailLanguage>, headers: &HeaderMap) -> &'static str {
     let language = match asked {
         Some(MailLanguage::English) => Language::English,
         Some(MailLanguage::Chinese) => Language::Chinese,
-        None => grammar::languages(headers).first().map_or(Language::English, |tag| Language::of(tag)),
+        None => super::request::language(headers),
     };
     language.tag()
 }

@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use axum::http::HeaderMap;
 use soonshop_identity::{
     ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Identity, NewFactor, Password,
-    SecondStep, SignIn, StartedSession,
+    SecondStep, SignIn, SignInDevice, StartedSession,
 };
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    Access, Caller, Employment, Factor, ListedFactor, ListedFactors, People, Role, SignInStep, SignedIn,
-    StartedFactor, Typed,
+    Access, Begun, Browser, Caller, Employment, Factor, ListedFactor, ListedFactors, People, Role,
+    SignInStep, SignedIn, StartedFactor, Typed,
 };
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
+use soonshop_texts::Language;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -47,6 +48,12 @@ pub(super) fn cause() -> Cause {
         },
         None => system,
     }
+}
+
+/// The browser as the device that somebody signs in on.
+fn device<'a>(browser: &Browser<'a>) -> SignInDevice<'a> {
+    let language = Language::of(&browser.language).tag();
+    SignInDevice { name: browser.name, token: browser.device, language }
 }
 
 /// Who is signed in with an access token, and their session.
@@ -84,9 +91,11 @@ impl Accounts {
         }
     }
 
-    fn of_browser(&self, started: StartedSession) -> Result<(SignedIn, [u8; 32]), Problem> {
+    fn of_browser(&self, started: StartedSession) -> Result<Begun, Problem> {
         match started.credentials {
-            Credentials::Cookie(secret) => Ok((self.signed_in(&started.active), secret)),
+            Credentials::Cookie(secret) => {
+                Ok(Begun { person: self.signed_in(&started.active), secret, device: started.device_token })
+            }
             Credentials::Tokens { .. } => Err(Problem::internal("a session of a browser began with tokens")),
         }
     }
@@ -128,31 +137,23 @@ impl People for Accounts {
         Ok(active.as_ref().map(|active| self.signed_in(active)))
     }
 
-    async fn sign_in(&self, typed: Typed<'_>) -> Result<SignInStep, Problem> {
+    async fn sign_in(&self, typed: Typed<'_>, browser: Browser<'_>) -> Result<SignInStep, Problem> {
         let asked = SignIn {
             address: typed.email,
             password: Password::typed(typed.password),
             network: typed.network,
-            device: typed.device,
+            device: device(&browser),
             kind: CredentialKind::Cookie,
         };
         match self.identity.sign_in(asked, &cause()).await {
-            Ok(started) => {
-                let (person, secret) = self.of_browser(started)?;
-                Ok(SignInStep::SignedIn(person, secret))
-            }
+            Ok(started) => self.of_browser(started).map(SignInStep::SignedIn),
             Err(Error::SecondFactor(pending)) => Ok(SignInStep::SecondFactor(pending.token)),
             Err(error) => Err(problem(error)),
         }
     }
 
-    async fn second_factor(
-        &self,
-        token: &str,
-        code: &str,
-        device: Option<&str>,
-    ) -> Result<(SignedIn, [u8; 32]), Problem> {
-        let step = SecondStep { token, code, device, kind: CredentialKind::Cookie };
+    async fn second_factor(&self, token: &str, code: &str, browser: Browser<'_>) -> Result<Begun, Problem> {
+        let step = SecondStep { token, code, device: device(&browser), kind: CredentialKind::Cookie };
         self.of_browser(self.identity.second_factor(step, &cause()).await.map_err(problem)?)
     }
 

@@ -42,6 +42,11 @@ pub(super) fn problem(error: Error) -> Problem {
             "too many codes were tried for this account: wait, or use a recovery code",
         )
         .with_retry_after(wait),
+        Error::TooManyAttempts(wait) => Problem::too_many(
+            "too-many-attempts",
+            "too many passwords were wrong: wait, or sign in on a device that signed in before",
+        )
+        .with_retry_after(wait),
         Error::NotFresh => fresh_factor_required("this"),
         Error::NoFactor => Problem::conflict(
             "no-second-factor",

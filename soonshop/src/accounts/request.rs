@@ -5,10 +5,11 @@ use axum::http::HeaderMap;
 use axum::http::header::USER_AGENT;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use soonshop_identity::{ActiveSession, Cause, Credentials, StartedSession};
-use soonshop_service_kit::Problem;
+use soonshop_identity::{ActiveSession, Cause, Credentials, SignInDevice, StartedSession};
 use soonshop_service_kit::access::Access;
 use soonshop_service_kit::rates::Class;
+use soonshop_service_kit::{Problem, grammar};
+use soonshop_texts::Language;
 use utoipa::ToSchema;
 
 use super::people::{Accounts, in_session};
@@ -32,6 +33,10 @@ pub(super) struct Tokens {
     expires_in: i64,
     /// For `POST /auth/refresh`, once.
     refresh_token: String,
+    /// After a sign-in: by this the device is known at the next one. It opens nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "ssd_…")]
+    device_token: Option<String>,
 }
 
 pub(super) fn tokens(started: StartedSession) -> Result<Response, Problem> {
@@ -41,14 +46,22 @@ pub(super) fn tokens(started: StartedSession) -> Result<Response, Problem> {
             token_type: "Bearer",
             expires_in: started.expires_in,
             refresh_token: refresh,
+            device_token: started.device_token,
         })
         .into_response()),
         Credentials::Cookie(_) => Err(Problem::internal("a session of a program began with a cookie")),
     }
 }
 
-pub(super) fn device(headers: &HeaderMap) -> Option<&str> {
-    headers.get(USER_AGENT).and_then(|value| value.to_str().ok())
+/// The device that a program signs in on, with the token that it sent.
+pub(super) fn device<'a>(headers: &'a HeaderMap, token: Option<&'a str>) -> SignInDevice<'a> {
+    let name = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    SignInDevice { name, token, language: language(headers).tag() }
+}
+
+/// The language that a client prefers.
+pub(super) fn language(headers: &HeaderMap) -> Language {
+    grammar::languages(headers).first().map_or(Language::English, |tag| Language::of(tag))
 }
 
 /// Who is signed in with an access token, and their session.

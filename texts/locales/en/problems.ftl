@@ -58,6 +58,7 @@ problem-too-many-sign-ins = Too many people are signing in right now: try again 
 problem-too-many-sessions = This account signed in too often within an hour: wait, or use a session that it has.
 problem-second-factor-required = A second factor is needed: give the code that your app shows, or add a second factor to your account.
 problem-wrong-code = The code is wrong, or was used before.
+problem-too-many-attempts = Too many passwords were wrong: wait, or sign in on a device that you signed in on before.
 problem-too-many-codes = Too many codes were tried for this account: wait, or use a recovery code.
 problem-sign-in-ended = This sign-in has ended: begin again with the password.
 problem-no-second-factor = This account has no second factor: add one.

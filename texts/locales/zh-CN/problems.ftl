@@ -58,6 +58,7 @@ problem-too-many-sign-ins = 当前登录的人过多：请稍后再试。
 problem-too-many-sessions = 该账户一小时内登录过于频繁：请等待，或使用已有会话。
 problem-second-factor-required = 需要第二要素：请输入应用显示的验证码，或为您的账户添加第二要素。
 problem-wrong-code = 验证码有误，或已被使用过。
+problem-too-many-attempts = 错误密码次数过多：请等待，或在曾经登录过的设备上登录。
 problem-too-many-codes = 该账户尝试的验证码过多：请等待，或使用恢复码。
 problem-sign-in-ended = 此次登录已结束：请从密码重新开始。
 problem-no-second-factor = 该账户没有第二要素：请添加。

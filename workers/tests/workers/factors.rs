@@ -6,7 +6,7 @@ use sea_orm::ConnectionTrait as _;
 use soonshop_identity::totp::{Secret, step_at};
 use soonshop_identity::{
     ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Identity, NewFactor, NewPassword,
-    Password, PendingSignIn, SecondStep, StartedSession,
+    Password, PendingSignIn, SecondStep, SignInDevice, StartedSession,
 };
 use uuid::Uuid;
 
@@ -74,7 +74,12 @@ impl Owned {
     }
 
     async fn second(&self, pending: &PendingSignIn, code: &str) -> Result<StartedSession, Error> {
-        let step = SecondStep { token: &pending.token, code, device: None, kind: CredentialKind::Tokens };
+        let step = SecondStep {
+            token: &pending.token,
+            code,
+            device: SignInDevice::default(),
+            kind: CredentialKind::Tokens,
+        };
         self.identity.second_factor(step, &Cause::system()).await
     }
 

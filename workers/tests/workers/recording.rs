@@ -5,7 +5,9 @@ use soonshop_domain::user::{self, User};
 use soonshop_domain::{Metadata, Purpose, ids};
 use soonshop_event_log::Database;
 use soonshop_event_store::{CommandContext, EventStore};
-use soonshop_identity::{Cause, Cost, CredentialKind, Identity, Opening, Password, Roles, SignIn};
+use soonshop_identity::{
+    Cause, Cost, CredentialKind, Identity, Opening, Password, Roles, SignIn, SignInDevice,
+};
 use soonshop_workers::facts::Facts;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -54,7 +56,7 @@ pub(crate) fn typed(password: &str) -> SignIn<'_> {
         address: ADDRESS,
         password: Password::typed(password),
         network: "192.0.2.1",
-        device: Some("A browser"),
+        device: SignInDevice { name: Some("A browser"), ..SignInDevice::default() },
         kind: CredentialKind::Tokens,
     }
 }

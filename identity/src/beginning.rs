@@ -1,0 +1,202 @@
+//! How a session begins: in one function, for every door.
+
+use ring::hmac;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
+use soonshop_domain::identity::session::{BegunFrom, EndedBy, Event};
+use soonshop_domain::ids;
+use uuid::Uuid;
+
+use crate::access_token::{self, LIFE};
+use crate::facts::Fact;
+use crate::guess::Guess;
+use crate::keyring::REFRESH;
+use crate::passwords::random;
+use crate::pending_token::PendingHash;
+use crate::refresh_token::RefreshToken;
+use crate::sessions::{
+    ActiveSession, CLIENT, CredentialKind, Credentials, FactorGiven, StartedSession, cookie_hash,
+};
+use crate::signing::Signer;
+use crate::store::Account;
+use crate::stored::{HOUR, moment, uuid};
+use crate::{Cause, Error, Identity, SignInDevice};
+
+/// How long a session lasts at most: of staff a working day.
+const LASTS: i64 = 30 * 24 * HOUR;
+const LASTS_FOR_STAFF: i64 = 12 * HOUR;
+/// How many sessions an account begins within an hour, and has at a time.
+const BEGUN_IN_AN_HOUR: i64 = 30;
+const AT_A_TIME: i64 = 20;
+
+/// An account as it was read before its password was verified.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct VerifiedAccount {
+    pub(crate) account: Uuid,
+    pub(crate) epoch: i64,
+    pub(crate) generation: i64,
+}
+
+/// The parts of a new session.
+pub(crate) struct NewSession<'a> {
+    pub(crate) verified: VerifiedAccount,
+    pub(crate) kind: CredentialKind,
+    pub(crate) device: SignInDevice<'a>,
+    /// A better hash, and the one that it replaces.
+    pub(crate) upgrade: Option<(String, String)>,
+    /// The second factor that was typed, and was counted; `None` at the first step.
+    pub(crate) guess: Option<(PendingHash, Guess)>,
+    pub(crate) cause: &'a Cause,
+}
+
+/// The credentials of a new session, and what is stored of them.
+struct Made {
+    credentials: Credentials,
+    cookie_hash: Option<String>,
+    token_hash: Option<String>,
+}
+
+impl Made {
+    fn new(
+        kind: CredentialKind,
+        (number, key): (i32, &hmac::Key),
+        signer: &Signer,
+        (account, session): (Uuid, Uuid),
+        now: i64,
+    ) -> Result<Self, Error> {
+        match kind {
+            CredentialKind::Cookie => {
+                let mut secret = [0; 32];
+                random(&mut secret)?;
+                let cookie_hash = Some(cookie_hash(&secret));
+                Ok(Self { credentials: Credentials::Cookie(secret), cookie_hash, token_hash: None })
+            }
+            CredentialKind::Tokens => {
+                let token = RefreshToken::first(number, key, session)?;
+                let of = (account, session);
+                let access =
+                    access_token::sign((signer.kid, &signer.pair), of, CLIENT, "", now.div_euclid(1000))?;
+                let credentials = Credentials::Tokens { access, refresh: token.text() };
+                Ok(Self { credentials, cookie_hash: None, token_hash: Some(token.hash()) })
+            }
+        }
+    }
+}
+
+impl Identity {
+    /// Begins a session: whatever the door, the account is locked, and must be what it was when its password was
+    /// verified. One with a second factor begins none without it: [`Error::SecondFactor`].
+    pub(crate) async fn begin_session(&self, new: NewSession<'_>) -> Result<StartedSession, Error> {
+        let NewSession { verified, kind, device, upgrade, guess, cause } = new;
+        let name = self.sealed(verified.account, device.name).await;
+        // Read first: they belong to other rows, and without them nothing begins.
+        let signer = self.signer().await?;
+        let (number, key) = self.keyring.newest(REFRESH).await?;
+        let tx = self.begin().await?;
+        let mut account = self.lock(&tx, verified.account).await?.ok_or(Error::SignIn)?;
+        if account.disabled || (account.epoch, account.generation) != (verified.epoch, verified.generation) {
+            return Err(Error::SignIn);
+        }
+        if let Some((better, old)) = upgrade {
+            let sql = "UPDATE @accounts SET password = $2 WHERE id = $1 AND password = $3";
+            let values = [account.id.to_string().into(), better.into(), old.into()];
+            tx.execute(self.db.statement(sql, values)).await?;
+        }
+        let now = self.now(&tx).await?;
+        let staff = account.roles.is_staff();
+        let session = ids::new();
+        let by = cause.by_owner(account.id, staff, Some(session));
+        let mut factors = vec!["password".to_owned()];
+        match guess {
+            None if self.has_factor(&tx, account.id).await? => {
+                let pending = self.wait_for_factor(&tx, &account, now).await?;
+                tx.commit().await?;
+                return Err(Error::SecondFactor(pending));
+            }
+            None => {}
+            Some((pending, guess)) => {
+                if !self.waits(&tx, &pending, account.id, now).await? {
+                    return Err(Error::SignInEnded);
+                }
+                let Some(given) = self.take(&tx, &mut account, &guess, now, &by).await? else {
+                    // It waits on, unless this was the last code that is compared.
+                    tx.commit().await?;
+                    return Err(Error::WrongCode);
+                };
+                self.end_waiting(&tx, &pending).await?;
+                factors.push(given.to_owned());
+            }
+        }
+        let proved_at = (factors.len() > 1).then_some(now);
+        self.make_room(&tx, &account, now, cause).await?;
+        let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
+        let of = (account.id, session);
+        let made = Made::new(kind, (number, &key), &signer, of, now)?;
+        let device = self.remember_device(&tx, &account, device.token, now).await?;
+        let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
+                   began_at, used_at, expires_at, proved_at, known_device) \
+                   VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11, $12)";
+        let values = [
+            session.to_string().into(),
+            account.id.to_string().into(),
+            account.epoch.into(),
+            CLIENT.into(),
+            name.into(),
+            made.cookie_hash.into(),
+            number.into(),
+            made.token_hash.into(),
+            now.into(),
+            expires_at.into(),
+            proved_at.into(),
+            device.hash.stored().into(),
+        ];
+        tx.execute(self.db.statement(sql, values)).await?;
+        let expires_at = moment(expires_at)?;
+        let event = Event::SessionStarted {
+            account: account.id,
+            client: CLIENT.to_owned(),
+            factors,
+            from: BegunFrom::SignIn,
+            unusual: false,
+            expires_at,
+        };
+        let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };
+        self.record(&tx, fact, event).await?;
+        tx.commit().await?;
+        let factor = FactorGiven::at(proved_at, now);
+        let roles = account.roles.all();
+        let active = ActiveSession { account: account.id, session, roles, staff, expires_at, factor };
+        Ok(StartedSession {
+            active,
+            credentials: made.credentials,
+            expires_in: LIFE,
+            device_token: Some(device.token),
+        })
+    }
+
+    /// Refuses an account that begins sessions without end, and ends the oldest where it has too many.
+    async fn make_room(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &Account,
+        now: i64,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let id = account.id.to_string();
+        let sql = "SELECT count(*) FROM @sessions WHERE account = $1 AND began_at > $2";
+        let row = tx.query_one(self.db.statement(sql, [id.as_str().into(), (now - HOUR).into()])).await?;
+        if row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?.unwrap_or(0) >= BEGUN_IN_AN_HOUR {
+            return Err(Error::TooManySessions);
+        }
+        let sql = format!(
+            "SELECT id FROM @sessions WHERE account = $1 AND epoch = $2 AND ended_at IS NULL AND expires_at > $3 \
+             ORDER BY began_at DESC, id DESC LIMIT 100 OFFSET {}",
+            AT_A_TIME - 1
+        );
+        let values = [id.into(), account.epoch.into(), now.into()];
+        for row in tx.query_all(self.db.statement(&sql, values)).await? {
+            let old = uuid(&row.try_get_by_index::<String>(0)?)?;
+            self.end_one(tx, old, now, cause, EndedBy::TooMany).await?;
+        }
+        Ok(())
+    }
+}
