@@ -131,7 +131,9 @@ impl Identity {
         let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
         let of = (account.id, session);
         let made = Made::new(kind, (number, &key), &signer, of, now)?;
+        let language = device.language;
         let device = self.remember_device(&tx, &account, device.token, now).await?;
+        let unusual = self.notice(&tx, &account, device.is_new, (language, now)).await?;
         let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
                    began_at, used_at, expires_at, proved_at, known_device) \
                    VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11, $12)";
@@ -156,7 +158,7 @@ impl Identity {
             client: CLIENT.to_owned(),
             factors,
             from: BegunFrom::SignIn,
-            unusual: false,
+            unusual,
             expires_at,
         };
         let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };

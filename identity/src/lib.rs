@@ -43,6 +43,7 @@ mod signing;
 mod store;
 mod stored;
 pub mod totp;
+mod unusual;
 mod upkeep;
 
 pub use access_token::Claims;
@@ -65,3 +66,4 @@ pub use rule::BadPassword;
 pub use sessions::{ActiveSession, CredentialKind, Credentials, FactorGiven, ListedSession, StartedSession};
 pub use sign_in::SignIn;
 pub use store::Identity;
+pub use unusual::Unaddressed;

@@ -27,11 +27,14 @@ pub enum MailKind {
     Email,
     /// The address of the account is another one; the link takes this one back.
     Undo,
+    /// Somebody signed in on a device that is not known.
+    SignIn,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Register, Self::AccountExists, Self::Reset, Self::Email, Self::Undo];
+    pub const ALL: [Self; 6] =
+        [Self::Register, Self::AccountExists, Self::Reset, Self::Email, Self::Undo, Self::SignIn];
 
     /// As it is stored, and in the keys of its texts.
     pub fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl MailKind {
             Self::Reset => "reset",
             Self::Email => "email",
             Self::Undo => "undo",
+            Self::SignIn => "sign-in",
         }
     }
 
@@ -50,7 +54,7 @@ impl MailKind {
             Self::Reset => Some(Purpose::Reset),
             Self::Email => Some(Purpose::Email),
             Self::Undo => Some(Purpose::Undo),
-            Self::AccountExists => None,
+            Self::AccountExists | Self::SignIn => None,
         }
     }
 
@@ -95,7 +99,8 @@ pub(crate) struct NewMail<'a> {
     pub(crate) kind: MailKind,
     pub(crate) request: Option<Uuid>,
     pub(crate) account: Option<Uuid>,
-    pub(crate) address: &'a str,
+    /// `None`: the one that the account's user has, which is looked up before it is sent.
+    pub(crate) address: Option<&'a str>,
     pub(crate) language: &'a str,
     pub(crate) expires_at: i64,
 }
@@ -109,7 +114,10 @@ fn pause(tries: i64) -> i64 {
 impl Identity {
     pub(crate) async fn write_mail(&self, tx: &DatabaseTransaction, mail: NewMail<'_>) -> Result<(), Error> {
         let id = ids::new().to_string();
-        let address = self.seal(&id, mail.address).await?;
+        let address = match mail.address {
+            Some(address) => self.seal(&id, address).await?,
+            None => String::new(),
+        };
         let sql = format!(
             "INSERT INTO @mails (id, kind, request, account, address, language, expires_at, due_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, {})",
@@ -134,7 +142,7 @@ impl Identity {
         let sql = format!("DELETE FROM @mails WHERE expires_at <= {now}");
         self.db.connection.execute(self.db.statement(&sql, [])).await?;
         let sql = format!(
-            "SELECT id, kind, request, address, language, expires_at, tries FROM @mails WHERE due_at <= {now} \
+            "SELECT id, kind, request, address, language, expires_at, tries FROM @mails WHERE due_at <= {now} AND address <> '' \
              ORDER BY due_at, id LIMIT {most}"
         );
         let mut all = Vec::new();

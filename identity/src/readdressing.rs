@@ -172,7 +172,7 @@ impl Identity {
                 kind: MailKind::Undo,
                 request: Some(request),
                 account: Some(account.id),
-                address: old,
+                address: Some(old),
                 language,
                 expires_at,
             };

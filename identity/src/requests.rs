@@ -177,7 +177,7 @@ impl Identity {
         request: &Undecided,
         now: i64,
     ) -> Result<bool, Error> {
-        if !self.may_mail(tx, request, None, now).await? {
+        if !self.may_answer(tx, request, None, now).await? {
             return Ok(false);
         }
         let older = "FROM @requests WHERE address_hash = $1 AND purpose = $2 AND id <> $3 AND linked_at IS NOT NULL \
@@ -198,7 +198,7 @@ impl Identity {
             kind: MailKind::Register,
             request: Some(request.id),
             account: None,
-            address: &request.address,
+            address: Some(&request.address),
             language: &request.language,
             expires_at: request.expires_at,
         };
@@ -217,7 +217,7 @@ impl Identity {
     ) -> Result<(), Error> {
         let (Some(mut account), Some(stored)) = (account, stored) else { return Ok(()) };
         let same = self.address(stored).await? == request.address_hash;
-        if account.disabled || !same || !self.may_mail(tx, request, Some(account.id), now).await? {
+        if account.disabled || !same || !self.may_answer(tx, request, Some(account.id), now).await? {
             return Ok(());
         }
         let kind = match purpose {
@@ -242,7 +242,7 @@ impl Identity {
             kind,
             request: (purpose == Purpose::Reset).then_some(request.id),
             account: Some(account.id),
-            address: stored,
+            address: Some(stored),
             language: &request.language,
             expires_at: request.expires_at,
         };
@@ -260,7 +260,7 @@ impl Identity {
         let Some(mut account) = self.lock(tx, id).await?.filter(|account| !account.disabled) else {
             return Ok(());
         };
-        if !self.may_mail(tx, request, Some(id), now).await? {
+        if !self.may_answer(tx, request, Some(id), now).await? {
             return Ok(());
         }
         let link = NewLink {
@@ -281,7 +281,7 @@ impl Identity {
             kind: MailKind::Email,
             request: Some(request.id),
             account: Some(id),
-            address: &request.address,
+            address: Some(&request.address),
             language: &request.language,
             expires_at: request.expires_at,
         };
@@ -289,7 +289,7 @@ impl Identity {
     }
 
     /// Whether the address, and the account, may get another mail of this purpose: then it is counted.
-    async fn may_mail(
+    async fn may_answer(
         &self,
         tx: &DatabaseTransaction,
         request: &Undecided,
@@ -299,9 +299,20 @@ impl Identity {
         let purpose = request.purpose.name();
         let typed = format!("mailed:{purpose}:typed:{}", request.address_hash);
         let of_account = account.map(|id| format!("mailed:{purpose}:account:{id}"));
-        let counted = || [Some(&typed), of_account.as_ref()].into_iter().flatten();
+        let counted: Vec<String> = [Some(typed), of_account].into_iter().flatten().collect();
+        self.may_mail(tx, purpose, &counted, now).await
+    }
+
+    /// Whether all these may get another mail of this purpose: then it is counted.
+    pub(crate) async fn may_mail(
+        &self,
+        tx: &DatabaseTransaction,
+        purpose: &str,
+        counted: &[String],
+        now: i64,
+    ) -> Result<bool, Error> {
         let hour = now.div_euclid(HOUR);
-        for what in counted() {
+        for what in counted {
             let sql = "SELECT coalesce(sum(CASE WHEN hour = $2 THEN count ELSE 0 END), 0), \
                        coalesce(sum(CASE WHEN hour > $2 - 24 THEN count ELSE 0 END), 0), \
                        coalesce(sum(count), 0) FROM @attempts WHERE what = $1 AND hour > $2 - 168";
@@ -314,7 +325,7 @@ impl Identity {
                 return Ok(false);
             }
         }
-        for what in counted() {
+        for what in counted {
             self.count(tx, what).await?;
         }
         Ok(true)

@@ -97,6 +97,7 @@ impl Mails {
     pub async fn round(&self) -> Result<bool, Stopped> {
         let decided = self.decide().await?;
         self.finish().await?;
+        self.address().await?;
         let sent = self.send().await?;
         Ok(decided || sent)
     }
@@ -123,6 +124,15 @@ impl Mails {
             let changed = readdressing::finish(&self.store, &self.identity, &change, &later()).await;
             let changed = changed.map_err(stopped)?;
             tracing::info!(request = %change.request, ?changed, "an address was changed later");
+        }
+        Ok(())
+    }
+
+    /// Looks up the addresses of mails to the owners of accounts.
+    async fn address(&self) -> Result<(), Stopped> {
+        for mail in self.identity.unaddressed(REQUESTS).await.map_err(failed)? {
+            let stored = address_of(&self.store, mail.account).await.map_err(stopped)?;
+            self.identity.give_address(&mail, stored.as_deref()).await.map_err(failed)?;
         }
         Ok(())
     }

@@ -41,3 +41,8 @@ mail-undo = Your e-mail address was changed
         { $link }
 
         Then this address is used again, all devices are signed out, and the password is void: ask for another one where you sign in. The link can be used once, until { $until }.
+mail-sign-in = New sign-in to your account
+    .text =
+        Somebody, probably you, signed in to your account at { $shop } on a device that was not used for it before, at { $at }.
+
+        If it was you, there is nothing to do. If it was not you, somebody knows the password: ask for another one where you sign in. All devices are signed out then.
