@@ -57,12 +57,14 @@ impl Budget {
         }
     }
 
-    /// The same in SQL, after those that a row has.
-    fn delay_in_sql(&self) -> String {
+    /// In SQL: the delay is over after those that a row has. Of some that come at once one may have waited for the row, and
+    /// be older than what it finds there.
+    fn is_over(&self) -> String {
         let free = self.free;
         format!(
-            "CASE WHEN attempts.count < {free} THEN 0 WHEN attempts.count >= {free} + {DOUBLED} THEN {LONGEST} \
-             ELSE {FIRST} << CAST(attempts.count - {free} AS INTEGER) END"
+            "attempts.count < {free} OR excluded.last_at >= attempts.last_at + CASE \
+             WHEN attempts.count >= {free} + {DOUBLED} THEN {LONGEST} \
+             WHEN attempts.count >= {free} THEN {FIRST} << CAST(attempts.count - {free} AS INTEGER) ELSE 0 END"
         )
     }
 
@@ -97,9 +99,9 @@ impl Identity {
         let sql = format!(
             "INSERT INTO @attempts (what, hour, count, since, last_at) VALUES ($1, {window}, 1, {now}, {now}) \
              ON CONFLICT (what, hour) DO UPDATE SET count = attempts.count + 1, last_at = excluded.last_at \
-             WHERE attempts.last_at + {delay} <= excluded.last_at",
+             WHERE {over}",
             window = budget.window(now),
-            delay = budget.delay_in_sql(),
+            over = budget.is_over(),
         );
         let done = tx.execute(self.db.statement(&sql, [budget.what.as_str().into()])).await?;
         Ok(done.rows_affected() == 1)
