@@ -16,6 +16,7 @@ pub mod people;
 pub mod personal_access;
 pub mod role;
 pub mod scope;
+pub mod self_service;
 pub mod session;
 pub mod step_up;
 
@@ -30,4 +31,8 @@ pub use people::{
 };
 pub use role::{Permission, Role};
 pub use scope::{Networks, Scope};
+pub use self_service::{
+    AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount, OwnProfile, OwnSession, PasswordWanted,
+    SelfService,
+};
 pub use session::Visitor;

@@ -8,20 +8,14 @@ mod described;
 mod factors;
 mod http;
 mod mailed;
+mod own;
 mod people;
 mod problem;
 mod request;
 mod settings;
 
 pub(crate) use described::openapi;
+pub(crate) use http::router;
+pub(crate) use own::OwnAccounts;
 pub(crate) use people::Accounts;
 pub use settings::FactorSettings;
-
-use axum::Router;
-use soonshop_event_store::EventStore;
-use soonshop_service_kit::access::Access;
-
-/// The endpoints.
-pub(crate) fn router(accounts: Accounts, access: Access, store: &EventStore) -> Router {
-    mailed::router(accounts.clone(), access.clone(), store.clone()).merge(http::router(accounts, access))
-}

@@ -37,7 +37,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
 use uuid::Uuid;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, Accounts, OwnAccounts};
 use crate::api_keys::ApiKeys;
 use crate::connections::raise_file_limit;
 use crate::{Role, Shop, checks, docs_page, documentation, metrics, migrate, roles};
@@ -221,7 +221,8 @@ fn router(
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {
-            router = router.merge(accounts::router(accounts, access.clone(), store));
+            let own = OwnAccounts::new(accounts, store.clone());
+            router = router.merge(accounts::router(own, access.clone()));
         }
     }
     if options.role.has(Role::QueryApi) {

@@ -118,14 +118,29 @@ pub(crate) async fn context(
     Ok(CommandContext { record: true, ..CommandContext::new(command_id, fingerprint, metadata) })
 }
 
-/// The address that a user has in the log, in clear. `None`: there is none, or it was erased.
-pub async fn address_of(store: &EventStore, user: Uuid) -> Result<Option<String>, Unfinished> {
+/// What the log knows of a user, in clear.
+#[derive(Default)]
+pub struct Person {
+    pub name: Option<String>,
+    pub email: Option<String>,
+}
+
+/// Name and address that a user has in the log; none where there is no such user, or where they were erased.
+pub async fn person_of(store: &EventStore, user: Uuid) -> Result<Person, Unfinished> {
     let (state, _) = store.load::<User>(user).await.map_err(unavailable)?;
-    let User::Active { details } = state else { return Ok(None) };
+    let User::Active { details } = state else { return Ok(Person::default()) };
     let mut event = Event::User(user::Event::UserDetailsChanged { details });
     store.keys().store().decrypt(&mut [&mut event]).await?;
-    let Event::User(user::Event::UserDetailsChanged { details }) = event else { return Ok(None) };
-    Ok(details.email.as_ref().and_then(Personal::get).cloned())
+    let Event::User(user::Event::UserDetailsChanged { details }) = event else {
+        return Ok(Person::default());
+    };
+    let clear = |value: &Option<Personal<String>>| value.as_ref().and_then(Personal::get).cloned();
+    Ok(Person { name: clear(&details.name), email: clear(&details.email) })
+}
+
+/// The address that a user has in the log, in clear. `None`: there is none, or it was erased.
+pub async fn address_of(store: &EventStore, user: Uuid) -> Result<Option<String>, Unfinished> {
+    Ok(person_of(store, user).await?.email)
 }
 
 /// The registration itself, as the cause of what a worker does for it.

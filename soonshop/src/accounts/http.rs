@@ -12,16 +12,18 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use soonshop_domain::identity::session::EndedBy;
-use soonshop_identity::{CredentialKind, Error, NewPassword, Password, SignIn};
+use soonshop_identity::{CredentialKind, Error, Password, SignIn};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Access;
+use soonshop_service_kit::access::{Access, PasswordWanted, SelfService as _};
 use soonshop_service_kit::rates::{Class, Who, count, counted_as};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::{never_stored, read};
 use super::factors;
-use super::people::{Accounts, cause};
+use super::mailed;
+use super::own::OwnAccounts;
+use super::people::cause;
 use super::problem::problem;
 use super::request::{AuthState, device, signed_in, tokens};
 
@@ -32,8 +34,8 @@ const KEYS_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
 const LONGEST: usize = 2_048;
 
 /// The endpoints.
-pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
-    let state = Arc::new(AuthState { accounts, access });
+pub(crate) fn router(own: OwnAccounts, access: Access) -> Router {
+    let state = Arc::new(AuthState { accounts: own.accounts.clone(), own, access });
     let auth = Router::new()
         .route("/auth/login", post(login))
         .route("/auth/refresh", post(refresh))
@@ -43,6 +45,7 @@ pub(crate) fn router(accounts: Accounts, access: Access) -> Router {
         .route("/auth/sessions/{id}", delete(end_session))
         .route("/auth/password", post(password))
         .merge(factors::router())
+        .merge(mailed::router())
         .layer(from_fn(never_stored));
     let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&state));
     auth.with_state(state).merge(counted_as(keys, Class::Reads))
@@ -155,15 +158,14 @@ async fn sessions(
     headers: HeaderMap,
 ) -> Result<Json<Sessions>, Problem> {
     let (active, _) = signed_in(&state, &headers, Class::Reads).await?;
-    let all = state.accounts.identity.sessions(active.account).await.map_err(problem)?;
-    let items = all.into_iter().map(|one| Session {
-        current: one.id == active.session,
+    let items = state.own.sessions(active.session).await?.into_iter().map(|one| Session {
         id: one.id,
         client: one.client,
         device: one.device,
         began_at: one.began_at,
         used_at: one.used_at,
         expires_at: one.expires_at,
+        current: one.current,
     });
     Ok(Json(Sessions { items: items.collect() }))
 }
@@ -173,34 +175,21 @@ async fn end_session(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let (active, cause) = signed_in(&state, &headers, Class::Writes).await?;
+    let (active, _) = signed_in(&state, &headers, Class::Writes).await?;
     let id = Uuid::try_parse(&id).map_err(|_| {
         Problem::malformed("invalid-id", "the id in the path is not a UUID").with("parameter", "id")
     })?;
-    let ended = state.accounts.identity.end_session(active.account, id, EndedBy::Revoked, &cause).await;
-    state.accounts.clear();
-    if ended.map_err(problem)? {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    Err(Problem::not_found(
-        "session-not-found",
-        "you have no session of this id: GET /auth/sessions lists them",
-    ))
+    state.own.end_session(active.session, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn password(State(state): State<Arc<AuthState>>, request: Request) -> Result<StatusCode, Problem> {
-    let (active, cause) = signed_in(&state, request.headers(), Class::Writes).await?;
+    let (active, _) = signed_in(&state, request.headers(), Class::Writes).await?;
     count(Class::SignIns, Who::Guest).await?;
     let (_, network, body) = read::<PasswordChange>(request, "old_password, new_password").await?;
-    let change = NewPassword {
-        active: &active,
-        old: Password::typed(&body.old_password),
-        new: Password::new(&body.new_password).map_err(problem)?,
-        network: &network,
-    };
-    let changed = state.accounts.identity.change_password(change, &cause).await;
-    state.accounts.clear();
-    changed.map(|()| StatusCode::NO_CONTENT).map_err(problem)
+    let wanted = PasswordWanted { old: &body.old_password, new: &body.new_password, network: &network };
+    state.own.change_password(active.session, wanted).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn jwks(State(state): State<Arc<AuthState>>) -> Result<Response, Problem> {

@@ -12,11 +12,13 @@ use soonshop_service_kit::{Problem, grammar};
 use soonshop_texts::Language;
 use utoipa::ToSchema;
 
+use super::own::OwnAccounts;
 use super::people::{Accounts, in_session};
 
 /// What the endpoints share.
 pub(super) struct AuthState {
     pub(super) accounts: Accounts,
+    pub(super) own: OwnAccounts,
     pub(super) access: Access,
 }
 
