@@ -24,14 +24,23 @@ use crate::rates::{Class, Who, count};
 use crate::security_headers::came_over_tls;
 use crate::{Problem, grammar};
 
-/// The cookie's name.
+/// The cookie's name where it came without TLS.
 pub const COOKIE: &str = "soonshop_session";
 
-/// The name of the cookie by which a browser is known that somebody signed in with before. It opens nothing.
-pub const DEVICE_COOKIE: &str = "soonshop_device";
+/// And over TLS: a browser takes it from this host alone, and only with `Secure` and for all its paths.
+pub const HOST_COOKIE: &str = "__Host-soonshop_session";
+
+/// The names of the cookie by which a browser is known that somebody signed in with before, without TLS and over it. It
+/// opens nothing.
+const DEVICE_COOKIES: [&str; 2] = ["soonshop_device", "__Host-soonshop_device"];
 
 /// For how many seconds a browser keeps it: as long as the device is known.
 const DEVICE_KEPT: i64 = 90 * 24 * 60 * 60;
+
+/// The cookie's name on the connection of a request, of the two. Each kind of connection knows its own alone.
+fn name([plain, over_tls]: [&'static str; 2], headers: &HeaderMap) -> &'static str {
+    if came_over_tls(headers) { over_tls } else { plain }
+}
 
 /// How long a session lasts, unless its key expires first.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(8);
@@ -73,13 +82,14 @@ fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
 
 /// The secret in the session's cookie.
 fn sent_secret(headers: &HeaderMap) -> Option<[u8; 32]> {
-    BASE64.decode(sent_cookie(headers, COOKIE)?).ok()?.try_into().ok()
+    BASE64.decode(sent_cookie(headers, [COOKIE, HOST_COOKIE])?).ok()?.try_into().ok()
 }
 
-/// The value of the cookie of that name.
-fn sent_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The value of the cookie of these names.
+fn sent_cookie<'h>(headers: &'h HeaderMap, names: [&'static str; 2]) -> Option<&'h str> {
     let pairs = headers.get_all(COOKIES).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let name = name(names, headers);
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
@@ -87,18 +97,18 @@ fn sent_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 fn browser(headers: &HeaderMap) -> Browser<'_> {
     Browser {
         name: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()),
-        device: sent_cookie(headers, DEVICE_COOKIE),
+        device: sent_cookie(headers, DEVICE_COOKIES),
         language: grammar::languages(headers).into_iter().next().unwrap_or_default(),
     }
 }
 
 fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
-    named_cookie(COOKIE, value, seconds, headers)
+    named_cookie([COOKIE, HOST_COOKIE], value, seconds, headers)
 }
 
-fn named_cookie(name: &str, value: &str, seconds: i64, headers: &HeaderMap) -> String {
+fn named_cookie(names: [&'static str; 2], value: &str, seconds: i64, headers: &HeaderMap) -> String {
     let secure = if came_over_tls(headers) { "; Secure" } else { "" };
-    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+    format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", name(names, headers))
 }
 
 impl Access {
@@ -183,7 +193,7 @@ impl Access {
         let seconds = (begun.person.expires_at - clock::now()).num_seconds();
         let session = cookie(&BASE64.encode(begun.secret), seconds, headers);
         let device =
-            begun.device.as_ref().map(|token| named_cookie(DEVICE_COOKIE, token, DEVICE_KEPT, headers));
+            begun.device.as_ref().map(|token| named_cookie(DEVICE_COOKIES, token, DEVICE_KEPT, headers));
         Ok([Some(session), device].into_iter().flatten().collect())
     }
 
@@ -237,13 +247,20 @@ impl Access {
     }
 }
 
-/// Refuses a form that a page of another origin made the browser send. A program need not send an origin.
+/// Refuses a form that a page of another origin made the browser send. A program need not send an origin; a browser hides
+/// it (`null`) on a page with `Referrer-Policy: no-referrer`, and says itself then that it is the same.
 pub fn from_here(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let site = text(FETCH_SITE).is_none_or(|site| site == "same-origin" || site == "none");
+    let same = text(FETCH_SITE) == Some("same-origin");
     let origin = headers.get(ORIGIN).is_none_or(|origin| {
         let origin = origin.to_str().unwrap_or_default();
-        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        if origin == "null" {
+            return same;
+        }
+        // Who ends TLS without saying so is taken for somebody who does not.
+        let plain = || origin.strip_prefix("http://").filter(|_| !came_over_tls(headers));
+        let host = origin.strip_prefix("https://").or_else(plain);
         host.is_some() && host == text(HOST)
     });
     if site && origin {
@@ -295,8 +312,7 @@ mod tests {
         assert!(other.sign_in(&key.text(), &HeaderMap::new()).await.is_err());
 
         // Another token of the operator's ends the sessions of the one before.
-        let cookie = other.sign_in("the-token", &headers(&[(&X_FORWARDED_PROTO, "https")])).await.unwrap();
-        assert!(cookie.ends_with("; Secure"), "{cookie}");
+        let cookie = other.sign_in("the-token", &HeaderMap::new()).await.unwrap();
         assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Admin);
         let renewed = Access::new(Some("another-token".into())).with_keys(shelf.clone());
         assert_eq!(renewed.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
@@ -310,6 +326,25 @@ mod tests {
         let gone = other.sign_out(&back(&cookie)).await.unwrap();
         assert!(gone.starts_with("soonshop_session=; ") && gone.contains("Max-Age=0"), "{gone}");
         assert_eq!(other.visitor(&back(&cookie)).await.unwrap().caller.role, Role::Guest);
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_cookie_is_of_this_host_alone_and_is_cleared_as_it_was_set() {
+        let access = Access::new(Some("the-token".into())).with_keys(Arc::new(Shelf::default()));
+        let tls = |sent: &str| headers(&[(&COOKIES, sent), (&X_FORWARDED_PROTO, "https")]);
+        let cookie = access.sign_in("the-token", &tls("a=b")).await.unwrap();
+        let (pair, attributes) = cookie.split_once("; ").unwrap();
+        assert!(pair.starts_with("__Host-soonshop_session="), "{cookie}");
+        assert!(attributes.starts_with("Path=/; Max-Age=") && !attributes.contains("Domain"), "{cookie}");
+        assert!(attributes.ends_with("; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+        assert_eq!(access.visitor(&tls(pair)).await.unwrap().caller.role, Role::Admin);
+        // Another host of the domain could have set this one, or somebody on the way.
+        let planted = tls(pair.strip_prefix("__Host-").unwrap());
+        assert_eq!(access.visitor(&planted).await.unwrap().caller.role, Role::Guest);
+        assert_eq!(access.visitor(&headers(&[(&COOKIES, pair)])).await.unwrap().caller.role, Role::Guest);
+        let cleared = access.sign_out(&tls(pair)).await.unwrap();
+        assert_eq!(cleared, "__Host-soonshop_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure");
+        assert_eq!(access.visitor(&tls(pair)).await.unwrap().caller.role, Role::Guest);
     }
 
     #[tokio::test]
@@ -358,12 +393,15 @@ mod tests {
             vec![(&HOST, "shop.example:8000"), (&ORIGIN, "http://shop.example:8000")],
             vec![(&HOST, "shop.example"), (&ORIGIN, "https://shop.example"), (&FETCH_SITE, "same-origin")],
             vec![(&FETCH_SITE, "none")],
+            vec![(&HOST, "shop.example"), (&ORIGIN, "null"), (&FETCH_SITE, "same-origin")],
         ] {
             assert!(from_here(&headers(&good)).is_ok(), "{good:?}");
         }
         for bad in [
             vec![(&HOST, "shop.example"), (&ORIGIN, "https://evil.example")],
             vec![(&HOST, "shop.example"), (&ORIGIN, "null")],
+            vec![(&HOST, "shop.example"), (&ORIGIN, "null"), (&FETCH_SITE, "none")],
+            vec![(&HOST, "shop.example"), (&ORIGIN, "null"), (&FETCH_SITE, "cross-site")],
             vec![(&HOST, "shop.example"), (&ORIGIN, "http://shop.example.evil.example")],
             vec![(&FETCH_SITE, "cross-site")],
             vec![(&FETCH_SITE, "same-site")],
