@@ -2,8 +2,9 @@
 //! functions of `soonshop-audit`.
 //!
 //! One table of permissions says who may see what. Start reading at [`http::router`]. The page at `/` uses their frame
-//! too: [`front`].
+//! too: [`front`], and so do the pages of people's own accounts: [`account`].
 
+pub mod account;
 mod alarm;
 mod endpoints;
 mod exports;

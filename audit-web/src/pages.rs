@@ -37,7 +37,7 @@ use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 
-use crate::state::{Action, Call, Endpoint};
+use crate::state::{Action, Call, Endpoint, Shared};
 use assets::ASSETS;
 use frame::{described, page};
 
@@ -50,7 +50,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     });
     let mut pages: Vec<_> = assets.collect();
     pages.extend(access::table());
-    pages.extend(factors::table());
+    pages.extend(factors::table::<Shared>());
     let mut audited = overview::table();
     audited.extend(timeline::table());
     audited.extend(jump::table());

@@ -260,11 +260,15 @@ async fn serve_until_stopped(shop: Shop, options: Options, sample: bool) -> anyh
         settle::settle(&shop, Duration::from_secs(30)).await?;
         let scheme = if shop.server_settings.tls.is_some() { "https" } else { "http" };
         let address = format!("{scheme}://{address}");
+        let mails = shop.mailing.folder.as_ref();
+        let mails = mails
+            .map(|folder| format!("                      mails are written into {}\n", folder.display()));
         eprintln!(
             "\n  The shop is open.\n\n    start here        {address}/\n    API description   {address}/docs\n    products          {address}/products\n    \
              search            {address}/products/search?q=mug\n    audit trail       {address}/audit\n                      sign in with the token in {token}\n    \
-             health            {address}/health/ready\n\n  Stop it with Ctrl-C.\n",
-            token = shop.config.operator_token_file.display()
+             your account      {address}/account\n{mails}    health            {address}/health/ready\n\n  Stop it with Ctrl-C.\n",
+            token = shop.config.operator_token_file.display(),
+            mails = mails.unwrap_or_default()
         );
     } else {
         tracing::info!(%address, ?role, "serving");

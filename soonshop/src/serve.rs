@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use axum::middleware::from_fn;
+use soonshop_audit_web::account::AccountPages;
 use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_audit_web::refusals::PagesOfRefusals;
@@ -222,7 +223,10 @@ fn router(
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {
             let own = OwnAccounts::new(accounts, store.clone());
+            let pages =
+                AccountPages { own: Arc::new(own.clone()), access: access.clone(), work: work.clone() };
             router = router.merge(accounts::router(own, access.clone()));
+            router = router.merge(soonshop_audit_web::account::router(pages));
         }
     }
     if options.role.has(Role::QueryApi) {

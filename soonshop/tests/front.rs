@@ -10,6 +10,8 @@ mod config;
 mod factors;
 #[path = "front/mailed.rs"]
 mod mailed;
+#[path = "front/pages.rs"]
+mod pages;
 
 use std::time::Duration;
 

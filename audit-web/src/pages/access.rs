@@ -230,7 +230,8 @@ pub(crate) fn is_shown(pages: &[&str], to: &str) -> bool {
     })
 }
 
-fn with_cookies(mut response: Response, cookies: &[String]) -> Result<Response, Problem> {
+/// The response, with these values of `Set-Cookie`.
+pub(crate) fn with_cookies(mut response: Response, cookies: &[String]) -> Result<Response, Problem> {
     for cookie in cookies {
         let value = HeaderValue::from_str(cookie).map_err(Problem::internal)?;
         response.headers_mut().append(SET_COOKIE, value);

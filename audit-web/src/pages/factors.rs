@@ -1,63 +1,108 @@
 //! Second factors of the account that is signed in: the page that asks for a code, and the page to add and remove factors.
+//! They are among the pages of the audit trail and among those of accounts, which are served by other processes.
 
 use std::fmt::Write as _;
 
 use axum::http::StatusCode;
+use axum::response::Response;
 use futures::future::BoxFuture;
 use maud::{Markup, html};
 use qrcode::{Color, EcLevel, QrCode};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Factor, ListedFactors, Owner, StartedFactor};
-use soonshop_service_kit::endpoint::Answer;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::endpoint::{self, Action, Answer, Call, Endpoint, Visit};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
 use super::access::{code, page_after};
-use super::frame::{FACTORS, STEP_UP, View, answered, code_field, described, page, see_other, warning, with};
-use crate::state::{Action, Call, Endpoint};
+use super::frame::{
+    FACTORS, STEP_UP, View, answered, code_field, described, refused, see_other, warning, with,
+};
+use crate::state::Shared;
+
+/// A page, and the name of what is opened or sent there.
+pub(crate) type At = (&'static str, &'static str);
+
+/// The addresses of these pages.
+pub(crate) struct Addresses {
+    pub(crate) asks: At,
+    pub(crate) step_up: At,
+    pub(crate) list: At,
+    pub(crate) add: At,
+    pub(crate) prove: At,
+    pub(crate) remove: At,
+    pub(crate) recovery_codes: At,
+}
+
+/// Pages that these are among.
+pub(crate) trait Place: endpoint::Shared + Sized {
+    const AT: Addresses;
+
+    fn view(call: &Call<Self>) -> View<'_>;
+
+    /// The page to go on to, if it may be one.
+    fn after<'t>(&self, to: Option<&'t str>) -> &'t str;
+
+    /// Renders a refusal.
+    fn refused(&self, visit: &Visit, problem: &Problem) -> Response;
+}
+
+impl Place for Shared {
+    const AT: Addresses = Addresses {
+        asks: (STEP_UP, "audit.step-up-page"),
+        step_up: (STEP_UP, "audit.step-up"),
+        list: (FACTORS, "audit.factors-page"),
+        add: (FACTORS, "audit.add-factor"),
+        prove: ("/audit/factors/proofs", "audit.prove-factor"),
+        remove: ("/audit/factors/removals", "audit.remove-factor"),
+        recovery_codes: ("/audit/recovery-codes", "audit.make-recovery-codes"),
+    };
+
+    fn view(call: &Call<Self>) -> View<'_> {
+        View::of(call)
+    }
+
+    fn after<'t>(&self, to: Option<&'t str>) -> &'t str {
+        page_after(self, to)
+    }
+
+    fn refused(&self, visit: &Visit, problem: &Problem) -> Response {
+        refused(self, visit, problem)
+    }
+}
 
 /// The answer to a request.
-type Run = fn(Call) -> BoxFuture<'static, Answer>;
+type Run<S> = fn(Call<S>) -> BoxFuture<'static, Answer>;
 
-pub(crate) fn table() -> Vec<Endpoint> {
+pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
     let to = || Param::new("to", Kind::Free, "The page to go on to.");
     let password = Param::new("password", Kind::Typed, "The password of the account.").secret();
     let factor = || Param::new("factor", Kind::Id, "A second factor.").required();
-    let shown = |path, name, params, run: Run| {
+    let shown = |(path, name): At, params, run: Run<S>| {
         let action = Action::new(with(params), described(), run);
-        page(path, name, Class::Reads, action.without_factor().costs(|_| Price::Low))
+        Endpoint::page(path, name, Class::Reads, action.without_factor().costs(|_| Price::Low), S::refused)
     };
-    let sent = |path, name, class, form, run: Run| {
+    let sent = |(path, name): At, class, form, run: Run<S>| {
         let action = Action::new(with(Vec::new()), described(), run).takes(Owner::Own, form);
-        page(path, name, class, action.without_factor().costs(|_| Price::Low))
+        Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Low), S::refused)
     };
+    let Addresses { asks: of_asks, step_up: of_step_up, list, add: of_add, prove: of_prove, .. } = S::AT;
+    let Addresses { remove: of_remove, recovery_codes: of_codes, .. } = S::AT;
     vec![
-        shown(STEP_UP, "audit.step-up-page", vec![to().display_only()], |call| {
-            Box::pin(async move { asks(&call) })
-        }),
-        sent(STEP_UP, "audit.step-up", Class::Writes, vec![code(), to()], |call| Box::pin(step_up(call))),
-        shown(FACTORS, "audit.factors-page", vec![to().display_only()], |call| Box::pin(listed(call))),
-        sent(FACTORS, "audit.add-factor", Class::SignIns, vec![password, to()], |call| Box::pin(add(call))),
-        sent(
-            "/audit/factors/proofs",
-            "audit.prove-factor",
-            Class::Writes,
-            vec![factor(), code(), to()],
-            |call| Box::pin(prove(call)),
-        ),
-        sent("/audit/factors/removals", "audit.remove-factor", Class::Writes, vec![factor()], |call| {
-            Box::pin(remove(call))
-        }),
-        sent("/audit/recovery-codes", "audit.make-recovery-codes", Class::Writes, Vec::new(), |call| {
-            Box::pin(recovery_codes(call))
-        }),
+        shown(of_asks, vec![to().display_only()], |call| Box::pin(async move { asks(&call) })),
+        sent(of_step_up, Class::Writes, vec![code(), to()], |call| Box::pin(step_up(call))),
+        shown(list, vec![to().display_only()], |call| Box::pin(listed(call))),
+        sent(of_add, Class::SignIns, vec![password, to()], |call| Box::pin(add(call))),
+        sent(of_prove, Class::Writes, vec![factor(), code(), to()], |call| Box::pin(prove(call))),
+        sent(of_remove, Class::Writes, vec![factor()], |call| Box::pin(remove(call))),
+        sent(of_codes, Class::Writes, Vec::new(), |call| Box::pin(recovery_codes(call))),
     ]
 }
 
 /// The session of an account. A key and the operator's token have none.
-fn session(call: &Call) -> Result<Uuid, Problem> {
+fn session<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
     call.caller().session.ok_or_else(|| {
         Problem::conflict(
             "no-second-factor",
@@ -67,66 +112,72 @@ fn session(call: &Call) -> Result<Uuid, Problem> {
 }
 
 /// The page that the address names to go on to.
-fn after(call: &Call) -> String {
-    page_after(&call.shared, call.params.text("to")).to_owned()
+fn after<S: Place>(call: &Call<S>) -> String {
+    call.shared.after(call.params.text("to")).to_owned()
 }
 
-fn asks(call: &Call) -> Answer {
+fn asks<S: Place>(call: &Call<S>) -> Answer {
     session(call)?;
-    let view = View::of(call);
-    Ok(answered(&view, StatusCode::OK, "second-factor", None, &code_form(&view, &after(call), None)))
+    let view = S::view(call);
+    Ok(answered(&view, StatusCode::OK, "second-factor", None, &code_form::<S>(&view, &after(call), None)))
 }
 
-async fn step_up(call: Call) -> Answer {
+async fn step_up<S: Place>(call: Call<S>) -> Answer {
     let session = session(&call)?;
-    let to = page_after(&call.shared, call.form.text("to"));
+    let to = call.shared.after(call.form.text("to"));
     let code = call.form.text("code").unwrap_or_default();
-    match call.shared.access.people()?.step_up(session, code).await {
+    match call.shared.access().people()?.step_up(session, code).await {
         Ok(()) => Ok(see_other(to)),
         Err(problem) if problem.slug() == "no-second-factor" => {
-            Ok(see_other(&View::of(&call).to(FACTORS, &[("to", to)])))
+            Ok(see_other(&S::view(&call).to(S::AT.list.0, &[("to", to)])))
         }
         Err(problem) if problem.slug() == "wrong-code" => {
-            let view = View::of(&call);
-            let body = code_form(&view, to, Some(view.word("code-wrong")));
+            let view = S::view(&call);
+            let body = code_form::<S>(&view, to, Some(view.word("code-wrong")));
             Ok(answered(&view, problem.status(), "second-factor", None, &body))
         }
         Err(problem) => Err(problem),
     }
 }
 
-fn code_form(view: &View<'_>, to: &str, refused: Option<&str>) -> Markup {
+fn code_form<S: Place>(view: &View<'_>, to: &str, refused: Option<&str>) -> Markup {
     html! {
         div.door {
             h1 { (view.word("second-factor")) }
             p { (view.word("fresh-factor-why")) }
             (warning(refused))
-            form.column method="post" action=(STEP_UP) {
+            form.column method="post" action=(S::AT.step_up.0) {
                 input type="hidden" name="to" value=(to);
                 (code_field(view))
                 button { (view.word("go-on")) }
             }
-            p.soft { a href=(view.to(FACTORS, &[("to", to)])) { (view.word("factors-none-yet")) } }
+            p.soft { a href=(view.to(S::AT.list.0, &[("to", to)])) { (view.word("factors-none-yet")) } }
         }
     }
 }
 
-async fn listed(call: Call) -> Answer {
+async fn listed<S: Place>(call: Call<S>) -> Answer {
     let session = session(&call)?;
-    let listed = call.shared.access.people()?.factors(session).await?;
-    let view = View::of(&call);
+    let listed = call.shared.access().people()?.factors(session).await?;
+    let view = S::view(&call);
     let missing = call.caller().factor == Factor::Missing;
-    let body = list(&view, &listed, missing, &after(&call), None);
+    let body = list::<S>(&view, &listed, missing, &after(&call), None);
     Ok(answered(&view, StatusCode::OK, "factors", None, &body))
 }
 
-fn list(view: &View<'_>, listed: &ListedFactors, missing: bool, to: &str, refused: Option<&str>) -> Markup {
+fn list<S: Place>(
+    view: &View<'_>,
+    listed: &ListedFactors,
+    missing: bool,
+    to: &str,
+    refused: Option<&str>,
+) -> Markup {
     let some = !listed.factors.is_empty();
     html! {
         h1 { (view.word("factors")) }
         @if missing {
             p.banner.ill role="status" { span aria-hidden="true" { "⚠ " } (view.word(if some { "factors-give-one" } else { "factors-must-have" })) }
-            @if some { p { a href=(view.to(STEP_UP, &[("to", to)])) { (view.word("second-factor")) } } }
+            @if some { p { a href=(view.to(S::AT.asks.0, &[("to", to)])) { (view.word("second-factor")) } } }
         }
         p { (view.word("factors-what")) }
         @if some {
@@ -138,7 +189,7 @@ fn list(view: &View<'_>, listed: &ListedFactors, missing: bool, to: &str, refuse
                             td data-name=(view.word("factor-added")) { (view.time(one.added_at)) }
                             td data-name=(view.word("factor-used")) { @if let Some(at) = one.used_at { (view.time(at)) } @else { "–" } }
                             td data-name=(view.word("factor-change")) {
-                                form.line method="post" action="/audit/factors/removals" {
+                                form.line method="post" action=(S::AT.remove.0) {
                                     input type="hidden" name="factor" value=(one.id);
                                     button.quiet { (view.word("factor-remove")) }
                                 }
@@ -149,11 +200,11 @@ fn list(view: &View<'_>, listed: &ListedFactors, missing: bool, to: &str, refuse
             }
             h2 { (view.word("recovery-codes")) }
             p { (view.counted("recovery-codes-left", listed.recovery_codes)) }
-            form method="post" action="/audit/recovery-codes" { button.quiet { (view.word("recovery-codes-new")) } }
+            form method="post" action=(S::AT.recovery_codes.0) { button.quiet { (view.word("recovery-codes-new")) } }
         }
         h2 { (view.word("factor-add")) }
         (warning(refused))
-        form.column.narrow method="post" action=(FACTORS) {
+        form.column.narrow method="post" action=(S::AT.add.0) {
             input type="hidden" name="to" value=(to);
             label for="password" { (view.word("password")) }
             input type="password" id="password" name="password" required autocomplete="current-password";
@@ -162,35 +213,35 @@ fn list(view: &View<'_>, listed: &ListedFactors, missing: bool, to: &str, refuse
     }
 }
 
-async fn add(call: Call) -> Answer {
+async fn add<S: Place>(call: Call<S>) -> Answer {
     let session = session(&call)?;
-    let people = call.shared.access.people()?;
-    let to = page_after(&call.shared, call.form.text("to"));
+    let people = call.shared.access().people()?;
+    let to = call.shared.after(call.form.text("to"));
     let password = call.form.text("password").unwrap_or_default();
     match people.add_factor(session, password, &call.network).await {
         Ok(started) => {
-            let view = View::of(&call);
-            Ok(answered(&view, StatusCode::OK, "factor-add", None, &secret(&view, &started, to)?))
+            let view = S::view(&call);
+            Ok(answered(&view, StatusCode::OK, "factor-add", None, &secret::<S>(&view, &started, to)?))
         }
         Err(problem) if problem.slug() == "wrong-password" => {
             let listed = people.factors(session).await?;
-            let view = View::of(&call);
+            let view = S::view(&call);
             let missing = call.caller().factor == Factor::Missing;
-            let body = list(&view, &listed, missing, to, Some(view.word("factor-wrong-password")));
+            let body = list::<S>(&view, &listed, missing, to, Some(view.word("factor-wrong-password")));
             Ok(answered(&view, problem.status(), "factors", None, &body))
         }
         Err(problem) => Err(problem),
     }
 }
 
-fn secret(view: &View<'_>, started: &StartedFactor, to: &str) -> Result<Markup, Problem> {
+fn secret<S: Place>(view: &View<'_>, started: &StartedFactor, to: &str) -> Result<Markup, Problem> {
     Ok(html! {
         h1 { (view.word("factor-add")) }
         p { (view.word("factor-scan")) }
         (picture(view, &started.uri)?)
         p { (view.word("factor-type")) " " code translate="no" { (started.secret) } }
         p.soft { code translate="no" { (started.uri) } }
-        (proof_form(view, started.id, to, None))
+        (proof_form::<S>(view, started.id, to, None))
     })
 }
 
@@ -215,10 +266,10 @@ fn picture(view: &View<'_>, text: &str) -> Result<Markup, Problem> {
     })
 }
 
-fn proof_form(view: &View<'_>, factor: Uuid, to: &str, refused: Option<&str>) -> Markup {
+fn proof_form<S: Place>(view: &View<'_>, factor: Uuid, to: &str, refused: Option<&str>) -> Markup {
     html! {
         (warning(refused))
-        form.column.narrow method="post" action="/audit/factors/proofs" {
+        form.column.narrow method="post" action=(S::AT.prove.0) {
             input type="hidden" name="factor" value=(factor);
             input type="hidden" name="to" value=(to);
             p { (view.word("factor-prove")) }
@@ -229,26 +280,26 @@ fn proof_form(view: &View<'_>, factor: Uuid, to: &str, refused: Option<&str>) ->
 }
 
 /// The factor that a form names.
-fn named(call: &Call) -> Result<Uuid, Problem> {
+fn named<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
     let id = call.form.text("factor").and_then(|id| Uuid::try_parse(id).ok());
     id.ok_or_else(|| Problem::not_found("factor-not-found", "the form names no second factor"))
 }
 
-async fn prove(call: Call) -> Answer {
+async fn prove<S: Place>(call: Call<S>) -> Answer {
     let (session, factor) = (session(&call)?, named(&call)?);
-    let to = page_after(&call.shared, call.form.text("to"));
+    let to = call.shared.after(call.form.text("to"));
     let code = call.form.text("code").unwrap_or_default();
-    match call.shared.access.people()?.prove_factor(session, factor, code).await {
-        Ok(codes) if codes.is_empty() => Ok(see_other(&View::of(&call).to(FACTORS, &[("to", to)]))),
+    match call.shared.access().people()?.prove_factor(session, factor, code).await {
+        Ok(codes) if codes.is_empty() => Ok(see_other(&S::view(&call).to(S::AT.list.0, &[("to", to)]))),
         Ok(codes) => {
-            let view = View::of(&call);
+            let view = S::view(&call);
             Ok(answered(&view, StatusCode::OK, "recovery-codes", None, &shown_codes(&view, &codes, to)))
         }
         Err(problem) if problem.slug() == "wrong-code" => {
-            let view = View::of(&call);
+            let view = S::view(&call);
             let body = html! {
                 h1 { (view.word("factor-add")) }
-                (proof_form(&view, factor, to, Some(view.word("code-wrong"))))
+                (proof_form::<S>(&view, factor, to, Some(view.word("code-wrong"))))
             };
             Ok(answered(&view, problem.status(), "factor-add", None, &body))
         }
@@ -265,15 +316,15 @@ fn shown_codes(view: &View<'_>, codes: &[String], to: &str) -> Markup {
     }
 }
 
-async fn remove(call: Call) -> Answer {
+async fn remove<S: Place>(call: Call<S>) -> Answer {
     let (session, factor) = (session(&call)?, named(&call)?);
-    call.shared.access.people()?.remove_factor(session, factor).await?;
-    Ok(see_other(&View::of(&call).to(FACTORS, &[])))
+    call.shared.access().people()?.remove_factor(session, factor).await?;
+    Ok(see_other(&S::view(&call).to(S::AT.list.0, &[])))
 }
 
-async fn recovery_codes(call: Call) -> Answer {
+async fn recovery_codes<S: Place>(call: Call<S>) -> Answer {
     let session = session(&call)?;
-    let codes = call.shared.access.people()?.make_recovery_codes(session).await?;
-    let view = View::of(&call);
-    Ok(answered(&view, StatusCode::OK, "recovery-codes", None, &shown_codes(&view, &codes, FACTORS)))
+    let codes = call.shared.access().people()?.make_recovery_codes(session).await?;
+    let view = S::view(&call);
+    Ok(answered(&view, StatusCode::OK, "recovery-codes", None, &shown_codes(&view, &codes, S::AT.list.0)))
 }

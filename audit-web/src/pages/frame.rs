@@ -27,6 +27,8 @@ use crate::state::{Action, Call, Endpoint, Shared};
 /// The name of the shop.
 pub(crate) const SHOP: &str = "SoonShop";
 
+/// The page of one's own account.
+pub(crate) const ACCOUNT: &str = "/account";
 /// The page of one's own second factors.
 pub(crate) const FACTORS: &str = "/audit/factors";
 /// The page that asks for a code.
@@ -227,7 +229,7 @@ pub(crate) fn answered_as(
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "same-origin"),
+        (REFERRER_POLICY, referrer_policy(view)),
         (HeaderName::from_static("x-content-type-options"), "nosniff"),
         (CACHE_CONTROL, "no-store"),
     ];
@@ -257,6 +259,12 @@ pub(crate) fn answered_as(
     response
 }
 
+/// What a browser tells of the address of this page where it leads on. The link of a mail is told to nobody.
+fn referrer_policy(view: &View<'_>) -> &'static str {
+    let has_link = view.location == Location::Account && view.visit.parameter("link").is_some();
+    if has_link { "no-referrer" } else { "same-origin" }
+}
+
 /// The links of the navigation: address, text, shortcut.
 const LINKS: [(&str, &str, &str); 7] = [
     ("/audit", "overview", "o"),
@@ -271,7 +279,11 @@ const LINKS: [(&str, &str, &str); 7] = [
 fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> Markup {
     let role = view.role();
     let trail = view.location == Location::Trail;
-    let (home, name) = if trail { (PAGES, view.word("audit")) } else { ("/", SHOP) };
+    let (home, name) = match view.location {
+        Location::Trail => (PAGES, view.word("audit")),
+        Location::Front { .. } => ("/", SHOP),
+        Location::Account => (ACCOUNT, SHOP),
+    };
     let looks = view.may(Permission::Audit) && view.location.has_trail();
     html! {
         (DOCTYPE)
@@ -318,14 +330,7 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                                 }
                             }
                         }
-                        @if view.file.is_none() && view.location.has_trail() {
-                            @if role == Role::Guest {
-                                a href=(view.to("/audit/sign-in", &[])) { (view.word("sign-in")) }
-                            } @else {
-                                @if view.has_account() { a href=(view.to(FACTORS, &[])) { (view.word("factors")) } }
-                                form.out method="post" action="/audit/sign-out" { button.quiet { (view.word("sign-out")) } }
-                            }
-                        }
+                        (signed_in(view))
                     }
                 }
                 main id="main" tabindex="-1" {
@@ -348,6 +353,31 @@ fn frame(view: &View<'_>, title: &str, position: Option<i64>, body: &Markup) -> 
                 }
                 p.news role="status" aria-live="polite" {}
             }
+        }
+    }
+}
+
+/// The way in, or what a visitor who is signed in has, and the way out.
+fn signed_in(view: &View<'_>) -> Markup {
+    let of_account = view.location == Location::Account;
+    if view.file.is_some() || !of_account && !view.location.has_trail() {
+        return html! {};
+    }
+    // Customers and staff leave by the door that they know.
+    let own = of_account || view.is_customer();
+    let (way_in, way_out) =
+        if own { ("/account/sign-in", "/account/sign-out") } else { ("/audit/sign-in", "/audit/sign-out") };
+    let inside = if own { view.has_account() } else { view.role() != Role::Guest };
+    html! {
+        @if inside {
+            @if own {
+                a href=(view.to(ACCOUNT, &[])) { (view.word("account-own")) }
+            } @else if view.has_account() {
+                a href=(view.to(FACTORS, &[])) { (view.word("factors")) }
+            }
+            form.out method="post" action=(way_out) { button.quiet { (view.word("sign-out")) } }
+        } @else {
+            a href=(view.to(way_in, &[])) { (view.word("sign-in")) }
         }
     }
 }
@@ -415,6 +445,7 @@ pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
     let of_form = view.visit.form.is_some();
     let why = match problem.slug() {
         "invalid-query" if of_form => view.word("form-misread"),
+        "not-permitted" if view.is_customer() => view.word("account-no-trail"),
         slug => view.word_of(&format!("refused-{slug}")).unwrap_or_else(|| view.word("refused-otherwise")),
     };
     let fault = refused_form::fault(view, problem);
@@ -436,6 +467,8 @@ pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
         }
         p.soft { code translate="no" { (problem.slug()) } }
         @match view.location {
+            _ if view.is_customer() => p { a href=(view.to(ACCOUNT, &[])) { (view.word("account-own")) } },
+            Location::Account => p { a href=(view.to(ACCOUNT, &[])) { (view.word("account-own")) } },
             Location::Trail => p { a href=(view.to("/audit/timeline", &[])) { (view.word("all")) } },
             Location::Front { .. } => p { a href=(view.to("/", &[])) { (view.word("front")) } },
         }

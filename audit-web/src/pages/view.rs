@@ -48,12 +48,14 @@ pub(super) enum Location {
     Trail,
     /// At `/`; with the ways into the trail where this process serves it.
     Front { trail: bool },
+    /// Among the pages of people's own accounts.
+    Account,
 }
 
 impl Location {
     /// There is a trail to go to.
     pub(super) fn has_trail(self) -> bool {
-        self != Self::Front { trail: false }
+        matches!(self, Self::Trail | Self::Front { trail: true })
     }
 }
 
@@ -94,6 +96,11 @@ impl<'a> View<'a> {
         passed_over: &'a [PassedOver],
     ) -> Self {
         Self { alarm, passed_over, ..Self::at(Location::Front { trail }, None, visit) }
+    }
+
+    /// The view of a page of one's own account.
+    pub(crate) fn account(visit: &'a Visit, passed_over: &'a [PassedOver]) -> Self {
+        Self { passed_over, ..Self::at(Location::Account, None, visit) }
     }
 
     /// The view of a refusal of something that is no page: around it is what is around its neighbours.
@@ -157,8 +164,13 @@ impl<'a> View<'a> {
         self.visit.visitor.as_ref().map_or(Role::Guest, |visitor| visitor.caller.role)
     }
 
+    /// The visitor is signed in as a customer.
+    pub(super) fn is_customer(&self) -> bool {
+        self.visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.is_customer())
+    }
+
     /// The visitor is signed in with an account, and not with a key.
-    pub(super) fn has_account(&self) -> bool {
+    pub(crate) fn has_account(&self) -> bool {
         self.visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.session.is_some())
     }
 

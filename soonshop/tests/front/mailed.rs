@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::accounts::{Served, refused};
 
 /// The mails that were written for an address, the oldest first.
-fn written(folder: &Path, address: &str) -> Vec<(PathBuf, String)> {
+pub(crate) fn written(folder: &Path, address: &str) -> Vec<(PathBuf, String)> {
     let Ok(entries) = std::fs::read_dir(folder.join("mails")) else { return Vec::new() };
     let files = entries
         .map(|entry| entry.unwrap().path())
@@ -23,7 +23,7 @@ fn written(folder: &Path, address: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Waits until there are so many mails for an address; the last one.
-async fn mail(shop: &Served, address: &str, count: usize) -> String {
+pub(crate) async fn mail(shop: &Served, address: &str, count: usize) -> String {
     let found = async || loop {
         let mut mails = written(shop.folder(), address);
         if mails.len() >= count {
@@ -34,7 +34,7 @@ async fn mail(shop: &Served, address: &str, count: usize) -> String {
     tokio::time::timeout(Duration::from_mins(2), found()).await.unwrap()
 }
 
-fn link(mail: &str) -> String {
+pub(crate) fn link(mail: &str) -> String {
     let (_, rest) = mail.split_once("?link=").unwrap();
     rest.lines().next().unwrap().to_owned()
 }

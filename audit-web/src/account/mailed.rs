@@ -1,0 +1,262 @@
+//! The pages that lead to a mail, and those that the links in mails lead to. To open one changes nothing, whoever opens it:
+//! a mail scanner, or a preview. The link's token stays in the address, which is logged nowhere and told to nobody.
+
+use axum::response::Response;
+use maud::{Markup, html};
+use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::{AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount};
+use soonshop_service_kit::endpoint::Answer;
+use soonshop_service_kit::endpoint::params::{Kind, Param};
+use soonshop_service_kit::rates::{Class, Who, count};
+
+use super::forms::{Field, Form, notice};
+use super::next::SIGN_IN;
+use super::state::{Call, Endpoint, email, password, sent, session, shown, view};
+use crate::pages::frame::{ACCOUNT, View, answered, see_other};
+
+pub(super) const REGISTER: &str = "/account/register";
+pub(super) const FORGOT: &str = "/account/forgot";
+pub(super) const EMAIL: &str = "/account/email";
+const RESET: &str = "/account/reset";
+const UNDO: &str = "/account/undo";
+const MAILED: &str = "/account/mailed";
+
+pub(super) fn table() -> Vec<Endpoint> {
+    let link = || Param::new("link", Kind::Free, "The token in the mail's link.").or_empty();
+    let name = Param::new("name", Kind::Free, "A name.").or_empty();
+    let links = || vec![link()];
+    vec![
+        shown(REGISTER, "identity.register-page", links(), |call| {
+            Box::pin(async move { Ok(opened(&call, Some(registration), Some(&asking_to_register()))) })
+        }),
+        sent(
+            REGISTER,
+            "identity.page-register",
+            Class::SignIns,
+            (links(), vec![email(), password("password"), name]),
+            |call| Box::pin(register(call)),
+        ),
+        shown(FORGOT, "identity.forgot-page", Vec::new(), |call| {
+            Box::pin(async move { Ok(opened(&call, None, Some(&forgotten()))) })
+        }),
+        sent(FORGOT, "identity.page-forgot", Class::SignIns, (Vec::new(), vec![email()]), |call| {
+            Box::pin(async move { ask(&call, MailAsked::Reset, &forgotten()).await })
+        }),
+        shown(MAILED, "identity.mailed-page", Vec::new(), |call| Box::pin(async move { Ok(mailed(&call)) })),
+        shown(RESET, "identity.reset-page", links(), |call| {
+            Box::pin(async move { Ok(opened(&call, Some(resetting), None)) })
+        }),
+        sent(RESET, "identity.page-reset", Class::SignIns, (links(), vec![password("password")]), |call| {
+            Box::pin(reset(call))
+        }),
+        shown(EMAIL, "identity.email-page", links(), |call| {
+            Box::pin(async move {
+                if token(&call).is_none()
+                    && let Err(elsewhere) = session(&call, EMAIL)
+                {
+                    return Ok(*elsewhere);
+                }
+                Ok(opened(&call, Some(confirming), Some(&changing())))
+            })
+        }),
+        sent(
+            EMAIL,
+            "identity.page-email",
+            Class::SignIns,
+            (links(), vec![email(), password("password")]),
+            |call| Box::pin(change_email(call)),
+        ),
+        shown(UNDO, "identity.undo-page", links(), |call| {
+            Box::pin(async move { Ok(opened(&call, Some(undoing), None)) })
+        }),
+        sent(UNDO, "identity.page-undo", Class::SignIns, (links(), Vec::new()), |call| {
+            Box::pin(async move { use_address_link(&call, AddressLink::Undo, undoing, "undo").await })
+        }),
+    ]
+}
+
+/// The token of a mail's link in the address.
+fn token(call: &Call) -> Option<&str> {
+    call.params.text("link")
+}
+
+/// A form that is sent to the address with the link.
+type OfLink = for<'f> fn(&'f str) -> Form<'f>;
+
+fn of_link<'f>(
+    action: &'f str,
+    (title, why, button): (&'static str, &'static str, &'static str),
+    fields: Vec<Field>,
+) -> Form<'f> {
+    Form { title, why, action, hidden: Vec::new(), fields, button }
+}
+
+fn registration(action: &str) -> Form<'_> {
+    let fields = vec![Field::NAME, Field::FIRST_PASSWORD];
+    of_link(action, ("account-register", "account-confirm-why", "account-open"), fields)
+}
+
+fn resetting(action: &str) -> Form<'_> {
+    of_link(
+        action,
+        ("account-reset", "account-reset-why", "account-set-password"),
+        vec![Field::FIRST_PASSWORD],
+    )
+}
+
+fn confirming(action: &str) -> Form<'_> {
+    of_link(action, ("account-email", "account-email-confirm-why", "account-email-confirm"), Vec::new())
+}
+
+fn undoing(action: &str) -> Form<'_> {
+    of_link(action, ("account-undo", "account-undo-why", "account-undo-button"), Vec::new())
+}
+
+fn asking_to_register() -> Form<'static> {
+    let texts = ("account-register", "account-register-why", "account-send-mail");
+    of_link(REGISTER, texts, vec![Field::EMAIL])
+}
+
+fn forgotten() -> Form<'static> {
+    of_link(FORGOT, ("account-forgot", "account-forgot-why", "account-send-mail"), vec![Field::EMAIL])
+}
+
+fn changing() -> Form<'static> {
+    let fields = vec![Field::NEW_EMAIL, Field::PASSWORD];
+    of_link(EMAIL, ("account-email", "account-email-why", "account-send-mail"), fields)
+}
+
+/// The page of a form: that of a link where the address has one.
+fn opened(call: &Call, with_link: Option<OfLink>, without: Option<&Form<'_>>) -> Response {
+    let view = view(call);
+    match (token(call).and(with_link), without) {
+        (Some(form), _) => form(&view.but("", None)).page(&view, None, &html! {}),
+        (None, Some(form)) => form.page(&view, None, &back(&view)),
+        (None, None) => not_valid(&view),
+    }
+}
+
+/// The way back to where this page was opened from.
+fn back(view: &View<'_>) -> Markup {
+    let (path, word) =
+        if view.has_account() { (ACCOUNT, "account-own") } else { (SIGN_IN, "account-to-sign-in") };
+    html! { p { a href=(view.to(path, &[])) { (view.word(word)) } } }
+}
+
+/// What to do where a link cannot be used.
+fn not_valid(view: &View<'_>) -> Response {
+    let again = match view.visit.path.as_str() {
+        REGISTER => Some((REGISTER, "account-register")),
+        EMAIL => Some((EMAIL, "account-email")),
+        _ => Some((FORGOT, "account-forgot")),
+    };
+    let body = html! {
+        div.door {
+            h1 { span aria-hidden="true" { "⚠ " } (view.word("account-link-not-valid")) }
+            p role="alert" { (view.word_of("refused-link-not-valid").unwrap_or_default()) }
+            @if let Some((path, word)) = again {
+                p { a href=(view.to(path, &[])) { (view.word(word)) } }
+            }
+            p { a href=(view.to(SIGN_IN, &[])) { (view.word("account-to-sign-in")) } }
+        }
+    };
+    answered(view, axum::http::StatusCode::UNPROCESSABLE_ENTITY, "account-link-not-valid", None, &body)
+}
+
+/// The answer where a link's form was refused.
+fn refused(call: &Call, form: OfLink, problem: &Problem) -> Response {
+    let view = view(call);
+    if problem.slug() == "link-not-valid" {
+        return not_valid(&view);
+    }
+    form(&view.but("", None)).again(call, &view, problem, &html! {})
+}
+
+/// The page to sign in on, with what was done.
+fn done(call: &Call, what: &str) -> Response {
+    see_other(&view(call).to(SIGN_IN, &[("done", what)]))
+}
+
+fn used(call: &Call, link: LinkUsed, what: &str) -> Response {
+    done(call, if link == LinkUsed::Later { "later" } else { what })
+}
+
+async fn ask(call: &Call, what: MailAsked, form: &Form<'_>) -> Answer {
+    count(Class::SignIns, Who::Guest).await?;
+    let view = view(call);
+    let email = call.form.text("email").unwrap_or_default();
+    Ok(match call.shared.own.ask_mail(what, email, view.language.tag()).await {
+        Ok(()) => see_other(&view.to(MAILED, &[])),
+        Err(problem) => form.again(call, &view, &problem, &back(&view)),
+    })
+}
+
+/// The same for every address.
+fn mailed(call: &Call) -> Response {
+    let view = view(call);
+    let body = html! {
+        div.door {
+            h1 { (view.word("account-mailed")) }
+            (notice(Some(view.word("account-mailed-what"))))
+            p { (view.word("account-mailed-where")) }
+            (back(&view))
+        }
+    };
+    answered(&view, axum::http::StatusCode::OK, "account-mailed", None, &body)
+}
+
+async fn register(call: Call) -> Answer {
+    let Some(link) = token(&call) else {
+        return ask(&call, MailAsked::Register, &asking_to_register()).await;
+    };
+    count(Class::SignIns, Who::Guest).await?;
+    let new = NewAccount {
+        link,
+        name: call.form.text("name"),
+        password: call.form.text("password").unwrap_or_default(),
+        network: &call.network,
+    };
+    Ok(match call.shared.own.register(new).await {
+        Ok(link) => used(&call, link, "registered"),
+        Err(problem) => refused(&call, registration, &problem),
+    })
+}
+
+async fn reset(call: Call) -> Answer {
+    count(Class::SignIns, Who::Guest).await?;
+    let (link, password) = (token(&call).unwrap_or_default(), call.form.text("password").unwrap_or_default());
+    Ok(match call.shared.own.reset(link, password, &call.network).await {
+        Ok(()) => done(&call, "reset"),
+        Err(problem) => refused(&call, resetting, &problem),
+    })
+}
+
+async fn use_address_link(call: &Call, which: AddressLink, form: OfLink, what: &'static str) -> Answer {
+    count(Class::SignIns, Who::Guest).await?;
+    Ok(match call.shared.own.use_address_link(token(call).unwrap_or_default(), which).await {
+        Ok(link) => used(call, link, what),
+        Err(problem) => refused(call, form, &problem),
+    })
+}
+
+async fn change_email(call: Call) -> Answer {
+    if token(&call).is_some() {
+        return use_address_link(&call, AddressLink::Confirm, confirming, "email").await;
+    }
+    let session = match session(&call, EMAIL) {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(*elsewhere),
+    };
+    count(Class::SignIns, Who::Guest).await?;
+    let view = view(&call);
+    let wanted = AddressWanted {
+        email: call.form.text("email").unwrap_or_default(),
+        password: call.form.text("password").unwrap_or_default(),
+        language: view.language.tag(),
+        network: &call.network,
+    };
+    Ok(match call.shared.own.ask_address(session, wanted).await {
+        Ok(()) => see_other(&view.to(ACCOUNT, &[("done", "email-asked")])),
+        Err(problem) => changing().again(&call, &view, &problem, &back(&view)),
+    })
+}

@@ -1,0 +1,232 @@
+//! The pages of people's own accounts over HTTP: what the links in mails lead to, signing in, sessions.
+
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE};
+use reqwest::{Response, StatusCode};
+
+use crate::accounts::{Opened, Served, form};
+use crate::mailed::{link, mail, written};
+
+const PASSWORD: &str = "seven green turtles";
+
+/// A browser without a script.
+struct Browser<'a> {
+    shop: &'a Served,
+    cookie: String,
+}
+
+impl<'a> Browser<'a> {
+    fn of(shop: &'a Served) -> Self {
+        Self { shop, cookie: String::new() }
+    }
+
+    async fn open(&self, method: &str, path: &str) -> Response {
+        let request = self.shop.request(method, path).header(COOKIE, &self.cookie);
+        request.header("accept", "text/html").send().await.unwrap()
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let got = self.open("GET", path).await;
+        assert_eq!(got.status(), 200, "{path}");
+        got.text().await.unwrap()
+    }
+
+    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let request = self.shop.client.post(self.shop.url(path)).header(COOKIE, &self.cookie);
+        form(request, fields).send().await.unwrap()
+    }
+
+    /// Sends a form that leads on to this address.
+    async fn goes(&self, path: &str, fields: &[(&str, &str)], to: &str) -> HeaderMap {
+        let got = self.send(path, fields).await;
+        let (status, headers) = (got.status(), got.headers().clone());
+        let page = got.text().await.unwrap();
+        assert_eq!(status, StatusCode::SEE_OTHER, "{path}: {page}");
+        assert_eq!(headers[LOCATION].to_str().unwrap(), to, "{path}");
+        headers
+    }
+
+    async fn signs_in(&mut self, email: &str, password: &str, next: &str, to: &str) {
+        let fields = [("email", email), ("password", password), ("next", next)];
+        let headers = self.goes("/account/sign-in", &fields, to).await;
+        let set = headers[SET_COOKIE].to_str().unwrap();
+        assert!(set.starts_with("soonshop_session=") && set.contains("; HttpOnly; SameSite=Strict"), "{set}");
+        self.cookie = set.split(';').next().unwrap().to_owned();
+    }
+}
+
+/// How many accounts there are, and registrations whose link was used.
+async fn used(shop: &Served) -> i64 {
+    use sea_orm::ConnectionTrait as _;
+    let db = shop.shop.store_database.namespace("identity").unwrap();
+    let sql = "SELECT (SELECT COUNT(*) FROM @accounts) + (SELECT COUNT(*) FROM @requests WHERE used_at IS NOT NULL) AS n";
+    let sql = db.statement(sql, []);
+    db.connection.query_one(sql).await.unwrap().unwrap().try_get("", "n").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_registers_signs_in_and_sets_another_password_on_pages() {
+    let (shop, _) = Served::with(&[]).await;
+    let mut browser = Browser::of(&shop);
+    let address = "new@example.org";
+    let refused = browser.send("/account/register?lang=en", &[("email", "nobody")]).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("value=\"nobody\"") && page.contains("This is no e-mail address."), "{page}");
+    browser.goes("/account/register", &[("email", address)], "/account/mailed").await;
+    assert!(browser.page("/account/mailed?lang=en").await.contains("a mail is on its way"));
+    let register = mail(&shop, address, 1).await;
+    let path = format!("/account/register?link={}", link(&register));
+
+    // I25: whoever only looks changes nothing.
+    for method in ["GET", "HEAD"].repeat(5) {
+        let looked = browser.open(method, &path).await;
+        assert_eq!(looked.status(), 200);
+        assert_eq!(looked.headers()[REFERRER_POLICY], "no-referrer");
+    }
+    assert_eq!(used(&shop).await, 0);
+
+    // What was typed comes back, but not the password.
+    let refused = browser.send(&path, &[("name", "Ada <b>"), ("password", "hunter2")]).await;
+    assert_eq!(refused.status(), 422);
+    assert_eq!(refused.headers()[REFERRER_POLICY], "no-referrer");
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("value=\"Ada &lt;b&gt;\"") && !page.contains("hunter2"), "{page}");
+    let fields = [("name", "Ada"), ("password", PASSWORD)];
+    browser.goes(&path, &fields, "/account/sign-in?done=registered").await;
+    let again = browser.send(&path, &fields).await;
+    assert_eq!(again.status(), 422);
+    let page = again.text().await.unwrap();
+    assert!(page.contains("href=\"/account/register\"") && !page.contains("<form class=\"column"), "{page}");
+
+    assert_eq!(browser.open("GET", "/account").await.headers()[LOCATION], "/account/sign-in?next=%2Faccount");
+    let wrong = browser.send("/account/sign-in", &[("email", address), ("password", "x")]).await;
+    assert_eq!(wrong.status(), 401);
+    let page = wrong.text().await.unwrap();
+    assert!(page.contains(address), "{page}");
+    browser.signs_in(address, PASSWORD, "/account/sessions", "/account/sessions").await;
+    let page = browser.page("/account?lang=en").await;
+    assert!(page.contains(">Ada<") && page.contains(address), "{page}");
+
+    // A customer's session never opens the audit trail.
+    let trail = browser.open("GET", "/audit/timeline?lang=en").await;
+    assert_eq!(trail.status(), 403);
+    let page = trail.text().await.unwrap();
+    assert!(page.contains("You are signed in as a customer.") && page.contains("href=\"/account"), "{page}");
+
+    // I26: a reset signs nobody in, and ends what was.
+    browser.goes("/account/forgot", &[("email", "NEW@example.org")], "/account/mailed").await;
+    mail(&shop, address, 2).await;
+    let resets: Vec<_> = written(shop.folder(), address)
+        .into_iter()
+        .filter(|(_, text)| text.contains("/account/reset?"))
+        .collect();
+    let path = format!("/account/reset?link={}", link(&resets[0].1));
+    assert_eq!(browser.open("GET", &path).await.status(), 200);
+    let headers =
+        browser.goes(&path, &[("password", "nine purple geese")], "/account/sign-in?done=reset").await;
+    assert!(!headers.contains_key(SET_COOKIE));
+    assert_eq!(browser.open("GET", "/account").await.status(), 303, "the session has ended");
+    browser.signs_in(address, "nine purple geese", "", "/account").await;
+    let headers = browser.goes("/account/sign-out", &[], "/account/sign-in?done=signed-out").await;
+    let cleared = headers[SET_COOKIE].to_str().unwrap();
+    assert_eq!(cleared, "soonshop_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+    assert_eq!(browser.open("GET", "/account").await.status(), 303);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_register_and_forgot_tell_no_account() {
+    let (shop, accounts) = Served::with(&["customer"]).await;
+    let browser = Browser::of(&shop);
+    for path in ["/account/register", "/account/forgot"] {
+        let mut seen = Vec::new();
+        for email in [accounts[0].email(), "nobody@example.org"] {
+            let got = browser.send(path, &[("email", email)]).await;
+            let to = got.headers()[LOCATION].to_str().unwrap().to_owned();
+            seen.push((got.status().as_u16(), to, got.bytes().await.unwrap()));
+        }
+        assert_eq!(seen[0], seen[1], "{path}");
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_in_never_leads_to_another_site_and_no_other_site_sends_a_form() {
+    let (shop, accounts) = Served::with(&["support"]).await;
+    let Opened { email, password, .. } = &accounts[0];
+    // I17.
+    for bad in ["//e", "/\\e", "https:e", "/%5Ce", "https://e/account"] {
+        let next = url::form_urlencoded::byte_serialize(bad.as_bytes()).collect::<String>();
+        let page = Browser::of(&shop).page(&format!("/account/sign-in?next={next}")).await;
+        assert!(page.contains("name=\"next\" value=\"/account\""), "{bad}: {page}");
+        Browser::of(&shop).signs_in(email, password, bad, "/account").await;
+    }
+    // The session of staff opens the audit trail.
+    let mut staff = Browser::of(&shop);
+    staff.signs_in(email, password, "/audit/timeline?q=a%20b", "/audit/timeline?q=a%20b").await;
+    assert_eq!(staff.open("GET", "/audit/timeline").await.status(), 200);
+    assert!(staff.page("/account").await.contains("href=\"/audit\""));
+    for path in ["/account/sign-in", "/account/register", "/account/sessions/others", "/account/sign-out"] {
+        let request = shop.client.post(shop.url(path)).header(COOKIE, &staff.cookie);
+        let request = request.header(ORIGIN, "https://evil.example");
+        let got = form(request, &[("email", "a@b.example")]).send().await.unwrap();
+        assert_eq!(got.status(), 403, "{path}");
+    }
+    assert_eq!(staff.open("GET", "/account").await.status(), 200, "and the session goes on");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_owner_of_an_account_ends_sessions_and_changes_password_and_address() {
+    let (shop, accounts) = Served::with(&["customer"]).await;
+    let Opened { email, password, .. } = &accounts[0];
+    let [mut one, mut two, mut three] = [Browser::of(&shop), Browser::of(&shop), Browser::of(&shop)];
+    for browser in [&mut one, &mut two, &mut three] {
+        browser.signs_in(email, password, "", "/account").await;
+    }
+    let page = one.page("/account/sessions?lang=en").await;
+    let others: Vec<_> = page.split("name=\"session\" value=\"").skip(1).collect();
+    assert_eq!((others.len(), page.matches("This one").count()), (2, 1), "{page}");
+    let other = others[0].split('"').next().unwrap();
+    one.goes("/account/sessions/endings", &[("session", other)], "/account/sessions").await;
+    let living = async |browser: &Browser<'_>| browser.open("GET", "/account").await.status() == 200;
+    assert!(living(&one).await && living(&two).await != living(&three).await);
+    one.goes("/account/sessions/others", &[], "/account/sessions").await;
+    assert!(living(&one).await && !living(&two).await && !living(&three).await);
+    // Somebody else's session is none of theirs.
+    let nobody = uuid::Uuid::from_u128(7).to_string();
+    one.goes("/account/sessions/endings", &[("session", &nobody)], "/account/sessions").await;
+
+    two.signs_in(email, password, "", "/account").await;
+    let wrong = [("old_password", "no such thing"), ("new_password", PASSWORD)];
+    let refused = one.send("/account/password?lang=en", &wrong).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("The old password is wrong.") && !page.contains(PASSWORD), "{page}");
+    let right = [("old_password", password.as_str()), ("new_password", PASSWORD)];
+    one.goes("/account/password", &right, "/account?done=password").await;
+    assert!(living(&one).await && !living(&two).await);
+
+    let wanted = [("email", "other@example.org"), ("password", PASSWORD)];
+    one.goes("/account/email", &wanted, "/account?done=email-asked").await;
+    let confirm = mail(&shop, "other@example.org", 1).await;
+    let path = format!("/account/email?link={}", link(&confirm));
+    for _ in 0..5 {
+        assert_eq!(two.open("GET", &path).await.status(), 200);
+    }
+    two.goes(&path, &[], "/account/sign-in?done=email").await;
+    assert!(!living(&one).await);
+    one.signs_in("other@example.org", PASSWORD, "", "/account").await;
+    let undo = mail(&shop, email, 1).await;
+    let path = format!("/account/undo?link={}", link(&undo));
+    for _ in 0..5 {
+        assert_eq!(two.open("HEAD", &path).await.status(), 200);
+    }
+    assert!(living(&one).await);
+    two.goes(&path, &[], "/account/sign-in?done=undo").await;
+    assert!(!living(&one).await);
+    assert_eq!(two.send(&path, &[]).await.status(), 422);
+    let void = one.send("/account/sign-in", &[("email", email), ("password", PASSWORD)]).await;
+    assert_eq!(void.status(), 401, "the password is void");
+    shop.stop().await;
+}
