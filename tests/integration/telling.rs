@@ -87,6 +87,7 @@ const MAY_STAY: &[&str] = &[
     "account",
     "session",
     "signing_key",
+    "gate",
     "registration",
     "api",
     "API",
