@@ -168,6 +168,8 @@ const COUNTS: &[&str] = &[
     "on_hand",
     "order_lines",
     "count",
+    "accounts",
+    "hours",
     "user_version",
     "verified",
     "passwords",
