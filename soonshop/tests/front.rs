@@ -8,6 +8,8 @@ mod accounts;
 mod config;
 #[path = "front/factors.rs"]
 mod factors;
+#[path = "front/guessing.rs"]
+mod guessing;
 #[path = "front/mailed.rs"]
 mod mailed;
 #[path = "front/pages.rs"]
