@@ -12,6 +12,8 @@ mod support;
 
 #[path = "bench/floor.rs"]
 mod floor;
+#[path = "bench/identity.rs"]
+mod identity;
 #[path = "bench/lines.rs"]
 mod lines;
 #[path = "bench/orders.rs"]
@@ -777,6 +779,9 @@ async fn main() {
     }
     if expected("readers") {
         readers::readers().await;
+    }
+    if expected("identity") {
+        Box::pin(identity::identity()).await;
     }
     if expected("latency") {
         latency().await;
