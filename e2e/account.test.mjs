@@ -125,6 +125,10 @@ async function customer(shop, lang, javaScriptEnabled) {
 
     await page.goto(`${shop.origin}/account/email`);
     await fine('change address');
+    for (const [name, path] of [['confirm address', 'email?link=x'], ['undo address', 'undo?link=x'], ['factors', 'factors']]) {
+      assert.equal((await page.goto(`${shop.origin}/account/${path}`)).status(), 200);
+      await fine(name);
+    }
     await page.goto(`${shop.origin}/account/password`);
     await fine('change password');
     await main('old_password').fill('seven green turtles');

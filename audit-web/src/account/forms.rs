@@ -13,6 +13,9 @@ use crate::pages::frame::{View, answered, warning};
 /// The place of the sentence about the field at fault.
 const FAULT: &str = "fault";
 
+/// The place of the rule of passwords.
+const RULE: &str = "rule";
+
 /// A field that people fill in.
 pub(super) struct Field {
     name: &'static str,
@@ -109,12 +112,18 @@ impl Form<'_> {
                 @for (name, value) in &self.hidden { input type="hidden" name=(name) value=(value); }
                 @for field in &self.fields {
                     @let (id, wrong) = (field.name, at_fault(field));
+                    @let described = match (wrong, field.takes_new_password()) {
+                        (true, true) => Some("fault rule"),
+                        (true, false) => Some(FAULT),
+                        (false, true) => Some(RULE),
+                        (false, false) => None,
+                    };
                     label for=(id) { (view.word(field.label)) }
                     input type=(field.kind) id=(id) name=(field.name) value=[value(field)] required[field.required]
                         autocomplete=(field.autocomplete) spellcheck="false"
                         minlength=[field.takes_new_password().then_some("8")]
-                        aria-invalid=[wrong.then_some("true")] aria-describedby=[wrong.then_some(FAULT)];
-                    @if field.takes_new_password() { p.soft { (view.word("account-password-rule")) } }
+                        aria-invalid=[wrong.then_some("true")] aria-describedby=[described];
+                    @if field.takes_new_password() { p.soft id=(RULE) { (view.word("account-password-rule")) } }
                 }
                 button { (view.word(self.button)) }
             }

@@ -49,7 +49,7 @@ pub(super) fn table() -> Vec<Endpoint> {
     ]
 }
 
-fn form<'f>(next: &'f str) -> Form<'f> {
+fn form(next: &str) -> Form<'_> {
     Form {
         title: "sign-in",
         why: "account-sign-in-why",

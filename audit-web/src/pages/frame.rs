@@ -462,7 +462,7 @@ pub(crate) fn refusal(view: &View<'_>, problem: &Problem) -> Markup {
                 (view.word("colon")) (sentence)
             }
         }
-        @if view.language == Language::English && fault.is_none() {
+        @if view.language == Language::English && fault.is_none() && !view.is_customer() {
             p { (problem.detail()) }
         }
         p.soft { code translate="no" { (problem.slug()) } }

@@ -2,6 +2,9 @@
 
 use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE};
 use reqwest::{Response, StatusCode};
+use sea_orm::ConnectionTrait as _;
+use soonshop_domain::clock;
+use soonshop_identity::totp::{Secret, step_at};
 
 use crate::accounts::{Opened, Served, form};
 use crate::mailed::{link, mail, written};
@@ -50,13 +53,12 @@ impl<'a> Browser<'a> {
         let headers = self.goes("/account/sign-in", &fields, to).await;
         let set = headers[SET_COOKIE].to_str().unwrap();
         assert!(set.starts_with("soonshop_session=") && set.contains("; HttpOnly; SameSite=Strict"), "{set}");
-        self.cookie = set.split(';').next().unwrap().to_owned();
+        set.split(';').next().unwrap().clone_into(&mut self.cookie);
     }
 }
 
 /// How many accounts there are, and registrations whose link was used.
 async fn used(shop: &Served) -> i64 {
-    use sea_orm::ConnectionTrait as _;
     let db = shop.shop.store_database.namespace("identity").unwrap();
     let sql = "SELECT (SELECT COUNT(*) FROM @accounts) + (SELECT COUNT(*) FROM @requests WHERE used_at IS NOT NULL) AS n";
     let sql = db.statement(sql, []);
@@ -228,5 +230,82 @@ async fn the_owner_of_an_account_ends_sessions_and_changes_password_and_address(
     assert_eq!(two.send(&path, &[]).await.status(), 422);
     let void = one.send("/account/sign-in", &[("email", email), ("password", PASSWORD)]).await;
     assert_eq!(void.status(), 401, "the password is void");
+    shop.stop().await;
+}
+
+/// The text after this mark, up to the next quote.
+fn marked<'p>(page: &'p str, mark: &str) -> &'p str {
+    let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {page}"));
+    rest.split(['"', '<', '&']).next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_customer_adds_a_second_factor_on_pages_and_a_reset_by_mail_leaves_it() {
+    let (shop, accounts) = Served::with(&["customer"]).await;
+    let Opened { email, password, .. } = &accounts[0];
+    let mut browser = Browser::of(&shop);
+    let away = browser.open("GET", "/account/factors").await;
+    assert_eq!(away.headers()[LOCATION], "/account/sign-in?next=%2Faccount%2Ffactors");
+    browser.signs_in(email, password, "/account/factors", "/account/factors").await;
+    assert!(browser.page("/account/factors").await.contains("action=\"/account/factors\""));
+    let wrong = browser.send("/account/factors", &[("password", "x")]).await;
+    assert_eq!(wrong.status(), 422);
+    let started = browser.send("/account/factors", &[("password", password)]).await.text().await.unwrap();
+    let secret = Secret::parse(marked(&started, "secret=")).unwrap();
+    let factor = marked(&started, "name=\"factor\" value=\"");
+    let code = secret.code(step_at(clock::now().timestamp_millis()));
+    let fields = [("factor", factor), ("code", code.as_str())];
+    let proved = browser.send("/account/factors/proofs", &fields).await.text().await.unwrap();
+    let codes: Vec<_> =
+        proved.split("<li><code>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert_eq!(codes.len(), 10, "{proved}");
+
+    let second_step = async |password: &str| {
+        let fields = [("email", email.as_str()), ("password", password), ("next", "/account/sessions")];
+        let waits = Browser::of(&shop).send("/account/sign-in", &fields).await;
+        assert!(waits.status() == 200 && !waits.headers().contains_key(SET_COOKIE));
+        marked(&waits.text().await.unwrap(), "name=\"token\" value=\"").to_owned()
+    };
+    let give = async |token: &str, code: &str| {
+        let fields = [("token", token), ("code", code), ("next", "/account/sessions")];
+        Browser::of(&shop).send("/account/second-factor", &fields).await
+    };
+    let token = second_step(password).await;
+    // The code that proved the factor signs nobody in.
+    let wrong = give(&token, &code).await;
+    assert_eq!(wrong.status(), 422);
+    assert_eq!(marked(&wrong.text().await.unwrap(), "name=\"token\" value=\""), token);
+    let right = give(&token, codes[0]).await;
+    assert_eq!(
+        (right.status().as_u16(), &right.headers()[LOCATION]),
+        (303, &"/account/sessions".parse().unwrap())
+    );
+    assert!(right.headers().contains_key(SET_COOKIE));
+    assert_eq!(give(&token, codes[1]).await.status(), 401, "the sign-in has ended");
+
+    // I26.
+    browser.goes("/account/forgot", &[("email", email)], "/account/mailed").await;
+    let path = format!("/account/reset?link={}", link(&mail(&shop, email, 1).await));
+    let headers = browser.goes(&path, &[("password", PASSWORD)], "/account/sign-in?done=reset").await;
+    assert!(!headers.contains_key(SET_COOKIE));
+    let token = second_step(PASSWORD).await;
+    let signed = give(&token, codes[1]).await;
+    let set = signed.headers()[SET_COOKIE].to_str().unwrap();
+    set.split(';').next().unwrap().clone_into(&mut browser.cookie);
+    assert!(browser.page("/account/factors?lang=en").await.contains("8 recovery codes are left."));
+
+    // To remove it asks for a fresh second factor, where the session gave none lately.
+    let db = shop.shop.store_database.namespace("identity").unwrap();
+    let sql = db.statement("UPDATE @sessions SET proved_at = proved_at - 300000", []);
+    db.connection.execute(sql).await.unwrap();
+    let listed = browser.page("/account/factors").await;
+    let factor = marked(&listed, "name=\"factor\" value=\"");
+    let asks = "/account/step-up?to=%2Faccount%2Ffactors";
+    browser.goes("/account/factors/removals", &[("factor", factor)], asks).await;
+    assert_eq!(browser.open("GET", asks).await.status(), 200);
+    let fields = [("code", codes[2]), ("to", "/account/factors")];
+    browser.goes("/account/step-up", &fields, "/account/factors").await;
+    browser.goes("/account/factors/removals", &[("factor", factor)], "/account/factors").await;
+    assert!(!browser.page("/account/factors").await.contains("name=\"factor\""));
     shop.stop().await;
 }
