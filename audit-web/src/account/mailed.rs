@@ -7,11 +7,11 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount};
 use soonshop_service_kit::endpoint::Answer;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
-use soonshop_service_kit::rates::{Class, Who, count};
+use soonshop_service_kit::rates::Class;
 
 use super::forms::{Field, Form, notice};
 use super::next::SIGN_IN;
-use super::state::{Call, Endpoint, email, password, sent, session, shown, view};
+use super::state::{Call, Endpoint, as_sign_in, email, password, sent, session, shown, view};
 use crate::pages::frame::{ACCOUNT, View, answered, see_other};
 
 pub(super) const REGISTER: &str = "/account/register";
@@ -145,18 +145,16 @@ fn back(view: &View<'_>) -> Markup {
 
 /// What to do where a link cannot be used.
 fn not_valid(view: &View<'_>) -> Response {
-    let again = match view.visit.path.as_str() {
-        REGISTER => Some((REGISTER, "account-register")),
-        EMAIL => Some((EMAIL, "account-email")),
-        _ => Some((FORGOT, "account-forgot")),
+    let (path, word) = match view.visit.path.as_str() {
+        REGISTER => (REGISTER, "account-register"),
+        EMAIL => (EMAIL, "account-email"),
+        _ => (FORGOT, "account-forgot"),
     };
     let body = html! {
         div.door {
             h1 { span aria-hidden="true" { "⚠ " } (view.word("account-link-not-valid")) }
             p role="alert" { (view.word_of("refused-link-not-valid").unwrap_or_default()) }
-            @if let Some((path, word)) = again {
-                p { a href=(view.to(path, &[])) { (view.word(word)) } }
-            }
+            p { a href=(view.to(path, &[])) { (view.word(word)) } }
             p { a href=(view.to(SIGN_IN, &[])) { (view.word("account-to-sign-in")) } }
         }
     };
@@ -182,10 +180,9 @@ fn used(call: &Call, link: LinkUsed, what: &str) -> Response {
 }
 
 async fn ask(call: &Call, what: MailAsked, form: &Form<'_>) -> Answer {
-    count(Class::SignIns, Who::Guest).await?;
     let view = view(call);
     let email = call.form.text("email").unwrap_or_default();
-    Ok(match call.shared.own.ask_mail(what, email, view.language.tag()).await {
+    Ok(match as_sign_in(call.shared.own.ask_mail(what, email, view.language.tag())).await {
         Ok(()) => see_other(&view.to(MAILED, &[])),
         Err(problem) => form.again(call, &view, &problem, &back(&view)),
     })
@@ -209,31 +206,29 @@ async fn register(call: Call) -> Answer {
     let Some(link) = token(&call) else {
         return ask(&call, MailAsked::Register, &asking_to_register()).await;
     };
-    count(Class::SignIns, Who::Guest).await?;
     let new = NewAccount {
         link,
         name: call.form.text("name"),
         password: call.form.text("password").unwrap_or_default(),
         network: &call.network,
     };
-    Ok(match call.shared.own.register(new).await {
+    Ok(match as_sign_in(call.shared.own.register(new)).await {
         Ok(link) => used(&call, link, "registered"),
         Err(problem) => refused(&call, registration, &problem),
     })
 }
 
 async fn reset(call: Call) -> Answer {
-    count(Class::SignIns, Who::Guest).await?;
     let (link, password) = (token(&call).unwrap_or_default(), call.form.text("password").unwrap_or_default());
-    Ok(match call.shared.own.reset(link, password, &call.network).await {
+    Ok(match as_sign_in(call.shared.own.reset(link, password, &call.network)).await {
         Ok(()) => done(&call, "reset"),
         Err(problem) => refused(&call, resetting, &problem),
     })
 }
 
 async fn use_address_link(call: &Call, which: AddressLink, form: OfLink, what: &'static str) -> Answer {
-    count(Class::SignIns, Who::Guest).await?;
-    Ok(match call.shared.own.use_address_link(token(call).unwrap_or_default(), which).await {
+    let token = token(call).unwrap_or_default();
+    Ok(match as_sign_in(call.shared.own.use_address_link(token, which)).await {
         Ok(link) => used(call, link, what),
         Err(problem) => refused(call, form, &problem),
     })
@@ -247,7 +242,6 @@ async fn change_email(call: Call) -> Answer {
         Ok(session) => session,
         Err(elsewhere) => return Ok(*elsewhere),
     };
-    count(Class::SignIns, Who::Guest).await?;
     let view = view(&call);
     let wanted = AddressWanted {
         email: call.form.text("email").unwrap_or_default(),
@@ -255,7 +249,7 @@ async fn change_email(call: Call) -> Answer {
         language: view.language.tag(),
         network: &call.network,
     };
-    Ok(match call.shared.own.ask_address(session, wanted).await {
+    Ok(match as_sign_in(call.shared.own.ask_address(session, wanted)).await {
         Ok(()) => see_other(&view.to(ACCOUNT, &[("done", "email-asked")])),
         Err(problem) => changing().again(&call, &view, &problem, &back(&view)),
     })

@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 use soonshop_service_kit::access::PasswordWanted;
 use soonshop_service_kit::endpoint::Answer;
-use soonshop_service_kit::rates::{Class, Who, count};
+use soonshop_service_kit::rates::Class;
 
 use super::forms::{Field, Form};
-use super::state::{Call, Endpoint, password, sent, session, shown, view};
+use super::state::{Call, Endpoint, as_sign_in, password, sent, session, shown, view};
 use crate::pages::frame::{ACCOUNT, View, see_other};
 
 pub(super) const PASSWORD: &str = "/account/password";
@@ -49,14 +49,13 @@ async fn change(call: Call) -> Answer {
         Ok(session) => session,
         Err(elsewhere) => return Ok(*elsewhere),
     };
-    count(Class::SignIns, Who::Guest).await?;
     let wanted = PasswordWanted {
         old: call.form.text("old_password").unwrap_or_default(),
         new: call.form.text("new_password").unwrap_or_default(),
         network: &call.network,
     };
     let view = view(&call);
-    Ok(match call.shared.own.change_password(session, wanted).await {
+    Ok(match as_sign_in(call.shared.own.change_password(session, wanted)).await {
         Ok(()) => see_other(&view.to(ACCOUNT, &[("done", "password")])),
         Err(problem) => changing().again(&call, &view, &problem, &back(&view)),
     })

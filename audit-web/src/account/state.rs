@@ -8,7 +8,7 @@ use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Owner, SelfService};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::endpoint::{self, Answer, RequiredPosition, Visit};
-use soonshop_service_kit::rates::Class;
+use soonshop_service_kit::rates::{Class, Who, count};
 use soonshop_service_kit::work::{Price, Work};
 use uuid::Uuid;
 
@@ -82,6 +82,12 @@ pub(super) fn email() -> Param {
 pub(super) fn refused(_: &AccountPages, visit: &Visit, problem: &Problem) -> Response {
     let view = View::account(visit, &[]);
     answered(&view, problem.status(), "refused", None, &refusal(&view, problem))
+}
+
+/// Does what is counted as a sign-in, unless they come too fast. The form comes back then, too.
+pub(super) async fn as_sign_in<T>(action: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    count(Class::SignIns, Who::Guest).await?;
+    action.await
 }
 
 /// How a page looks, and for whom.
