@@ -120,6 +120,13 @@ pub enum Command {
         reason: String,
     },
     Ship,
+    /// An account takes a guest's order over.
+    Claim {
+        account: UserId,
+        by: ClaimedBy,
+        /// Whose order it is.
+        guest: GuestId,
+    },
     /// Some of its money goes back. The credit note is issued in the same append.
     Credit {
         credit_note_id: CreditNoteId,
@@ -133,6 +140,16 @@ pub enum Command {
         sku: Sku,
         movement: Movement,
     },
+}
+
+/// What showed that the order of a guest may be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClaimedBy {
+    /// The guest's token.
+    Token,
+    /// A link that was mailed to the order's address.
+    Link,
 }
 
 /// What is done by hand with the stock of a line. The process manager `fulfilment` does the same at the main location, as
@@ -182,6 +199,11 @@ pub enum Event {
         reason: String,
     },
     OrderShipped {},
+    /// An account took a guest's order over.
+    OrderClaimed {
+        account: UserId,
+        by: ClaimedBy,
+    },
     OrderCredited {
         credit_note_id: CreditNoteId,
         lines: Vec<CreditedLine>,
@@ -201,6 +223,7 @@ impl Sensitive for Event {
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
             | Self::OrderShipped {}
+            | Self::OrderClaimed { .. }
             | Self::OrderCredited { .. } => Vec::new(),
         }
     }
@@ -210,6 +233,7 @@ impl EventInfo for Event {
     fn subject(&self, _stream: Uuid) -> Option<Uuid> {
         match self {
             Self::OrderPlaced { customer, .. } => Some(customer.subject()),
+            Self::OrderClaimed { account, .. } => Some(account.0),
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
@@ -224,7 +248,8 @@ impl EventInfo for Event {
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
-            | Self::OrderShipped {} => None,
+            | Self::OrderShipped {}
+            | Self::OrderClaimed { .. } => None,
         }
     }
 
@@ -234,7 +259,8 @@ impl EventInfo for Event {
             EventKind::OrderConfirmed
             | EventKind::OrderRefused
             | EventKind::OrderCancelled
-            | EventKind::OrderShipped => None,
+            | EventKind::OrderShipped
+            | EventKind::OrderClaimed => None,
         }
     }
 
@@ -245,6 +271,7 @@ impl EventInfo for Event {
             | EventKind::OrderRefused
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
+            | EventKind::OrderClaimed
             | EventKind::OrderCredited => &[],
         }
     }
@@ -256,6 +283,7 @@ impl EventInfo for Event {
             | EventKind::OrderConfirmed
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
+            | EventKind::OrderClaimed
             | EventKind::OrderCredited => false,
         }
     }
@@ -270,6 +298,7 @@ impl EventInfo for Event {
             | EventKind::OrderRefused
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
+            | EventKind::OrderClaimed
             | EventKind::OrderCredited => None,
         }
     }
@@ -284,6 +313,8 @@ pub enum Error {
     OrderExists,
     #[error("the order is {0}")]
     WrongOrderState(Status),
+    #[error("an account has claimed the order already")]
+    OrderClaimed,
     #[error("the order has no line {0}")]
     #[strum(serialize = "not-in-order")]
     NoSuchLine(u32),
@@ -311,7 +342,7 @@ impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::OrderNotFound => ErrorKind::NotFound,
-            Self::OrderExists | Self::WrongOrderState(_) => ErrorKind::Conflict,
+            Self::OrderExists | Self::WrongOrderState(_) | Self::OrderClaimed => ErrorKind::Conflict,
             Self::BadLines
             | Self::TotalTooLarge
             | Self::NoSuchLine(_)
@@ -362,6 +393,9 @@ pub struct Order {
     /// Its credits.
     #[serde(default, skip_serializing_if = "Credits::is_empty")]
     pub credits: Credits,
+    /// The account that took it over from its guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_by: Option<UserId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -403,7 +437,7 @@ fn sum(lines: &[Line]) -> Result<Money, Error> {
 }
 
 impl Decider for Order {
-    const STATE_VERSION: u32 = 2;
+    const STATE_VERSION: u32 = 3;
 
     const BARE_AMOUNTS: &'static [&'static str] = &["credits.amount", "credits.lines.*.amount"];
 
@@ -438,6 +472,7 @@ impl Decider for Order {
             (_, Command::Credit { credit_note_id, lines, earlier }) if self.is_charged() => {
                 self.credit(credit_note_id, lines, &earlier)
             }
+            (_, Command::Claim { account, by, guest }) => self.claim(account, by, guest),
             (_, Command::MoveStock { line, sku, movement }) => self.lets_stock_move(line, &sku, movement),
             (status, _) => Err(Error::WrongOrderState(status)),
         }
@@ -459,6 +494,7 @@ impl Decider for Order {
             refusal: self.refusal.clone(),
             cancelled_because: self.cancelled_because.clone(),
             credits: self.credits.clone(),
+            claimed_by: self.claimed_by,
         })
     }
 }
@@ -468,6 +504,18 @@ impl Order {
     /// something to credit.
     pub fn is_charged(&self) -> bool {
         matches!(self.status, Status::Placed | Status::Confirmed | Status::Shipped)
+    }
+
+    /// Claims it for an account, once. Of another guest it is as if it were not there.
+    fn claim(&self, account: UserId, by: ClaimedBy, guest: GuestId) -> Result<Vec<Event>, Error> {
+        if self.placed.as_ref().is_none_or(|placed| placed.customer != Customer::Guest(guest)) {
+            return Err(Error::OrderNotFound);
+        }
+        match self.claimed_by {
+            None => Ok(vec![Event::OrderClaimed { account, by }]),
+            Some(before) if before == account => Ok(vec![]),
+            Some(_) => Err(Error::OrderClaimed),
+        }
     }
 
     /// Whether the stock of its line is what the order says, and the order is so far that it may move.
@@ -545,6 +593,7 @@ impl Order {
                 self.cancelled_because = Some(reason);
             }
             Event::OrderShipped {} => self.status = Status::Shipped,
+            Event::OrderClaimed { account, .. } => self.claimed_by = Some(account),
             Event::OrderCredited { credit_note_id, lines, total, earlier } => {
                 let currency = self.placed.as_ref().map(|placed| placed.total.currency);
                 let counts = currency.is_none_or(|currency| currency == total.currency);
@@ -609,6 +658,9 @@ mod tests {
                 },
                 EventKind::OrderCancelled => Self::OrderCancelled { reason: "changed-my-mind".to_owned() },
                 EventKind::OrderShipped => Self::OrderShipped {},
+                EventKind::OrderClaimed => {
+                    Self::OrderClaimed { account: UserId(person_id()), by: ClaimedBy::Token }
+                }
                 EventKind::OrderCredited => Self::OrderCredited {
                     credit_note_id: credit_note_id(),
                     lines: vec![CreditedLine { line: 1, quantity: 2, price: gbp(1_299) }],
@@ -624,6 +676,7 @@ mod tests {
                 EventKind::OrderPlaced,
                 EventKind::OrderConfirmed,
                 EventKind::OrderShipped,
+                EventKind::OrderClaimed,
                 EventKind::OrderCredited,
                 EventKind::OrderRefused,
                 EventKind::OrderCancelled,
@@ -787,6 +840,50 @@ mod tests {
         });
     }
 
+    fn claim(account: u128, guest: u128) -> Command {
+        let (account, guest) = (UserId(Uuid::from_u128(account)), GuestId(Uuid::from_u128(guest)));
+        Command::Claim { account, by: ClaimedBy::Token, guest }
+    }
+
+    fn of_guest(guest: u128) -> Event {
+        let mut event = a_placed();
+        if let Event::OrderPlaced { customer, .. } = &mut event {
+            *customer = Customer::Guest(GuestId(Uuid::from_u128(guest)));
+        }
+        event
+    }
+
+    #[test]
+    fn the_order_of_a_guest_is_claimed_once_by_one_account_and_changes_in_nothing_else() {
+        let claimed = Event::OrderClaimed { account: UserId(Uuid::from_u128(1)), by: ClaimedBy::Token };
+        given(vec![of_guest(5)]).when(claim(1, 5)).then_expect_events(vec![claimed.clone()]);
+        let again = || given(vec![of_guest(5), claimed.clone()]);
+        again().when(claim(1, 5)).then_expect_events(vec![]);
+        again().when(claim(2, 5)).then_expect_error(Error::OrderClaimed);
+        let mut order = Order::default();
+        order.evolve(of_guest(5));
+        let before = order.clone();
+        order.evolve(claimed);
+        assert_eq!(Order { claimed_by: None, ..order }, before);
+    }
+
+    #[test]
+    fn an_order_that_is_not_there_and_one_of_another_guest_or_of_a_user_cannot_be_claimed_alike() {
+        let of_user = vec![a_placed()];
+        for history in [vec![], vec![of_guest(6)], of_user] {
+            given(history).when(claim(1, 5)).then_expect_error(Error::OrderNotFound);
+        }
+    }
+
+    #[test]
+    fn an_order_is_claimed_in_whatever_state_it_is() {
+        let after = [Event::OrderConfirmed {}, Event::OrderShipped {}, cancelled(), refused()];
+        for event in after {
+            let claimed = Event::OrderClaimed { account: UserId(Uuid::from_u128(1)), by: ClaimedBy::Token };
+            given(vec![of_guest(5), event]).when(claim(1, 5)).then_expect_events(vec![claimed]);
+        }
+    }
+
     #[test]
     fn a_total_is_the_sum_of_the_costs_of_its_lines() {
         let lines = vec![line(1, 3, 250), line(2, 1, 0), line(3, 10, 99)];
@@ -864,7 +961,8 @@ mod tests {
     fn a_placed_order_holds_its_number_for_ever() {
         let hold = vec![Hold::one(scope::ORDER_NUMBER, "S-1")];
         assert_eq!(Order::default().holds(&a_placed()), hold);
-        for event in [Event::OrderConfirmed {}, Event::OrderShipped {}, cancelled(), refused()] {
+        let claimed = Event::OrderClaimed { account: UserId(Uuid::from_u128(1)), by: ClaimedBy::Token };
+        for event in [Event::OrderConfirmed {}, Event::OrderShipped {}, cancelled(), refused(), claimed] {
             assert_eq!(Order::default().holds(&event), [], "{event:?}");
         }
     }

@@ -26,6 +26,9 @@ pub struct Model {
     /// The data subject: the user's or guest's id.
     #[sea_orm(column_type = "Text")]
     pub subject: String,
+    /// Whose it is: the account that claimed it, or else the customer.
+    #[sea_orm(column_type = "Text")]
+    pub owner: String,
     /// The first of its lines, for lists.
     pub first_lines: Json,
     pub line_count: i64,
@@ -215,11 +218,11 @@ impl Projector for Orders {
     }
 
     fn version(&self) -> i32 {
-        3
+        4
     }
 
     fn shape(&self) -> i32 {
-        3
+        4
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -234,6 +237,7 @@ impl Projector for Orders {
         &[
             "CREATE INDEX orders_by_time ON @orders (placed_at, id)",
             "CREATE INDEX orders_by_subject ON @orders (subject, placed_at, id)",
+            "CREATE INDEX orders_by_owner ON @orders (owner, placed_at, id)",
             "CREATE INDEX orders_by_number ON @orders (number)",
             "CREATE INDEX orders_by_status ON @orders (status, placed_at, id)",
             "CREATE INDEX credit_notes_by_time ON @credit_notes (issued_at, id)",
@@ -272,6 +276,7 @@ impl Projector for Orders {
                 status: "placed".to_owned(),
                 customer_kind: kind(customer),
                 subject: customer.subject().to_string(),
+                owner: customer.subject().to_string(),
                 first_lines: first(&all),
                 line_count: count(lines),
                 lines: all,
@@ -306,6 +311,10 @@ impl Projector for Orders {
                     "cancelled"
                 }
                 OrderEvent::OrderShipped {} => "shipped",
+                OrderEvent::OrderClaimed { account, .. } => {
+                    row.owner = account.to_string();
+                    return;
+                }
                 // Its credit note is in the same append, and has the amount.
                 OrderEvent::OrderCredited { .. } => return,
             };

@@ -5,6 +5,7 @@ field-amount = amount
 field-attributes = attributes
 field-cancelled_because = cancelled because
 field-category = category
+field-claimed_by = claimed by
 field-contact = contact
 field-country = country
 field-credit_note_id = credit note

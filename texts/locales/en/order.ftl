@@ -13,6 +13,8 @@ event-OrderCancelled = Order cancelled
     .sentence = Order { $self } was cancelled: { $reason }
 event-OrderShipped = Order shipped
     .sentence = Order { $self } was shipped
+event-OrderClaimed = Order claimed
+    .sentence = Order { $self } was claimed by account { $account }
 event-OrderCredited = Order credited
     .sentence = Order { $self } was credited: { $lines ->
             [one] 1 line

@@ -5,6 +5,7 @@ field-amount = 金额
 field-attributes = 属性
 field-cancelled_because = 取消原因
 field-category = 类别
+field-claimed_by = 认领账户
 field-contact = 联系方式
 field-country = 国家或地区
 field-credit_note_id = 贷记单
