@@ -199,6 +199,7 @@ impl Shop {
             }
             "NewCreditNote" => json!({ "lines": lines, "country": "UK", "number": self.text(12) }),
             "OrderCancellation" => json!({ "reason": "broken" }),
+            "OrderClaim" => json!({ "guest_token": "ssg_" }),
             "OrderShipment" => json!({}),
             other => panic!("give {other} a body with every field that has a limit"),
         }

@@ -89,7 +89,8 @@ const ID: &str = "0199aabb-0000-7000-8000-000000000007";
 
 async fn a_record_of_an_earlier_release_is_answered_byte_for_byte(shop: Fixture) {
     let store = shop.store();
-    let users = Sent::new("POST", "/users", " { \"name\": \"Ada\" }\r\n");
+    let mut users = Sent::new("POST", "/users", " { \"name\": \"Ada\" }\r\n");
+    users.operator = true;
     let new_user = ids::stream_of(users.command_id());
     // Its quotes were part of the key then: the new stream is the one that was made with them.
     let mut quoted = Sent::new("POST", "/users", "{\"name\":\"Bob\"}");

@@ -141,7 +141,14 @@ impl Identity {
         Ok(Some(roles.is_staff() && !disabled))
     }
 
-    /// Deletes all that there is of an account: its owner is being erased. False: there is none.
+    /// Whether the user of that id has an account.
+    pub async fn has_account(&self, id: Uuid) -> Result<bool, Error> {
+        let sql = "SELECT id FROM @accounts WHERE id = $1";
+        let row = self.db.connection.query_one(self.db.statement(sql, [id.to_string().into()])).await?;
+        Ok(row.is_some())
+    }
+
+    /// Deletes all that there is of an account, or of a guest: they are being erased. False: there is no account.
     pub async fn erase(&self, id: Uuid) -> Result<bool, Error> {
         let tx = self.begin().await?;
         let there = self.lock(&tx, id).await?.is_some();
@@ -154,6 +161,7 @@ impl Identity {
              OR address_hash IN (SELECT address FROM @accounts WHERE id = $1))",
             "DELETE FROM @requests WHERE user_id = $1 OR account = $1 OR address_hash IN (SELECT address FROM @accounts WHERE id = $1)",
             "DELETE FROM @links WHERE account = $1",
+            "DELETE FROM @guests WHERE id = $1",
             "DELETE FROM @attempts WHERE what IN (SELECT 'typed:' || address FROM @accounts WHERE id = $1) \
              OR EXISTS (SELECT 1 FROM @accounts WHERE id = $1 AND what LIKE 'device:' || address || ':%')",
             "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'confirming:' || $1, 'totp:' || $1, 'recovery:' || $1) OR what LIKE 'mailed:%:account:' || $1 \

@@ -1,5 +1,5 @@
-//! The keys of this namespace, wrapped by the master key: of hashed addresses, of refresh tokens, and of
-//! links.
+//! The keys of this namespace, wrapped by the master key: of hashed addresses, of refresh tokens, of links,
+//! and of guests' tokens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use crate::passwords::random;
 pub(crate) const ADDRESS: &str = "address";
 pub(crate) const REFRESH: &str = "refresh";
 pub(crate) const LINK: &str = "link";
+pub(crate) const GUEST: &str = "guest";
 
 /// How long an unknown number is taken for one that does not exist.
 const KNOWN: Duration = Duration::from_secs(10);
@@ -48,7 +49,7 @@ impl Keyring {
 
     /// Makes the first key of each purpose, where there is none.
     pub(crate) async fn prepare(&self) -> Result<(), Error> {
-        for purpose in [ADDRESS, REFRESH, LINK] {
+        for purpose in [ADDRESS, REFRESH, LINK, GUEST] {
             let mut key: KeyBytes = [0; 32];
             random(&mut key)?;
             let (master, wrapping) = self.masters.current();

@@ -32,6 +32,7 @@ impl Identity {
                 ),
                 KEYS_KEPT,
             ),
+            (format!("DELETE FROM @guests WHERE used_at < {now} - $1"), crate::guests::KEPT),
             (format!("DELETE FROM @sign_ins WHERE expires_at < {now} - $1"), 0),
             (format!("DELETE FROM @devices WHERE used_at < {now} - $1"), crate::devices::KEPT),
             (

@@ -184,7 +184,8 @@ migrators! {
         ("001_identity", "sql/identity.sql", "sql/identity.sql"),
         ("002_factors", "sql/factors.sql", "sql/factors.sql"),
         ("003_links", "sql/links.sql", "sql/links.sql"),
-        ("004_devices", "sql/devices.sql", "sql/devices.sql")
+        ("004_devices", "sql/devices.sql", "sql/devices.sql"),
+        ("005_guests", "sql/guests.sql", "sql/guests.sql")
     ];
 }
 

@@ -26,8 +26,8 @@ pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use owner::Owner;
 pub use people::{
-    Begun, Browser, Employment, ListedFactor, ListedFactors, People, SignInStep, SignedIn, StartedFactor,
-    Typed,
+    Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People, SignInStep, SignedIn,
+    StartedFactor, Typed,
 };
 pub use role::{Permission, Role};
 pub use scope::{Networks, Scope};

@@ -16,6 +16,8 @@ mod erasing;
 mod factors;
 #[path = "workers/guessing.rs"]
 mod guessing;
+#[path = "workers/guests.rs"]
+mod guests;
 #[path = "workers/keeping.rs"]
 mod keeping;
 #[path = "workers/mailing.rs"]

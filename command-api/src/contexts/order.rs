@@ -9,9 +9,10 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use soonshop_domain::claim::scope;
-use soonshop_domain::ids::{GuestId, OrderId};
-use soonshop_domain::order::{Command, Contact, Customer, Order, Placement, number_of};
+use soonshop_domain::ids::{GuestId, OrderId, UserId};
+use soonshop_domain::order::{ClaimedBy, Command, Contact, Customer, Order, Placement, number_of};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::problem::Kind;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         POST "/orders"                   "order.place":       Shop,   New, Required, Created("/orders/{id}"),       "Place an order"                => prepares(place);
         POST "/orders/{id}/cancellation" "order.cancel":      Shop,   Own, Required, Done,                          "Cancel an order"               => executes::<Order, _>(cancel);
         POST "/orders/{id}/shipment"     "order.ship":        Stock,  Own, Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
+        POST "/orders/{id}/claim"        "order.claim":       Shop,   Guests, Optional, Done,                       "Claim an order of a guest"     => prepares(claim);
         POST "/credit-notes"             "credit_note.issue": Refund, New, Required, Created("/credit-notes/{id}"), "Give money back"               => credit_note::issues();
     }
 }
@@ -88,6 +90,20 @@ impl Input for Cancellation {
     const PRIVILEGED: &'static [Privileged] = &[];
 }
 
+/// What shows that the caller may claim the order.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OrderClaim)]
+struct Claim {
+    /// The token of the guest whose order it is, from the header `Guest-Token`.
+    #[schema(example = "ssg_…")]
+    guest_token: String,
+}
+
+impl Input for Claim {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
 /// No fields are needed: `{}`.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +120,23 @@ fn cancel(_: Uuid, body: Cancellation) -> Result<Command, Problem> {
 
 fn ship(_: Uuid, Shipment {}: Shipment) -> Result<Command, Problem> {
     Ok(Command::Ship)
+}
+
+/// The account of a customer takes over what a guest began: it is the account's alone from then on.
+async fn claim(call: Call, id: Uuid, body: Claim) -> Result<Response, Problem> {
+    let account = call.caller().account().ok_or_else(|| {
+        let detail = "a customer claims orders for their own account: send the access token of the account";
+        Problem::forbidden("not-permitted", detail)
+    })?;
+    let guest = call.access().guest_of(&body.guest_token).await.map_err(|problem| match problem.kind() {
+        Kind::Unauthenticated => {
+            let detail = "the guest's token is not valid";
+            Problem::invalid("bad-guest-token", detail).with_pointer("/guest_token")
+        }
+        _ => problem,
+    })?;
+    let (account, guest) = (UserId(account), GuestId(guest.id));
+    call.execute::<Order>(id, Command::Claim { account, by: ClaimedBy::Token, guest }).await
 }
 
 async fn place(call: Call, (): (), body: NewOrder) -> Result<Response, Problem> {

@@ -11,7 +11,7 @@ use soonshop_service_kit::access::ApiKey;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::action::{begins, executes, prepares, removes};
+use crate::http::action::{begins, prepares, removes};
 use crate::http::answer::refused;
 use crate::http::body::Input;
 use crate::http::call::Call;
@@ -23,8 +23,8 @@ use crate::http::schema;
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST   "/users"                "user.register":                Shop,        New,    Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
-        PUT    "/users/{id}"           "user.change":                  Shop,        Own,    Optional, Done,                   "Replace a user's details"       => executes::<User, _>(change);
+        POST   "/users"                "user.register":                Register,    New,    Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
+        PUT    "/users/{id}"           "user.change":                  Shop,        Own,    Optional, Done,                   "Replace a user's details"       => prepares(change);
         DELETE "/users/{id}"           "user.delete":                  Shop,        Own,    Optional, Removed,                "Delete and erase a user"       => removes(delete);
         POST   "/people/{id}/erasures" "person.request-erasure":       ErasePerson, Person, Optional, Done,                   "Erase a person, user or guest"  => prepares(erase_person);
         POST   "/keys/{id}/erasures"   "person.request-staff-erasure": EraseStaff,  Staff,  Optional, Done,                   "Erase the notes of a key's holder" => prepares(erase_staff);
@@ -63,8 +63,15 @@ fn register(id: Uuid, body: Details) -> Result<Command, Problem> {
     Ok(Command::Register { details: details(id, &body)? })
 }
 
-fn change(id: Uuid, body: Details) -> Result<Command, Problem> {
-    Ok(Command::Change { details: details(id, &body)? })
+/// The address of somebody with an account is what they sign in with: it changes by their own links alone.
+async fn change(call: Call, id: Uuid, body: Details) -> Result<Response, Problem> {
+    let details = details(id, &body)?;
+    if call.access().has_account(id).await? && !call.has_address(id, details.email.as_ref()).await? {
+        let detail = "this user has an account, and its address changes only by a link that is mailed to the new one: its \
+                      owner asks for it with POST /auth/email; send the address that it has";
+        return Err(Problem::conflict("address-of-an-account", detail).with_pointer("/email"));
+    }
+    call.execute::<User>(id, Command::Change { details }).await
 }
 
 /// Deletes the user and requests the erasure of their account data, in one append.

@@ -11,10 +11,13 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
-use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, clock, ids, inventory, user};
+use soonshop_domain::user::User;
+use soonshop_domain::{
+    ActorKind, Channel, Decider, Event, Metadata, Money, Personal, clock, ids, inventory, user,
+};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Caller, Owner, Permission};
+use soonshop_service_kit::access::{Access, Caller, KnownGuest, Owner, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch, Represented};
 use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
@@ -38,6 +41,10 @@ pub(crate) struct Call {
     access: Access,
     row: Arc<Row>,
     caller: Caller,
+    /// The name that the command's id and meaning are made of.
+    known_as: String,
+    /// The guest who begins to exist by it.
+    begins: Option<KnownGuest>,
     parts: Parts,
     if_match: Option<IfMatch>,
     if_none_match: Option<IfNoneMatch>,
@@ -103,13 +110,10 @@ impl Call {
         let reason_note = note(headers, &caller)?;
         let reason_code = reason(headers)?;
 
+        let Identified { caller, known_as, command_id, begins } =
+            identified(&commands.access, caller, row, key.as_ref());
         let actor = caller.actor.clone();
-        let (actor_kind, name) = (actor.kind, actor.to_string());
-        // The route, not the target: a key that is used again for another target is a key that is used again.
-        let command_id = match &key {
-            Some(key) => command_id_of(&name, row, row.path, &key.text),
-            None => ids::new(),
-        };
+        let actor_kind = actor.kind;
         let body = if has_body { JsonText::read(headers, body).await? } else { nothing_in(body).await? };
         let metadata = Metadata {
             correlation_id: Some(context.correlation_id),
@@ -132,6 +136,8 @@ impl Call {
             access: commands.access.clone(),
             row: Arc::clone(row),
             caller,
+            known_as,
+            begins,
             parts,
             if_match,
             if_none_match,
@@ -151,6 +157,11 @@ impl Call {
     /// 403 where so much money back asks for a second factor that the caller has not given.
     pub(crate) fn may_refund(&self, amount: Money) -> Result<(), Problem> {
         self.access.may_refund(&self.caller, amount)
+    }
+
+    /// The guest who begins to exist by it, and gets a token with its answer.
+    pub(crate) fn begins(&self) -> Option<KnownGuest> {
+        self.begins
     }
 
     /// Who sent it.
@@ -173,13 +184,28 @@ impl Call {
         self.store.owner_of(scope::IMPORT, key).await.map(|owner| owner.is_some()).map_err(unreadable)
     }
 
+    /// Whether this is the e-mail address that a user has; of a user who is not there, any is.
+    pub(crate) async fn has_address(
+        &self,
+        id: Uuid,
+        sent: Option<&Personal<String>>,
+    ) -> Result<bool, Problem> {
+        let User::Active { details } = self.store.load::<User>(id).await.map_err(refused)?.0 else {
+            return Ok(true);
+        };
+        let mut event = Event::User(user::Event::UserDetailsChanged { details });
+        self.store.keys().store().decrypt(&mut [&mut event]).await.map_err(unreadable)?;
+        let Event::User(user::Event::UserDetailsChanged { details }) = event else { return Ok(false) };
+        Ok(details.email.as_ref().and_then(Personal::get) == sent.and_then(Personal::get))
+    }
+
     /// The row that it was routed by.
     pub(super) fn row(&self) -> &Row {
         &self.row
     }
 
     /// The holders of API keys.
-    pub(super) fn access(&self) -> &Access {
+    pub(crate) fn access(&self) -> &Access {
         &self.access
     }
 
@@ -260,7 +286,7 @@ impl Call {
     /// Keeps what the command means: its target and its body as they were understood, in one form. A repeated command is
     /// known by its meaning, however it is written.
     pub(crate) async fn understand(&mut self, target: &[String], body: &[u8]) -> Result<(), Problem> {
-        let name = self.caller.actor.to_string();
+        let name = self.known_as.clone();
         let if_match = self.if_match.as_ref().map(ToString::to_string).unwrap_or_default();
         let method = self.row.method.as_str();
         let mut meaning = vec![FORM, name.as_bytes(), method.as_bytes(), self.row.path.as_bytes()];
@@ -459,6 +485,38 @@ const SKU: &str = "sku";
 
 /// No stream has it.
 const NO_VERSION: i64 = -1;
+
+/// Guests without a token.
+const ANONYMOUS: &str = "guest:anonymous";
+
+/// A caller, and the command that they sent.
+struct Identified {
+    caller: Caller,
+    known_as: String,
+    command_id: Uuid,
+    begins: Option<KnownGuest>,
+}
+
+/// A guest's first command is the same command when it is sent again, without the token as with it: its answer, and the token
+/// in it, may have been lost.
+fn identified(access: &Access, caller: Caller, row: &Row, key: Option<&Key>) -> Identified {
+    let known_as = caller.actor.to_string();
+    let Some(key) = key else {
+        return Identified { caller, known_as, command_id: ids::new(), begins: None };
+    };
+    // The route, not the target: a key that is used again for another target is a key that is used again.
+    let command_id = command_id_of(&known_as, row, row.path, &key.text);
+    if caller.is_anonymous() && row.begins_a_guest() && access.has_people() {
+        let guest = KnownGuest { id: ids::derived(command_id, &["guest"]), first_command: command_id };
+        return Identified { caller: caller.as_guest(guest), known_as, command_id, begins: Some(guest) };
+    }
+    let first = caller.guest.map(|guest| guest.first_command);
+    if first == Some(command_id_of(ANONYMOUS, row, row.path, &key.text)) {
+        let (known_as, command_id) = (ANONYMOUS.to_owned(), first.unwrap_or(command_id));
+        return Identified { caller, known_as, command_id, begins: None };
+    }
+    Identified { caller, known_as, command_id, begins: None }
+}
 
 fn command_id_of(caller: &str, row: &Row, path: &str, key: &str) -> Uuid {
     ids::derived(ids::COMMANDS, &[caller, row.method.as_str(), path, key])

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use soonshop_domain::claim::scope;
 use soonshop_event_store::EventStore;
-use soonshop_service_kit::access::Caller;
+use soonshop_service_kit::access::{Caller, KnownGuest};
 use soonshop_service_kit::problem::{Kind, Problem};
 use soonshop_service_kit::rates::Class;
 
 use super::answer;
 use super::call::Call;
 use super::endpoint::Endpoint;
+use super::headers::GUEST_TOKEN;
 use super::state::Commands;
 
 /// The refusal of an e-mail address that another user has.
@@ -41,15 +44,32 @@ async fn handle(commands: Arc<Commands>, endpoint: Arc<Endpoint>, request: Reque
     let answer = async {
         let call = Call::read(&commands, &endpoint.row, endpoint.action.body.is_some(), request).await?;
         let (import_key, caller) = (call.import_key().map(str::to_owned), call.caller().clone());
+        let begins = call.begins();
         match (endpoint.action.run)(call).await {
             Err(problem) => {
                 let problem = imported_before(&commands.store, import_key, problem).await;
                 Err(looked_up(&caller, problem).await)
             }
-            done => done,
+            Ok(answer) => with_token(&commands, begins, answer).await,
         }
     };
     answer.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// Gives a guest who begins with this command their token. Where it cannot be made, the command is done all the same, and
+/// whoever sends it again gets the token.
+async fn with_token(
+    commands: &Commands,
+    begins: Option<KnownGuest>,
+    mut answer: Response,
+) -> Result<Response, Problem> {
+    let Some(guest) = begins else { return Ok(answer) };
+    if let Some(token) = commands.access.begin_guest(guest).await? {
+        let value = HeaderValue::try_from(token).map_err(Problem::internal)?;
+        answer.headers_mut().insert(GUEST_TOKEN, value);
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(answer)
 }
 
 /// A refusal that tells of another person is a look-up of that person, and refused as one: nobody finds out from many

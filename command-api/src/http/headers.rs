@@ -14,6 +14,9 @@ pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-channel");
 pub(super) const IMPORT_KEY: HeaderName = HeaderName::from_static("x-import-key");
 pub(super) const REASON_NOTE: HeaderName = HeaderName::from_static("x-reason-note");
 
+/// The token of a guest, in the answer to their first command.
+pub(super) const GUEST_TOKEN: HeaderName = HeaderName::from_static("guest-token");
+
 /// The channels that a caller may name: all but that of process managers.
 pub(super) const CHANNELS: [&str; 7] = ["storefront", "admin", "api", "webhook", "import", "job", "cli"];
 
@@ -32,7 +35,8 @@ pub(super) struct Key {
     pub(super) sent: String,
 }
 
-/// Anonymous callers share one space of keys, so their keys must not be guessable.
+/// Callers without a token share one space of keys, so their keys must not be guessable; nor may that of a guest's first
+/// command.
 pub(super) fn idempotency_key(
     headers: &HeaderMap,
     role: Role,

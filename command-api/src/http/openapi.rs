@@ -173,6 +173,9 @@ fn parameter(name: &str, required: bool, description: &str, schema: ObjectBuilde
         .build()
 }
 
+const GUEST_TOKEN: &str = "To a caller without a token alone: the token of the guest whose this is, for `Authorization: Bearer`. \
+     Who sends the command again with its `Idempotency-Key` gets the same.";
+
 fn header(description: &str) -> Header {
     HeaderBuilder::new().schema(Some(text().build())).description(Some(description)).build()
 }
@@ -184,7 +187,12 @@ fn done(endpoint: &Endpoint) -> Response {
         .header("ETag", header("The version, for If-Match."))
         .header("Event-Position", header("For a query that must have seen this: with `Prefer: wait`."));
     match row.success {
-        Success::Created(_) => response = response.header("Location", header("Where it is.")),
+        Success::Created(_) => {
+            response = response.header("Location", header("Where it is."));
+            if row.begins_a_guest() {
+                response = response.header("Guest-Token", header(GUEST_TOKEN));
+            }
+        }
         Success::Accepted(_) => {
             response = response.header("Location", header("Where to look what became of it."));
         }

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use soonshop_domain::order::Order;
 use soonshop_domain::user::User;
-use soonshop_domain::{ActorKind, Purpose, clock, ids, personal};
+use soonshop_domain::{ActorKind, Decider, Purpose, clock, ids, personal};
 use soonshop_event_log::{Key, history};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Employment, Owner, Role};
@@ -15,12 +16,25 @@ use super::call::Call;
 use super::headers::invalid_header;
 use super::represented::HEADER;
 
-/// The kind of actor that began a stream.
+/// Who began a stream.
 #[derive(Deserialize)]
 struct FirstEventMetadata {
     actor_kind: Option<ActorKind>,
     actor_id: Option<String>,
 }
+
+fn type_of<A: Decider>() -> &'static str {
+    A::TYPE
+}
+
+impl FirstEventMetadata {
+    fn is(&self, kind: ActorKind, id: &str) -> bool {
+        self.actor_kind == Some(kind) && self.actor_id.as_deref() == Some(id)
+    }
+}
+
+/// The sentence of a query for what is not there, too.
+const NOTHING_OF_THIS_NAME: &str = "there is nothing of this name";
 
 impl Call {
     /// Refuses a guest whom nobody knows: nothing is stored about them, the thing in the path is not theirs, and the
@@ -56,14 +70,14 @@ impl Call {
             id.ok_or_else(|| Problem::internal("a row without an id says whose thing it touches"))
         };
         match self.row().of {
-            Owner::New | Owner::TheShop | Owner::Anyone => Ok(()),
+            Owner::New | Owner::Guests | Owner::TheShop | Owner::Anyone => Ok(()),
             Owner::Own => self.own(self.row().aggregate_type(), id()?).await,
             Owner::Person => self.person(id()?).await,
             Owner::Staff => self.staff(id()?).await,
         }
     }
 
-    /// Nobody knows which guest sends a request, so a guest may touch what guests began and nothing else.
+    /// A guest touches what their token began; one without a token, on this machine alone, what guests began.
     pub(crate) async fn own(&self, aggregate_type: &str, id: Uuid) -> Result<(), Problem> {
         if self.caller().role != Role::Guest {
             return Ok(());
@@ -72,21 +86,50 @@ impl Call {
             return self.customers_own(aggregate_type, id).await;
         }
         if self.caller().is_one_of_many() {
-            let detail =
-                "others reach this shop, and one guest is not told from another: send a key that may do this";
+            let detail = "others reach this shop, and one guest is not told from another: send the token that came with the \
+                          answer to your first command, or a key that may do this";
             return Err(Problem::forbidden("not-yours", detail));
         }
-        let first =
-            self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
+        if aggregate_type == "user" {
+            let detail = "a guest has no user: whoever has an account signs in, and changes their own";
+            return Err(Problem::forbidden("not-yours", detail));
+        }
+        let begun = self.begun_by(aggregate_type, id).await?;
+        let claimed = self.claimed_by(aggregate_type, id).await?.is_some();
+        if let Some(guest) = self.caller().guest {
+            let mine = begun.is_some_and(|begun| begun.is(ActorKind::Guest, &guest.id.to_string()));
+            // As what is not there.
+            let nothing = || Problem::not_found("not-found", NOTHING_OF_THIS_NAME);
+            return if mine && !claimed { Ok(()) } else { Err(nothing()) };
+        }
         // The command itself refuses a thing that does not exist.
-        let Some(first) = first.first() else { return Ok(()) };
-        let begun: FirstEventMetadata = serde_json::from_str(&first.metadata).map_err(Problem::internal)?;
-        if begun.actor_kind == Some(ActorKind::Guest) {
+        let Some(begun) = begun else { return Ok(()) };
+        if begun.actor_kind == Some(ActorKind::Guest) && !claimed {
             return Ok(());
         }
-        let detail = "it was begun with an API key or by the shop, and a guest may touch only what guests began: send a \
-                      key that may do this";
+        let detail = "it was begun with an API key or by the shop, or an account has claimed it, and a guest may touch only \
+                      what guests began: send a key that may do this";
         Err(Problem::forbidden("not-yours", detail))
+    }
+
+    /// The account that took a guest's order over.
+    async fn claimed_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<Uuid>, Problem> {
+        if aggregate_type != type_of::<Order>() {
+            return Ok(None);
+        }
+        let (order, _) = self.store.load::<Order>(id).await.map_err(refused)?;
+        Ok(order.claimed_by.map(|account| account.0))
+    }
+
+    /// Who began a thing; `None`: it is not there.
+    async fn begun_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
+        let first =
+            self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
+        first
+            .first()
+            .map(|first| serde_json::from_str(&first.metadata))
+            .transpose()
+            .map_err(Problem::internal)
     }
 
     /// A customer touches their own user, and what they began. A thing of somebody else and an unknown id are refused alike.
@@ -95,14 +138,10 @@ impl Call {
         if *own == id.to_string() && ["user", "person"].contains(&aggregate_type) {
             return Ok(());
         }
-        let first =
-            self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
-        let begun = first.first().map(|first| serde_json::from_str::<FirstEventMetadata>(&first.metadata));
-        let begun = begun.transpose().map_err(Problem::internal)?;
-        let mine = begun.is_some_and(|begun| {
-            begun.actor_kind == Some(ActorKind::Customer) && begun.actor_id.as_deref() == Some(own)
-        });
-        if mine {
+        let begun = self.begun_by(aggregate_type, id).await?;
+        let claimed =
+            self.claimed_by(aggregate_type, id).await?.is_some_and(|account| *own == account.to_string());
+        if claimed || begun.is_some_and(|begun| begun.is(ActorKind::Customer, own)) {
             return Ok(());
         }
         Err(Problem::forbidden(

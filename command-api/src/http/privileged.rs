@@ -106,6 +106,7 @@ mod tests {
             actor: Actor::guest("anonymous"),
             writer: None,
             session: None,
+            guest: None,
             reached_by_others: false,
             factor: soonshop_service_kit::access::Factor::NotAsked,
         };

@@ -87,6 +87,11 @@ impl Row {
     /// The class of every command: each is a change, whatever it changes.
     pub(crate) const CLASS: Class = Class::Writes;
 
+    /// Whether a guest without a token begins to exist by it: what it makes is theirs.
+    pub(crate) fn begins_a_guest(&self) -> bool {
+        self.of == Owner::New && self.permission == Permission::Shop && self.key == Key::Required
+    }
+
     /// A command that replaces or removes something must name the version that the caller has seen.
     pub(crate) fn needs_if_match(&self) -> bool {
         self.method == Method::PUT || self.method == Method::DELETE

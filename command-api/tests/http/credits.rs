@@ -173,7 +173,7 @@ async fn an_order_is_credited_although_its_product_and_its_customer_were_deleted
     let user = shop.post("/users", json!({ "name": "Ada" })).await.id();
     let mut body = order("gone");
     body["customer"] = json!({ "user": user });
-    let ordered = shop.post("/orders", body).await.id();
+    let ordered = shop.operate("/orders", body).await.id();
     assert_eq!(shop.delete(&product, "*").await.status, 204);
     assert_eq!(shop.delete(&format!("/users/{user}"), "*").await.status, 204);
     let got = shop.operate("/credit-notes", note(&ordered, json!([{ "sku": "gone", "quantity": 1 }]))).await;

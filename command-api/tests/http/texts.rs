@@ -176,8 +176,12 @@ async fn invisible_characters_make_no_text_of_any_body_another_one() {
     let mut seen = 0;
     for (method, _, operation) in operations() {
         let command = operation["operationId"].as_str().unwrap();
-        // Another context has tests of its own.
-        if !command.split_once('.').is_some_and(|(name, _)| types.contains(name)) || method == "DELETE" {
+        // Another context has tests of its own; a token is no text.
+        let is_token = command == "order.claim";
+        if is_token
+            || !command.split_once('.').is_some_and(|(name, _)| types.contains(name))
+            || method == "DELETE"
+        {
             continue;
         }
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];

@@ -1,4 +1,4 @@
-//! Identifies callers by an API key, the operator's token, or nothing.
+//! Identifies callers by an API key, an access token, a guest's token, the operator's token, or nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::factor::{Factor, RefundLimit};
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
-use super::people::{Employment, People, SignedIn};
+use super::people::{Employment, KnownGuest, People, SignedIn};
 use super::role::{Permission, Role};
 use super::scope::Scope;
 use crate::problem::{Kind, Problem};
@@ -27,12 +27,14 @@ pub struct Caller {
     /// What their key is limited to.
     pub scope: Scope,
     /// Stored beside every event: `staff:<id of a key or an account>`, `service:<key id>`, `service:operator`,
-    /// `customer:<account id>` or `guest:anonymous`.
+    /// `customer:<account id>`, `guest:<guest id>`, or `guest:anonymous` without a token.
     pub actor: Actor,
     /// The data subject that owns the caller's notes: its key encrypts them. A guest writes no notes.
     pub writer: Option<Uuid>,
     /// The session that they are signed in with, stored beside every event; `None`: a key, a token, or nothing.
     pub session: Option<Uuid>,
+    /// The guest whose token they sent.
+    pub guest: Option<KnownGuest>,
     /// Other machines reach this process: a guest may not trade.
     pub reached_by_others: bool,
     /// What their session gave beside a password.
@@ -48,14 +50,31 @@ impl Caller {
             actor,
             writer: None,
             session: None,
+            guest: None,
             reached_by_others: false,
             factor: Factor::NotAsked,
         }
     }
 
+    /// The same caller as this guest.
+    #[must_use]
+    pub fn as_guest(self, guest: KnownGuest) -> Self {
+        Self { actor: Actor::guest(guest.id.to_string()), guest: Some(guest), ..self }
+    }
+
+    /// A guest without a token.
+    pub fn is_anonymous(&self) -> bool {
+        self.actor.kind == ActorKind::Guest && self.guest.is_none()
+    }
+
     /// A customer who is signed in: may do what a guest may, with what is theirs.
     pub fn is_customer(&self) -> bool {
         self.actor.kind == ActorKind::Customer
+    }
+
+    /// The account of a customer who is signed in.
+    pub fn account(&self) -> Option<Uuid> {
+        if self.is_customer() { Uuid::try_parse(&self.actor.id).ok() } else { None }
     }
 
     /// The caller with the operator's token, or on the command line.
@@ -90,6 +109,11 @@ impl Caller {
             _ if class == Class::SignIns => return Ok(()),
             _ if self.writer == Some(ids::OPERATOR) => Who::Operator,
             Role::Guest if self.is_customer() => Who::Holder(key),
+            Role::Guest if self.guest.is_some() => {
+                // By the address as well: whoever begins many guests has no more than one.
+                count(class, Who::Guest).await?;
+                Who::Holder(key)
+            }
             Role::Guest => Who::Guest,
             Role::Service => Who::Program(key),
             Role::Support | Role::Warehouse | Role::Finance | Role::Auditor | Role::Ops | Role::Admin => {
@@ -99,15 +123,22 @@ impl Caller {
         count(class, who).await
     }
 
-    /// Guests trade on their own machine only, where nobody else can be one; customers never do.
+    /// Guests trade on their own machine only, where nobody else can be one; customers, and guests with a token, never do.
     fn is_kept_from(&self, permission: Permission) -> bool {
-        (self.is_one_of_many() || self.is_customer())
+        (self.is_one_of_many() || self.is_customer() || self.guest.is_some())
             && matches!(permission, Permission::Trade | Permission::Stock)
     }
 
-    /// A guest of a shop that others reach: nobody knows which of them sends a request.
+    /// A guest without a token, of a shop that others reach: nobody knows which of them sends a request.
     pub fn is_one_of_many(&self) -> bool {
-        self.reached_by_others && self.role == Role::Guest && !self.is_customer()
+        self.reached_by_others && self.role == Role::Guest && self.is_anonymous()
+    }
+
+    /// Of people and their orders, a customer and a guest see only what is theirs: their id, which for a guest without a token
+    /// is nobody's. `None`: staff and programs, and whoever asks on this machine alone, see all.
+    pub fn sees_only(&self) -> Option<&str> {
+        let limited = self.role == Role::Guest && (!self.is_anonymous() || self.reached_by_others);
+        limited.then_some(self.actor.id.as_str())
     }
 
     /// Whether role and key allow it.
@@ -240,6 +271,12 @@ impl Access {
         Caller { reached_by_others: self.reached_by_others, ..Caller::guest() }
     }
 
+    /// Somebody without a key who sent these headers: a proxy that is not named passes on the requests of others.
+    pub(super) fn anonymous(&self, headers: &HeaderMap) -> Caller {
+        let guest = self.guest();
+        Caller { reached_by_others: guest.reached_by_others || is_passed_on(headers), ..guest }
+    }
+
     /// The caller who sent these headers. 401 for a token that is neither a valid key nor the operator's, or for two
     /// tokens; 429 for one that is not known to be right, from an address that has sent too many of them; 503 while keys
     /// cannot be looked up.
@@ -249,10 +286,7 @@ impl Access {
         }
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else {
-            // A proxy that is not named passes on the requests of others.
-            let passed_on = is_passed_on(headers);
-            let guest = self.guest();
-            return Ok(Caller { reached_by_others: guest.reached_by_others || passed_on, ..guest });
+            return Ok(self.anonymous(headers));
         };
         let token = value
             .to_str()
@@ -267,6 +301,10 @@ impl Access {
         if let (Some(people), true) = (&self.people, is_access_token(token)) {
             return self.person(people, token).await.map(|person| Caller::signed_in(&person));
         }
+        if token.starts_with(GUEST) {
+            let guest = self.guest_of(token).await?;
+            return Ok(self.guest().as_guest(guest));
+        }
         match self.holder(token).await? {
             None => Ok(Caller::operator()),
             Some(known) => Ok(Caller::of(&known)),
@@ -280,6 +318,34 @@ impl Access {
         let found = people.bearer(token).await?;
         self.learn(credential, found.is_some()).await;
         found.ok_or_else(bad_token)
+    }
+
+    /// The guest whose token this is. 401: it is not valid.
+    pub async fn guest_of(&self, token: &str) -> Result<KnownGuest, Problem> {
+        let credential = hash(token.as_bytes());
+        self.count_check(&credential).await?;
+        let found = match &self.people {
+            Some(people) => people.guest(token).await?,
+            None => None,
+        };
+        self.learn(credential, found.is_some()).await;
+        found.ok_or_else(bad_token)
+    }
+
+    /// The token of this guest, who begins with the command that it names. `None`: guests have none here.
+    pub async fn begin_guest(&self, guest: KnownGuest) -> Result<Option<String>, Problem> {
+        match &self.people {
+            Some(people) => people.begin_guest(guest).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the user of that id has an account, whose address changes by its owner's links alone.
+    pub async fn has_account(&self, id: Uuid) -> Result<bool, Problem> {
+        match &self.people {
+            Some(people) => people.has_account(id).await,
+            None => Ok(false),
+        }
     }
 
     /// The valid key of this token; `None` for the operator's token.
@@ -369,6 +435,9 @@ impl Access {
     }
 }
 
+/// How the tokens of guests begin.
+const GUEST: &str = "ssg_";
+
 /// Whether a token has the form of an access token, which no key and no token of an operator has.
 fn is_access_token(token: &str) -> bool {
     token.starts_with("ey") && token.bytes().filter(|byte| *byte == b'.').count() == 2
@@ -436,6 +505,7 @@ mod tests {
                 "read: guest support warehouse finance auditor ops admin service",
                 "read-personal: support warehouse finance auditor ops admin service",
                 "shop: guest support admin service",
+                "register: support admin service",
                 "trade: guest ops admin service",
                 "stock: guest warehouse ops admin service",
                 "fulfil: warehouse ops admin service",

@@ -11,8 +11,10 @@ use strum::IntoEnumIterator as _;
 pub enum Owner {
     /// Something new, which no one has yet.
     New,
-    /// Something that the caller has: for a guest what a guest began, for a key every customer's.
+    /// Something that the caller has: for a guest what their token began, for a key every customer's.
     Own,
+    /// What a guest began, whose token the body has.
+    Guests,
     /// A user or a guest of the shop, whoever asks. Never the holder of a key, or an account of staff.
     Person,
     /// The holder of an API key that is no longer valid, or an account of staff that may not sign in any more. Never the
@@ -34,7 +36,10 @@ impl Owner {
     pub const fn about(self) -> &'static str {
         match self {
             Self::New => "It begins something new.",
-            Self::Own => "A guest may touch what a guest began; a key what any customer has.",
+            Self::Own => {
+                "A guest may touch what their token began, a customer what is theirs; a key what any customer has."
+            }
+            Self::Guests => "It is about what a guest began, whose token the body has.",
             Self::Person => {
                 "It is about a user or a guest, and never about an account of staff, the holder of a key or the operator."
             }

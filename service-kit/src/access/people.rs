@@ -32,6 +32,15 @@ pub struct Begun {
     pub device: Option<String>,
 }
 
+/// A buyer without an account, who is known by a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownGuest {
+    /// The data subject.
+    pub id: Uuid,
+    /// The id of the command that the guest began with.
+    pub first_command: Uuid,
+}
+
 /// What a sign-in came to.
 #[derive(Debug)]
 pub enum SignInStep {
@@ -98,6 +107,7 @@ pub enum Employment {
 }
 
 /// Where people's sessions are. Each answer is of now, or at most two seconds old for a customer.
+/// It knows guests by their tokens, too.
 #[async_trait]
 pub trait People: Send + Sync {
     /// Whose session an access token names; `None`: it is not valid, or the session has ended.
@@ -137,6 +147,15 @@ pub trait People: Send + Sync {
 
     /// Ends the session of that cookie, if there is one.
     async fn sign_out(&self, secret: &[u8; 32]) -> Result<(), Problem>;
+
+    /// The guest of a token; `None`: it is not valid. At most two seconds old.
+    async fn guest(&self, token: &str) -> Result<Option<KnownGuest>, Problem>;
+
+    /// Makes this guest, if there is none yet: the token, always the same for one guest.
+    async fn begin_guest(&self, guest: KnownGuest) -> Result<String, Problem>;
+
+    /// Whether the user of that id has an account.
+    async fn has_account(&self, id: Uuid) -> Result<bool, Problem>;
 
     /// Whether the account of that id works for the shop.
     async fn employment(&self, id: Uuid) -> Result<Employment, Problem>;

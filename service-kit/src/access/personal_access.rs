@@ -105,7 +105,11 @@ fn personal_access(caller: &Caller) -> PersonalAccess {
 
 /// Whether these are the caller's own values.
 pub fn is_own(caller: &Caller, person: Uuid) -> bool {
-    caller.actor.kind == ActorKind::Customer && caller.actor.id == person.to_string()
+    let own = match caller.guest {
+        Some(guest) => guest.id == person,
+        None => caller.actor.kind == ActorKind::Customer && caller.actor.id == person.to_string(),
+    };
+    own && caller.role == Role::Guest
 }
 
 /// Whether the caller may recognize people in a list, by the beginnings of names and e-mail addresses.
@@ -118,7 +122,7 @@ mod tests {
     use soonshop_domain::Actor;
 
     use super::*;
-    use crate::access::Permission;
+    use crate::access::{KnownGuest, Permission};
 
     fn caller(role: Role) -> Caller {
         Caller { role, ..Caller::guest() }
@@ -178,5 +182,11 @@ mod tests {
         let posing =
             Caller { actor: Actor { kind: ActorKind::Staff, id: ada.to_string() }, ..Caller::guest() };
         assert!(!is_own(&posing, ada), "a key is no customer");
+        let guest = KnownGuest { id: ada, first_command: Uuid::from_u128(3) };
+        let guest = Caller::guest().as_guest(guest);
+        assert_eq!(visible_fields(&guest, &Purposes::default(), ActorKind::Guest, ada), ALL_FIELDS);
+        assert!(visible_fields(&guest, &Purposes::default(), ActorKind::Guest, ben).is_empty());
+        let anonymous = Caller { actor: Actor::guest(ada.to_string()), ..Caller::guest() };
+        assert!(!is_own(&anonymous, ada), "without a token nobody is a guest");
     }
 }

@@ -53,6 +53,8 @@ pub enum Permission {
     ReadPersonal,
     /// Have an account, and buy.
     Shop,
+    /// Register users. Whoever wants an account of their own proves their address by a link instead.
+    Register,
     /// Change products and prices.
     Trade,
     /// Receive and adjust stock, ship orders.
@@ -82,10 +84,11 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Read,
         Self::ReadPersonal,
         Self::Shop,
+        Self::Register,
         Self::Trade,
         Self::Stock,
         Self::Fulfil,
@@ -110,6 +113,7 @@ impl Permission {
                  each look is recorded"
             }
             Self::Shop => "have an account, and buy",
+            Self::Register => "register users",
             Self::Trade => "change products and prices",
             Self::Stock => "receive and adjust stock, ship orders",
             Self::Fulfil => "reserve, release and ship the stock of an order line by hand",
@@ -147,6 +151,7 @@ impl Permission {
             Self::Read => &Role::ALL,
             Self::ReadPersonal => &[Support, Warehouse, Finance, Auditor, Ops, Admin, Service],
             Self::Shop => &[Guest, Support, Admin, Service],
+            Self::Register => &[Support, Admin, Service],
             Self::Trade => &[Guest, Ops, Admin, Service],
             Self::Stock => &[Guest, Warehouse, Ops, Admin, Service],
             Self::Fulfil => &[Warehouse, Ops, Admin, Service],

@@ -127,7 +127,7 @@ impl Access {
         if self.everybody.is_some() || headers.contains_key(AUTHORIZATION) {
             return self.caller(headers).await.map(known);
         }
-        let Some(secret) = sent_secret(headers) else { return Ok(known(self.guest())) };
+        let Some(secret) = sent_secret(headers) else { return Ok(known(self.anonymous(headers))) };
         let hash = hash(&secret);
         self.count_check(&hash).await?;
         let (found, visitor) = match self.session(hash).await? {
@@ -139,7 +139,7 @@ impl Access {
                     true,
                     Visitor { caller: Caller::signed_in(&person), expires_at: Some(person.expires_at) },
                 ),
-                None => (false, known(self.guest())),
+                None => (false, known(self.anonymous(headers))),
             },
         };
         self.learn(hash, found).await;

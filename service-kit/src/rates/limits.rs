@@ -175,9 +175,18 @@ pub async fn count(class: Class, who: Who<'_>) -> Result<(), Problem> {
 }
 
 impl Counting {
-    /// Writes both headers, each a list with an item for every class that was counted.
+    /// Writes both headers, each a list with an item for every class that was counted: of a class that was counted by
+    /// address and by guest, what has less left.
     fn tell(&self, headers: &mut HeaderMap) {
-        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted: Vec<&(Class, Rate, Taken)> = Vec::new();
+        for one in all.iter() {
+            match counted.iter_mut().find(|(class, rate, _)| (class, rate) == (&one.0, &one.1)) {
+                Some(before) if one.2.left < before.2.left => *before = one,
+                Some(_) => {}
+                None => counted.push(one),
+            }
+        }
         if counted.is_empty() {
             return;
         }

@@ -1,10 +1,13 @@
-//! Sessions of customers, as they were read less than two seconds ago. Those of staff are read at each request.
+//! Sessions of customers and tokens of guests, as they were read less than two seconds ago. Sessions of staff are read at
+//! each request.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
+use ring::digest::{SHA256, digest};
 use soonshop_identity::ActiveSession;
+use soonshop_service_kit::access::KnownGuest;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -46,6 +49,35 @@ impl Remembered {
     /// Some session has ended: nothing that was read before counts.
     pub(super) fn clear(&self) {
         *self.not_before.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+/// A token as it is remembered.
+pub(super) fn hash(token: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+/// The guests whose tokens were read lately.
+pub(super) struct Guests(Cache<[u8; 32], (Instant, KnownGuest)>);
+
+impl Guests {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(MOST).time_to_live(REMEMBERED).build())
+    }
+
+    /// The guest of the token of this hash, if it was read lately.
+    pub(super) fn get(&self, hash: &[u8; 32]) -> Option<KnownGuest> {
+        let (read_at, guest) = self.0.get(hash)?;
+        (read_at.elapsed() < REMEMBERED).then_some(guest)
+    }
+
+    /// Keeps what a reading that began at that moment found.
+    pub(super) fn keep(&self, hash: [u8; 32], read_at: Instant, guest: Option<KnownGuest>) {
+        if let Some(guest) = guest {
+            self.0.insert(hash, (read_at, guest));
+        }
     }
 }
 
@@ -91,5 +123,16 @@ mod tests {
         assert!(remembered.get(id).is_some());
         remembered.keep(id, Instant::now(), None);
         assert_eq!(remembered.get(id), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_is_remembered_for_two_seconds_by_the_hash_of_the_token() {
+        let (guests, token) = (Guests::new(), hash("ssg_one"));
+        let guest = KnownGuest { id: Uuid::from_u128(1), first_command: Uuid::from_u128(2) };
+        guests.keep(token, Instant::now(), Some(guest));
+        guests.keep(hash("ssg_two"), Instant::now(), None);
+        assert_eq!((guests.get(&token), guests.get(&hash("ssg_two"))), (Some(guest), None));
+        tokio::time::advance(REMEMBERED).await;
+        assert_eq!(guests.get(&token), None);
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 use soonshop_identity::{
-    ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Identity, NewFactor, Password,
-    SecondStep, SignIn, SignInDevice, StartedSession,
+    ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Guest, Identity, NewFactor,
+    Password, SecondStep, SignIn, SignInDevice, StartedSession,
 };
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    Access, Begun, Browser, Caller, Employment, Factor, ListedFactor, ListedFactors, People, Role,
+    Access, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor, ListedFactors, People, Role,
     SignInStep, SignedIn, StartedFactor, Typed,
 };
 use soonshop_service_kit::rates::Class;
@@ -19,7 +19,7 @@ use soonshop_texts::Language;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::cache::Remembered;
+use super::cache::{Guests, Remembered, hash};
 use super::problem::{ended, factor_problem, problem};
 use super::settings::FactorSettings;
 
@@ -28,6 +28,7 @@ use super::settings::FactorSettings;
 pub(crate) struct Accounts {
     pub(super) identity: Identity,
     remembered: Arc<Remembered>,
+    guests: Arc<Guests>,
     settings: Arc<FactorSettings>,
 }
 
@@ -73,7 +74,8 @@ pub(super) async fn in_session(
 
 impl Accounts {
     pub(crate) fn new(identity: Identity, settings: FactorSettings) -> Self {
-        Self { identity, remembered: Arc::new(Remembered::new()), settings: Arc::new(settings) }
+        let (remembered, guests) = (Arc::new(Remembered::new()), Arc::new(Guests::new()));
+        Self { identity, remembered, guests, settings: Arc::new(settings) }
     }
 
     fn signed_in(&self, active: &ActiveSession) -> SignedIn {
@@ -211,6 +213,27 @@ impl People for Accounts {
             self.clear();
         }
         Ok(())
+    }
+
+    async fn guest(&self, token: &str) -> Result<Option<KnownGuest>, Problem> {
+        let hash = hash(token);
+        if let Some(known) = self.guests.get(&hash) {
+            return Ok(Some(known));
+        }
+        let read_at = Instant::now();
+        let found = self.identity.guest(token).await.map_err(problem)?;
+        let known = found.map(|guest| KnownGuest { id: guest.id, first_command: guest.first_command });
+        self.guests.keep(hash, read_at, known);
+        Ok(known)
+    }
+
+    async fn begin_guest(&self, guest: KnownGuest) -> Result<String, Problem> {
+        let guest = Guest { id: guest.id, first_command: guest.first_command };
+        self.identity.begin_guest(guest).await.map_err(problem)
+    }
+
+    async fn has_account(&self, id: Uuid) -> Result<bool, Problem> {
+        self.identity.has_account(id).await.map_err(problem)
     }
 
     async fn employment(&self, id: Uuid) -> Result<Employment, Problem> {

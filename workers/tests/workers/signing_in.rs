@@ -248,6 +248,8 @@ async fn who_answers_queries_reads_neither_passwords_nor_tokens(shop: Shop) {
         .await
         .unwrap();
     ask("SELECT kid, public_key FROM @signing_keys").await.unwrap();
+    ask("SELECT id, token_hash, first_command, used_at FROM @guests").await.unwrap();
+    ask("UPDATE @guests SET used_at = 0").await.unwrap();
     for secret in [
         "SELECT password FROM @accounts",
         "SELECT address FROM @accounts",
@@ -259,6 +261,8 @@ async fn who_answers_queries_reads_neither_passwords_nor_tokens(shop: Shop) {
         "SELECT hash FROM @sign_ins",
         "UPDATE @accounts SET disabled_at = NULL",
         "DELETE FROM @sessions",
+        "UPDATE @guests SET token_hash = ''",
+        "DELETE FROM @guests",
     ] {
         let refused = ask(secret).await.unwrap_err().to_string();
         assert!(refused.contains("permission denied"), "{secret}: {refused}");

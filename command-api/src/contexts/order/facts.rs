@@ -82,20 +82,24 @@ pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Res
     let unknown =
         |detail: &'static str, place| Problem::invalid("unknown-customer", detail).with_pointer(place);
     match named {
-        None => Ok(Customer::Guest(GuestId(ids::derived(id, &["guest"])))),
-        Some(Customer::User(user)) => match call.store.load::<User>(user.0).await.map_err(refused)?.0 {
-            User::Active { .. } => {
-                let may = call.own("user", user.0).await;
-                may.map_err(|problem| problem.with_pointer("/customer/user"))?;
-                Ok(Customer::User(user))
+        None => {
+            let guest = call.caller().guest.map(|guest| guest.id);
+            Ok(Customer::Guest(GuestId(guest.unwrap_or_else(|| ids::derived(id, &["guest"])))))
+        }
+        Some(Customer::User(user)) => {
+            // First, so that guests and customers are not told who is there.
+            call.own("user", user.0).await.map_err(|problem| problem.with_pointer("/customer/user"))?;
+            match call.store.load::<User>(user.0).await.map_err(refused)?.0 {
+                User::Active { .. } => Ok(Customer::User(user)),
+                User::Unknown | User::Deleted => {
+                    Err(unknown("there is no user of this id, or none any more", "/customer/user"))
+                }
             }
-            User::Unknown | User::Deleted => {
-                Err(unknown("there is no user of this id, or none any more", "/customer/user"))
-            }
-        },
+        }
         Some(Customer::Guest(guest)) => {
-            if call.caller().is_one_of_many() && call.is_known(guest.0).await? {
-                let detail = "somebody has this id already, and one guest is not told from another here: take a new one";
+            if !may_name(call, guest.0).await? {
+                let detail = "a guest buys for themselves: leave the customer out, and send the token that came with the \
+                              answer to your first command";
                 return Err(Problem::forbidden("not-yours", detail).with_pointer("/customer/guest"));
             }
             if call.is_free_for_a_guest(guest.0).await? {
@@ -105,6 +109,18 @@ pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Res
                 "a user or the holder of a key has this id: name the user, or take a new id for the guest";
             Err(unknown(detail, "/customer/guest"))
         }
+    }
+}
+
+/// Whether the caller may buy in the name of this guest. Guests name nobody but themselves, except on their own machine, where
+/// nobody else is one; customers nobody of whom something is known.
+async fn may_name(call: &Call, guest: Uuid) -> Result<bool, Problem> {
+    let caller = call.caller();
+    match caller.guest {
+        Some(own) if own.id == guest => Ok(true),
+        Some(_) if caller.reached_by_others || call.begins().is_none() => Ok(false),
+        _ if caller.is_customer() || caller.is_one_of_many() => Ok(!call.is_known(guest).await?),
+        _ => Ok(true),
     }
 }
 

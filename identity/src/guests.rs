@@ -1,0 +1,152 @@
+//! Guests: buyers without an account, each known by a token. It is `ssg_` and base64url of key number, guest and tag. The tag
+//! is an HMAC over the guest, so that whoever repeats the first command gets the same token again; only its hash is stored.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
+use ring::digest::{SHA256, digest};
+use ring::hmac;
+use sea_orm::ConnectionTrait as _;
+use uuid::Uuid;
+
+use crate::keyring::GUEST;
+use crate::stored::{HOUR, uuid};
+use crate::{Error, Identity};
+
+/// How every guest's token begins.
+const PREFIX: &str = "ssg_";
+
+/// Key number and guest.
+const HEAD: usize = 4 + 16;
+const BYTES: usize = HEAD + 32;
+
+/// How long a token is valid after its last use, in milliseconds.
+pub(crate) const KEPT: i64 = 90 * 24 * HOUR;
+
+/// A guest who is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guest {
+    /// The data subject.
+    pub id: Uuid,
+    /// The id of the command that the guest began with.
+    pub first_command: Uuid,
+}
+
+fn token(number: i32, key: &hmac::Key, guest: Uuid) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes[4..HEAD].copy_from_slice(guest.as_bytes());
+    let tag = hmac::sign(key, &[b"guest", &bytes[..HEAD]].concat());
+    bytes[HEAD..].copy_from_slice(tag.as_ref());
+    bytes
+}
+
+/// The bytes of a token that somebody sent; `None`: it has another form.
+fn parse(sent: &str) -> Option<[u8; BYTES]> {
+    let encoded = sent.strip_prefix(PREFIX)?;
+    // Longer than any: not even decoded.
+    if encoded.len() > BYTES * 2 {
+        return None;
+    }
+    BASE64.decode(encoded).ok()?.try_into().ok()
+}
+
+/// The hash that is stored. The tag's 256 bits cannot be guessed, so one pass of SHA-256 is enough.
+fn hash(token: &[u8; BYTES]) -> String {
+    STANDARD.encode(digest(&SHA256, token))
+}
+
+impl Identity {
+    /// Makes this guest, if there is none yet: the token, always the same for one guest.
+    pub async fn begin_guest(&self, guest: Guest) -> Result<String, Error> {
+        let (number, key) = self.keyring.newest(GUEST).await?;
+        let id = guest.id.to_string();
+        let sql = format!(
+            "INSERT INTO @guests (id, token_hash, key_number, first_command, began_at, used_at) \
+             VALUES ($1, $2, $3, $4, {now}, {now}) ON CONFLICT DO NOTHING",
+            now = self.db.now()
+        );
+        let values = [
+            id.as_str().into(),
+            hash(&token(number, &key, guest.id)).into(),
+            number.into(),
+            guest.first_command.to_string().into(),
+        ];
+        let tx = self.begin().await?;
+        tx.execute(self.db.statement(&sql, values)).await?;
+        let sql = "SELECT key_number FROM @guests WHERE id = $1";
+        let row = tx.query_one(self.db.statement(sql, [id.into()])).await?;
+        tx.commit().await?;
+        let number: i32 =
+            row.ok_or_else(|| Error::internal("a guest was not stored"))?.try_get_by_index(0)?;
+        let key = self.keyring.get(GUEST, number).await?;
+        let key = key.ok_or_else(|| Error::internal(format!("there is no guest key {number}")))?;
+        Ok(format!("{PREFIX}{}", BASE64.encode(token(number, &key, guest.id))))
+    }
+
+    /// The guest of a token that somebody sent; `None`: it is none of this shop, or was not used for too long. Its use is
+    /// recorded.
+    pub async fn guest(&self, sent: &str) -> Result<Option<Guest>, Error> {
+        let Some(bytes) = parse(sent) else { return Ok(None) };
+        let sql = format!(
+            "SELECT id, first_command, CASE WHEN used_at < {now} - {HOUR} THEN 1 ELSE 0 END FROM @guests \
+             WHERE token_hash = $1 AND used_at > {now} - {KEPT}",
+            now = self.db.now()
+        );
+        let row = self.db.connection.query_one(self.db.statement(&sql, [hash(&bytes).into()])).await?;
+        let Some(row) = row else { return Ok(None) };
+        let id: String = row.try_get_by_index(0)?;
+        let guest = Guest { id: uuid(&id)?, first_command: uuid(&row.try_get_by_index::<String>(1)?)? };
+        if row.try_get_by_index::<i32>(2)? == 1 {
+            let sql = format!("UPDATE @guests SET used_at = {} WHERE id = $1", self.db.now());
+            if let Err(error) = self.db.connection.execute(self.db.statement(&sql, [id.into()])).await {
+                tracing::warn!(%error, "the use of a guest's token could not be stored");
+            }
+        }
+        Ok(Some(guest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32])
+    }
+
+    fn text(bytes: [u8; BYTES]) -> String {
+        format!("{PREFIX}{}", BASE64.encode(bytes))
+    }
+
+    #[test]
+    fn a_guest_has_one_token_and_no_other_guest_or_key_has_it() {
+        let (one, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        let made = token(1, &key(1), one);
+        assert_eq!(made, token(1, &key(1), one));
+        for different in [token(1, &key(1), other), token(1, &key(2), one), token(2, &key(1), one)] {
+            assert_ne!(made[HEAD..], different[HEAD..]);
+            assert_ne!(hash(&made), hash(&different));
+        }
+        assert_eq!(parse(&text(made)), Some(made));
+        assert!(!text(made).contains(&hash(&made)), "the stored hash is not the token");
+    }
+
+    #[test]
+    fn what_has_another_form_is_no_token_of_a_guest() {
+        let good = text(token(1, &key(1), Uuid::from_u128(7)));
+        for bad in [
+            String::new(),
+            PREFIX.to_owned(),
+            good[4..].to_owned(),
+            good.replace("ssg_", "ssr_"),
+            good.to_uppercase(),
+            format!("{good}="),
+            format!("{good}A"),
+            format!(" {good}"),
+            good[..good.len() - 1].to_owned(),
+            format!("{PREFIX}{}", "A".repeat(10 << 20)),
+        ] {
+            assert!(parse(&bad).is_none(), "{bad:.60}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Guests: one token each, what is kept of it, and when it ends.
+
+use soonshop_domain::ids;
+use soonshop_identity::Guest;
+use uuid::Uuid;
+
+use crate::fixture::{Shop, on_both};
+use crate::recording::identity;
+
+on_both!(
+    a_guest_who_is_begun_many_times_at_once_has_one_token,
+    the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasure,
+);
+
+fn new_guest() -> Guest {
+    Guest { id: Uuid::new_v4(), first_command: ids::new() }
+}
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+async fn a_guest_who_is_begun_many_times_at_once_has_one_token(shop: Shop) {
+    let _store = shop.store();
+    let (here, there) = (identity(&shop), identity(&shop));
+    here.prepare().await.unwrap();
+    let (one, other) = (new_guest(), new_guest());
+    let many = (0..16).map(|n| if n % 2 == 0 { here.begin_guest(one) } else { there.begin_guest(one) });
+    let tokens: Vec<_> = futures::future::join_all(many).await.into_iter().map(Result::unwrap).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    let second = here.begin_guest(other).await.unwrap();
+    assert_ne!(second, tokens[0]);
+    assert_eq!(shop.number("identity", "SELECT count(*) FROM @guests").await, 2);
+    assert_eq!(there.guest(&tokens[0]).await.unwrap(), Some(one));
+    assert_eq!(there.guest(&second).await.unwrap(), Some(other));
+    for bad in ["", "ssg_", &second.replace("ssg_", "ssr_"), &format!("{second}A")] {
+        assert_eq!(there.guest(bad).await.unwrap(), None, "{bad}");
+    }
+    // Neither in the table, nor anything that opens.
+    let sql = format!("SELECT count(*) FROM @guests WHERE token_hash LIKE '%{}%'", &second[4..]);
+    assert_eq!(shop.number("identity", &sql).await, 0);
+}
+
+async fn the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasure(shop: Shop) {
+    let _store = shop.store();
+    let identity = identity(&shop);
+    identity.prepare().await.unwrap();
+    let (one, other) = (new_guest(), new_guest());
+    let token = identity.begin_guest(one).await.unwrap();
+    let second = identity.begin_guest(other).await.unwrap();
+    let back = async |days: i64| {
+        shop.run("identity", &format!("UPDATE @guests SET used_at = used_at - {}", days * DAY)).await;
+    };
+    // To use it makes it last.
+    for _ in 0..2 {
+        back(89).await;
+        identity.tend().await.unwrap();
+        assert_eq!(identity.guest(&token).await.unwrap(), Some(one));
+    }
+    assert_eq!(identity.guest(&second).await.unwrap(), None, "it was not used for 178 days");
+    assert_eq!(shop.number("identity", "SELECT count(*) FROM @guests").await, 1);
+    back(91).await;
+    assert_eq!(identity.guest(&token).await.unwrap(), None);
+    identity.tend().await.unwrap();
+    assert_eq!(shop.number("identity", "SELECT count(*) FROM @guests").await, 0);
+    let token = identity.begin_guest(one).await.unwrap();
+    assert!(!identity.erase(one.id).await.unwrap(), "a guest is no account");
+    assert_eq!(identity.guest(&token).await.unwrap(), None);
+}
