@@ -4,12 +4,16 @@
 
 #[path = "front/accounts.rs"]
 mod accounts;
+#[path = "front/claims.rs"]
+mod claims;
 #[path = "fixture/config.rs"]
 mod config;
 #[path = "front/factors.rs"]
 mod factors;
 #[path = "front/guessing.rs"]
 mod guessing;
+#[path = "front/guests.rs"]
+mod guests;
 #[path = "front/mailed.rs"]
 mod mailed;
 #[path = "front/pages.rs"]

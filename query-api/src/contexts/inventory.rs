@@ -53,6 +53,7 @@ impl Shown for Model {
     const MODEL: ReadModel = ReadModel {
         projection: "stock",
         stream: stock,
+        own: None,
         params: &[Param::new("location", Kind::Location, "`main` where it is left out.")],
         filters: &[
             Filter::new("sku", Kind::Sku, "sku = ?", "At all its locations."),

@@ -102,6 +102,7 @@ impl Shown for Model {
     const MODEL: ReadModel = ReadModel {
         projection: "orders",
         stream: Call::id,
+        own: Some("owner = ?"),
         params: &[],
         filters: &[
             Filter::new(
@@ -196,6 +197,7 @@ impl Shown for credit::Model {
     const MODEL: ReadModel = ReadModel {
         projection: "orders",
         stream: Call::id,
+        own: Some("order_id IN (SELECT id FROM @orders WHERE owner = ?) OR order_id IS NULL AND subject = ?"),
         params: &[],
         filters: &[
             CUSTOMER,

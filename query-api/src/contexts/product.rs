@@ -74,6 +74,7 @@ impl Shown for Model {
     const MODEL: ReadModel = ReadModel {
         projection: "products",
         stream: Call::id,
+        own: None,
         params: &[],
         filters: &[
             Filter::new("status", Kind::OneOf(&["listed", "deleted"]), "status = ?", "`listed` by default.")

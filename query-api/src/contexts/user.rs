@@ -50,6 +50,7 @@ impl Shown for Model {
     const MODEL: ReadModel = ReadModel {
         projection: "users",
         stream: Call::id,
+        own: Some("id = ?"),
         params: &[],
         filters: &[
             Filter::new(

@@ -102,8 +102,13 @@ fn not_yet() -> Problem {
     Problem::not_found("not-yet-there", "it exists, but not at the requested point")
 }
 
-/// The past state of an aggregate.
-pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> Result<Response, Problem> {
+/// The past state of an aggregate; `own`: it is the caller's.
+pub(crate) async fn answer<A: Decider>(
+    call: &Call,
+    id: Uuid,
+    point: Point,
+    own: bool,
+) -> Result<Response, Problem> {
     let after = match call.params.text(PARTS_AFTER.name) {
         Some(key) if !A::is_part(key) => {
             return Err(refused(
@@ -159,7 +164,7 @@ pub(crate) async fn answer<A: Decider>(call: &Call, id: Uuid, point: Point) -> R
     }
     let (state, parts) = fold.page(after, PARTS_SHOWN)?;
     let parts = parts.map(|shown| PastParts { total: shown.total, next: shown.next });
-    let viewed = ViewedObject { kind: A::TYPE, id, version: Some(last.version) };
+    let viewed = ViewedObject { kind: A::TYPE, id, version: Some(last.version), own };
     let shown = personal::in_state(call, &viewed, &fold.decrypted, state).await?;
     let as_of_position = if let Point::Version(_) = point { last.position } else { limit.position };
     let answer = Past {

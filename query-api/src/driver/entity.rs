@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::as_of::{self, PARAM, PARTS_AFTER, Past};
 use super::personal::{self, HEADERS, ViewedObject};
-use super::shown::{Shown, table_of};
+use super::shown::{Shown, own_rows, table_of};
 use super::state::{Action, Call, at_least};
 
 /// The result of a look-up, as it is cached.
@@ -36,7 +36,12 @@ pub(crate) fn reads<M: Shown>() -> Action {
     let action = Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
         let id = meant::<M>(&call).await?;
         if let Some(point) = call.params.as_of() {
-            return as_of::answer::<M::State>(&call, id, point).await;
+            // What is not theirs is not there, whenever it was.
+            let own = own_rows::<M>(&call).is_some();
+            if own {
+                look_up::<M>(&call, id).await?;
+            }
+            return as_of::answer::<M::State>(&call, id, point, own).await;
         }
         if call.params.text(PARTS_AFTER.name).is_some() {
             return Err(refused(PARTS_AFTER.name, "it goes with as_of: a state of the past has parts"));
@@ -107,9 +112,14 @@ async fn find<M: Shown>(call: &Call, id: Uuid) -> Result<At<Option<Entity>>, Pro
     }
     let table = table_of::<M>();
     let group = format!("{table}/{name}");
-    let sql = format!("SELECT * FROM @{table} WHERE id = $1");
-    let (position, rows) =
-        source.rows(at_least(call), Some(&group), &sql, &[name.as_str().into()], "id").await?;
+    let mut sql = format!("SELECT * FROM @{table} WHERE id = $1");
+    let mut values = vec![name.as_str().into()];
+    let own = own_rows::<M>(call);
+    if let Some((own, id)) = own {
+        sql = format!("{sql} AND ({})", own.replace('?', "$2"));
+        values.push(id.into());
+    }
+    let (position, rows) = source.rows(at_least(call), Some(&group), &sql, &values, "id").await?;
     let Some(row) = rows.first() else { return Ok((position, None)) };
     // The answer with personal values is made for its caller.
     let keeps = M::MODEL.cached && !is_erasable::<M>() && !source.waits(row, &group).await?;
@@ -117,7 +127,7 @@ async fn find<M: Shown>(call: &Call, id: Uuid) -> Result<At<Option<Entity>>, Pro
     let (version, gone, person) = (row.version(), row.is_gone(), row.person());
     let mut view = row.view();
     if let Some(person) = person.filter(|_| !gone) {
-        let viewed = ViewedObject { kind: type_of::<M::State>(), id, version: None };
+        let viewed = ViewedObject { kind: type_of::<M::State>(), id, version: None, own: own.is_some() };
         personal::in_look_up(call, &viewed, person, M::personal(&mut view)).await?;
     }
     let body = serde_json::value::to_raw_value(&view).map_err(Problem::internal)?;

@@ -24,7 +24,7 @@ use soonshop_service_kit::work::Price;
 use uuid::Uuid;
 
 use super::personal;
-use super::shown::{Shown, table_of};
+use super::shown::{Shown, own_rows, table_of};
 use super::state::{Action, Call, at_least};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -178,6 +178,10 @@ async fn list<M: Shown>(call: Call) -> Result<Response, Problem> {
         M::MODEL.together.as_ref().and_then(|together| (together.rows)(&call.params, sort, &mut values));
     let rows = rows.unwrap_or_else(|| format!("@{}", table_of::<M>()));
     let message = conditions::<M>(&call.params, &mut wheres, &mut values);
+    if let Some((own, id)) = own_rows::<M>(&call) {
+        values.push(id.into());
+        wheres.push(format!("({})", own.replace('?', &format!("${}", values.len()))));
+    }
     let query = Uuid::new_v5(&Uuid::nil(), format!("{message}&{}", sort.name).as_bytes());
     let numbers = {
         use sea_orm::{ColumnTrait as _, ColumnType};

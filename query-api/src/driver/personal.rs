@@ -9,7 +9,7 @@ use soonshop_event_log::codec;
 use soonshop_event_log::history::DecryptedValues;
 use soonshop_event_log::redactor::{Answer, Redacted, answer};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::personal_access::{self, Field, Purposes};
+use soonshop_service_kit::access::personal_access::{self, ALL_FIELDS, Field, Purposes};
 use uuid::Uuid;
 
 use super::state::Call;
@@ -74,7 +74,7 @@ pub(crate) async fn in_look_up(
 ) -> Result<(), Problem> {
     let purposes = Purposes::of(&call.headers_in)?;
     let kind = kind_of(call, &purposes, person).await?;
-    let seen = personal_access::visible_fields(call.caller(), &purposes, kind, person);
+    let seen = viewed.visible_fields(call, &purposes, kind, person);
     let mut clear = Vec::new();
     for value in values {
         if seen.contains(&value.field) {
@@ -95,7 +95,7 @@ pub(crate) async fn in_state(
     let Some(person) = person_of(decrypted) else { return Ok(answer(decrypted, state, |_| false)) };
     let purposes = Purposes::of(&call.headers_in)?;
     let kind = kind_of(call, &purposes, person).await?;
-    let seen = personal_access::visible_fields(call.caller(), &purposes, kind, person);
+    let seen = viewed.visible_fields(call, &purposes, kind, person);
     let sees = |name: &str| name.parse().is_ok_and(|field: Field| seen.contains(&field));
     let answer = answer(decrypted, state, sees);
     let clear: Vec<_> = answer.clear.iter().cloned().collect();
@@ -129,6 +129,23 @@ pub(crate) struct ViewedObject<'a> {
     pub(crate) id: Uuid,
     /// The version, if it is a state of the past.
     pub(crate) version: Option<i64>,
+    /// It is the caller's own, also where its values are of the guest whose order they claimed.
+    pub(crate) own: bool,
+}
+
+impl ViewedObject<'_> {
+    fn visible_fields(
+        &self,
+        call: &Call,
+        purposes: &Purposes,
+        kind: ActorKind,
+        person: Uuid,
+    ) -> &'static [Field] {
+        if self.own {
+            return ALL_FIELDS;
+        }
+        personal_access::visible_fields(call.caller(), purposes, kind, person)
+    }
 }
 
 /// Adds a line to the record of operations that the caller sees these fields of another person. Nothing may be shown
@@ -140,10 +157,10 @@ async fn recorded(
     person: Uuid,
     fields: &[String],
 ) -> Result<(), Problem> {
-    if fields.is_empty() || personal_access::is_own(call.caller(), person) {
+    if fields.is_empty() || viewed.own || personal_access::is_own(call.caller(), person) {
         return Ok(());
     }
-    let ViewedObject { kind, id, version } = viewed;
+    let ViewedObject { kind, id, version, own: _ } = viewed;
     let mut detail = json!({ "person": person, "fields": fields });
     let more = [
         ("version", version.map(Value::from)),

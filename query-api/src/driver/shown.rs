@@ -49,6 +49,9 @@ pub(crate) struct ReadModel {
     pub(crate) projection: &'static str,
     /// The stream of the entity in the path.
     pub(crate) stream: fn(&Call) -> Result<Uuid, Problem>,
+    /// The condition of the rows that somebody has, with `?` in place of their id: customers and guests see no others.
+    /// `None`: they are the shop's.
+    pub(crate) own: Option<&'static str>,
     /// Parameters of a look-up.
     pub(crate) params: &'static [Param],
     pub(crate) filters: &'static [Filter],
@@ -72,6 +75,11 @@ pub(crate) struct Together {
     /// SQL for the rows that are listed instead of the table, for these parameters and an order; adds the values that
     /// it needs. `None`: the table as it is.
     pub(crate) rows: fn(&Params, &Sort, &mut Vec<sea_orm::Value>) -> Option<String>,
+}
+
+/// The condition of the only rows that the caller sees, with `?` in place of the id that comes with it. `None`: all.
+pub(crate) fn own_rows<M: Shown>(call: &Call) -> Option<(&'static str, &str)> {
+    M::MODEL.own.zip(call.caller().sees_only())
 }
 
 pub(crate) fn table_of<M: Row>() -> String {

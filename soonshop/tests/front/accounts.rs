@@ -61,7 +61,7 @@ impl Opened {
 }
 
 impl Served {
-    /// With an account of each of these roles, by addresses of that name.
+    /// With an account of each of these roles, by addresses of that name, or by the one after the role.
     pub(crate) async fn with(roles: &[&str]) -> (Self, Vec<Opened>) {
         Self::requiring(roles, &[]).await
     }
@@ -81,7 +81,11 @@ impl Served {
         migrate::migrate(&shop).await.unwrap();
         let mut accounts = Vec::new();
         for role in roles {
-            let email = if *role == "support" { EMAIL.to_owned() } else { format!("{role}@example.org") };
+            let (role, email) = match role.split_once(' ') {
+                Some((role, email)) => (role, email.to_owned()),
+                None if *role == "support" => (*role, EMAIL.to_owned()),
+                None => (*role, format!("{role}@example.org")),
+            };
             accounts.push(opened(&shop, &email, role).await);
         }
         let listen = "127.0.0.1:0".parse().unwrap();

@@ -1,0 +1,141 @@
+//! Orders of guests that an account claims.
+
+use serde_json::{Value, json};
+
+use crate::accounts::{Opened, Served, refused};
+use crate::guests::{Guest, new_key, order, passed_on};
+
+impl Served {
+    async fn claim(&self, access: &str, order: &str, guest_token: &str) -> (u16, String) {
+        let path = format!("/orders/{order}/claim");
+        refused(self.change("POST", &path, access, &json!({ "guest_token": guest_token })).await).await
+    }
+}
+
+async fn events(shop: &Served, order: &str) -> Vec<String> {
+    let rows = shop.shop.log().unwrap().stream("order", order, 0, 100).await.unwrap();
+    rows.iter().map(|row| row.event_type.clone()).collect()
+}
+
+async fn two_accounts() -> (Served, Opened, Opened) {
+    let (shop, mut accounts) = Served::with(&["customer", "support"]).await;
+    shop.sell_mugs().await;
+    let other = accounts.remove(1);
+    let one = accounts.remove(0);
+    (shop, one, other)
+}
+
+/// The order as somebody sees it: its status.
+async fn seen(shop: &Served, guest: &Guest, token: &str) -> u16 {
+    shop.see(&format!("/orders/{}", guest.order), Some(token)).await.0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i34_the_token_of_a_guest_claims_their_orders_once_and_opens_them_no_more() {
+    let (shop, ada, staff) = two_accounts().await;
+    let (guest, stranger) =
+        (shop.new_guest("Ada", "b@x.example").await, shop.new_guest("Zed", "z@x.example").await);
+    let second = shop.buy(Some(&guest.token), &new_key(), &order("Ada", "b@x.example")).await;
+    let second: Value = second.json().await.unwrap();
+    let second = second["id"].as_str().unwrap().to_owned();
+    let (access, _) = shop.sign_in(&ada).await;
+    assert_eq!(seen(&shop, &guest, &access).await, 404);
+    // Neither without the token, nor with another one; nor does anybody but a customer.
+    for (order, token, problem) in [
+        (&guest.order, "ssg_x", (422, "bad-guest-token")),
+        (&guest.order, &*stranger.token, (404, "order-not-found")),
+        (&new_key(), &*guest.token, (404, "order-not-found")),
+    ] {
+        assert_eq!(shop.claim(&access, order, token).await, (problem.0, problem.1.to_owned()));
+    }
+    let (of_staff, _) = shop.sign_in(&staff).await;
+    let operator = shop.shop.operator_token().unwrap();
+    for token in [&*guest.token, &*of_staff, &*operator] {
+        assert_eq!(shop.claim(token, &guest.order, &guest.token).await, (403, "not-permitted".to_owned()));
+    }
+    assert_eq!(events(&shop, &guest.order).await[0], "OrderPlaced");
+    let (_, before) = shop.see(&format!("/orders/{}", guest.order), Some(&guest.token)).await;
+    assert_eq!(shop.claim(&access, &guest.order, &guest.token).await.0, 200);
+    assert_eq!(shop.claim(&access, &guest.order, &guest.token).await.0, 200, "it is theirs already");
+    let claims = events(&shop, &guest.order).await.into_iter().filter(|kind| kind == "OrderClaimed").count();
+    assert_eq!(claims, 1);
+    // It is the account's, with all that was in it, and the token opens the other order alone.
+    let (status, own) = shop.see(&format!("/orders/{}", guest.order), Some(&access)).await;
+    assert_eq!((status, &own["contact"]), (200, &before["contact"]));
+    assert_eq!(own["contact"]["email"], "b@x.example");
+    for same in ["lines", "total", "customer", "number"] {
+        assert_eq!(own[same], before[same], "{same}");
+    }
+    let past = format!("/orders/{}?as_of=v:1", guest.order);
+    let (status, past_state) = shop.see(&past, Some(&access)).await;
+    assert_eq!((status, &past_state["state"]["placed"]["contact"]["name"]), (200, &json!("Ada")));
+    assert_eq!(shop.see(&past, Some(&guest.token)).await.0, 404);
+    assert_eq!(seen(&shop, &guest, &guest.token).await, 404);
+    let ids = |(_, page): (u16, Value)| -> Vec<Value> {
+        page["items"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect()
+    };
+    assert_eq!(ids(shop.see("/orders", Some(&guest.token)).await), [json!(second)]);
+    assert_eq!(ids(shop.see("/orders", Some(&access)).await), [json!(guest.order)]);
+    let cancel = json!({ "reason": "changed-mind" });
+    let path = format!("/orders/{}/cancellation", guest.order);
+    let dead = shop.change("POST", &path, &guest.token, &cancel).await;
+    assert_eq!(refused(dead).await, (404, "not-found".to_owned()));
+    let anonymous = shop.request("POST", &path).header("idempotency-key", new_key()).json(&cancel);
+    assert_eq!(refused(anonymous.send().await.unwrap()).await, (403, "not-yours".to_owned()));
+    assert_eq!(shop.change("POST", &path, &access, &cancel).await.status(), 200);
+    assert_eq!(shop.claim(&access, &second, &guest.token).await.0, 200);
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i34_of_two_accounts_that_claim_an_order_at_once_one_has_it() {
+    let (shop, accounts) = Served::with(&["customer", "customer bea@example.org"]).await;
+    shop.sell_mugs().await;
+    let (one, _) = shop.sign_in(&accounts[0]).await;
+    let (two, _) = shop.sign_in(&accounts[1]).await;
+    for _ in 0..5 {
+        let guest = shop.new_guest("Ada", "b@x.example").await;
+        let claims = [&one, &two, &one, &two].map(|access| shop.claim(access, &guest.order, &guest.token));
+        let answers = futures::future::join_all(claims).await;
+        let of = |first: usize| [&answers[first], &answers[first + 2]];
+        let (winner, loser) = if answers[0].0 == 200 { (of(0), of(1)) } else { (of(1), of(0)) };
+        assert!(winner.iter().all(|answer| answer.0 == 200), "{answers:?}");
+        assert!(loser.iter().all(|answer| **answer == (409, "order-claimed".to_owned())), "{answers:?}");
+        let claimed =
+            events(&shop, &guest.order).await.into_iter().filter(|kind| kind == "OrderClaimed").count();
+        assert_eq!(claimed, 1);
+        let mut sees = [seen(&shop, &guest, &one).await, seen(&shop, &guest, &two).await];
+        sees.sort_unstable();
+        assert_eq!(sees, [200, 404]);
+    }
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i35_a_guest_who_buys_with_the_address_of_an_account_changes_nothing_of_it_and_is_told_nothing() {
+    let (shop, ada, _) = two_accounts().await;
+    let (access, _) = shop.sign_in(&ada).await;
+    let path = format!("/users/{}", ada.id);
+    let before = shop.see(&path, Some(&access)).await;
+    let mut answers = Vec::new();
+    for email in [ada.email(), "unknown@example.org"] {
+        let got = passed_on(shop.client.post(shop.url("/orders"))).header("idempotency-key", new_key());
+        let got = got.json(&order("Zed", email)).send().await.unwrap();
+        let mut names: Vec<_> = got.headers().keys().map(ToString::to_string).collect();
+        names.sort();
+        let status = got.status().as_u16();
+        let token = got.headers()["guest-token"].to_str().unwrap().to_owned();
+        let body: Value = got.json().await.unwrap();
+        let placed = body["id"].as_str().unwrap().to_owned();
+        let (_, seen) = shop.see(&format!("/orders/{placed}"), Some(&token)).await;
+        assert!(seen["customer"]["guest"].is_string(), "{seen}");
+        // It is offered to nobody by its address alone.
+        assert_eq!(shop.see(&format!("/orders/{placed}"), Some(&access)).await.0, 404);
+        answers.push((status, names));
+    }
+    assert_eq!(answers[0].0, 201);
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(shop.see(&path, Some(&access)).await.1["name"], before.1["name"]);
+    assert_eq!(shop.see("/orders", Some(&access)).await.1["items"], json!([]));
+    shop.stop().await;
+}
