@@ -182,12 +182,21 @@ async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_prox
     let answer = post.header("content-type", "application/json").body("{}").send().await.unwrap();
     assert_eq!(answer.status(), 403, "{}", answer.text().await.unwrap());
     // Nor is a guest one who began something: another guest did, or nobody.
-    let made =
-        Client::new(&address, "").post("/users", &json!({"country": "Spain"})).await.expect(201).json();
-    let user = made["id"].as_str().unwrap();
-    for user in [user, "0199aabb-0000-7000-8000-000000000001"] {
-        let delete = guest.delete(format!("{address}/users/{user}")).header("if-match", "*");
-        let answer = delete.send().await.unwrap();
+    let operator = Client::new(&address, &token);
+    let made = operator.operate(
+        "/products",
+        &json!({
+            "name": "Mug", "variants": [{ "sku": "MUG", "price": { "amount": 100, "currency": "GBP" } }],
+        }),
+    );
+    made.await.expect(201);
+    let order = json!({ "lines": [{ "sku": "MUG", "quantity": 1 }], "country": "Spain" });
+    let placed = Client::new(&address, "").post("/orders", &order).await.expect(201).json();
+    let order = placed["id"].as_str().unwrap();
+    for order in [order, "0199aabb-0000-7000-8000-000000000001"] {
+        let cancel = guest.post(format!("{address}/orders/{order}/cancellation"));
+        let cancel = cancel.header("idempotency-key", Uuid::new_v4().to_string());
+        let answer = cancel.json(&json!({ "reason": "changed-mind" })).send().await.unwrap();
         let status = answer.status();
         let message = answer.text().await.unwrap();
         assert!(status == 403 && message.contains("not-yours"), "{status} {message}");

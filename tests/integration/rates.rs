@@ -9,6 +9,7 @@ use soonshop::api_keys::ApiKeys;
 use soonshop::serve::{self, Options};
 use soonshop::{RateOptions, Role, Shop, contexts};
 use soonshop_service_kit::access::Role as KeyRole;
+use uuid::Uuid;
 
 use crate::health::{Fault, green, red};
 use crate::support::{Answer, Client, Place, Set, TestShop, eventually};
@@ -34,8 +35,12 @@ async fn from(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Answer {
-    let headers = [headers, &[("x-forwarded-for", address)]].concat();
-    let body = (method == Method::POST).then(|| json!({}));
+    let key = Uuid::new_v4().to_string();
+    let buys = path == "/orders" && method == Method::POST;
+    let keyed = if buys { &[("idempotency-key", key.as_str())][..] } else { &[] };
+    let headers = [headers, &[("x-forwarded-for", address)], keyed].concat();
+    let order = || json!({ "lines": [{ "sku": "NOTED", "quantity": 1 }], "country": "UK" });
+    let body = (method == Method::POST).then(|| if buys { order() } else { json!({}) });
     client.send(method, path, body.as_ref(), &headers).await
 }
 
@@ -59,32 +64,43 @@ fn is_too_fast(answer: &Answer, class: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_makes_so_many_users_and_no_more_while_others_go_on() {
+async fn a_guest_places_so_many_orders_and_no_more_while_others_go_on() {
     let shop = limited(Place::new(Set::Embedded).await, RATES).await;
+    product(&shop).await;
     let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
     let key = async |role| keys.create(role, "a key", None).await.unwrap().text();
     let (support, service) = (key(KeyRole::Support).await, key(KeyRole::Service).await);
-    let register = async |address: &str, headers: &[(&str, &str)]| {
-        from(&shop.client, address, Method::POST, "/users", headers).await
+    let buy = async |address: &str, headers: &[(&str, &str)]| {
+        from(&shop.client, address, Method::POST, "/orders", headers).await
     };
+    let mut tokens = Vec::new();
     for left in (0..5).rev() {
-        let made = register("192.0.2.1", &[]).await.expect(201);
+        let made = buy("192.0.2.1", &[]).await.expect(201);
+        tokens.push(format!("Bearer {}", made.header("guest-token")));
         assert_eq!(made.header("ratelimit-policy"), "\"writes\";q=5;w=3600");
         assert!(made.header("ratelimit").starts_with(&format!("\"writes\";r={left};t=")));
     }
     let head = shop.shop.log().unwrap().head().await.unwrap().position;
     for _ in 0..50 {
-        is_too_fast(&register("192.0.2.1", &[]).await, "writes");
+        is_too_fast(&buy("192.0.2.1", &[]).await, "writes");
     }
     assert_eq!(shop.shop.log().unwrap().head().await.unwrap().position, head, "nothing was done");
+    // Nor does a guest with a token have more at that address; and elsewhere each has a rate of their own.
+    is_too_fast(&buy("192.0.2.1", &[("authorization", &tokens[0])]).await, "writes");
+    for n in 0..5 {
+        let address = format!("192.0.2.{}", 10 + n);
+        buy(&address, &[("authorization", &tokens[0])]).await.expect(201);
+    }
+    is_too_fast(&buy("192.0.2.15", &[("authorization", &tokens[0])]).await, "writes");
+    buy("192.0.2.15", &[("authorization", &tokens[1])]).await.expect(201);
     // Another address, callers with a key at the same address, programs, and the operator.
-    register("192.0.2.2", &[]).await.expect(201);
+    buy("192.0.2.2", &[]).await.expect(201);
     let bearer = |key: &str| format!("Bearer {key}");
     let (support, service, operator) = (bearer(&support), bearer(&service), bearer(&shop.client.token));
-    register("192.0.2.1", &[("authorization", &support)]).await.expect(201);
+    buy("192.0.2.1", &[("authorization", &support)]).await.expect(201);
     for _ in 0..20 {
-        register("192.0.2.1", &[("authorization", &service)]).await.expect(201);
-        register("192.0.2.1", &[("authorization", &operator)]).await.expect(201);
+        buy("192.0.2.1", &[("authorization", &service)]).await.expect(201);
+        buy("192.0.2.1", &[("authorization", &operator)]).await.expect(201);
     }
     for path in ["/health/live", "/health/ready", "/health/audit", "/metrics"] {
         for _ in 0..30 {
@@ -95,7 +111,7 @@ async fn a_guest_makes_so_many_users_and_no_more_while_others_go_on() {
         }
     }
     let metrics = String::from_utf8(shop.client.look("/metrics").await.expect(200).bytes).unwrap();
-    assert!(metrics.contains("soonshop_rate_refused_total{class=\"writes\"} 50"), "{metrics}");
+    assert!(metrics.contains("soonshop_rate_refused_total{class=\"writes\"} 52"), "{metrics}");
     shop.stop().await;
 }
 
@@ -139,8 +155,10 @@ async fn each_class_has_a_rate_of_its_own_and_a_page_says_so_in_the_language_of_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_is_taken_is_a_look_up() {
     let shop = limited(Place::new(Set::Embedded).await, "writes=off,look-ups=2/1h").await;
+    let keys = ApiKeys::new(&shop.shop.read_database).unwrap();
+    let bearer = format!("Bearer {}", keys.create(KeyRole::Support, "a key", None).await.unwrap().text());
     let register = async |email: &str| {
-        let headers = [("x-forwarded-for", "192.0.2.1")];
+        let headers = [("x-forwarded-for", "192.0.2.1"), ("authorization", bearer.as_str())];
         shop.client.send(Method::POST, "/users", Some(&json!({ "email": email })), &headers).await
     };
     register("ada@example.com").await.expect(201);
@@ -236,6 +254,7 @@ async fn every_operation_of_the_description_is_counted_but_health() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_processes_count_together_on_servers() {
     let shop = limited(Place::new(Set::Nats).await, RATES).await;
+    product(&shop).await;
     let mut config = shop.place.config.clone();
     config.name = "other".to_owned();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -246,7 +265,7 @@ async fn several_processes_count_together_on_servers() {
     let calls = (0..40).map(|n| {
         let client = if n % 2 == 0 { shop.client.clone() } else { other.clone() };
         tokio::spawn(
-            async move { from(&client, "192.0.2.1", Method::POST, "/users", &[]).await.status.as_u16() },
+            async move { from(&client, "192.0.2.1", Method::POST, "/orders", &[]).await.status.as_u16() },
         )
     });
     let calls: Vec<_> = calls.collect();
@@ -269,13 +288,14 @@ async fn a_redis_that_is_away_locks_nobody_out_and_is_named() {
     let shop = limited(place, RATES).await;
     let fault = Fault { check: "rates", object: "127.0.0.1:1", remedy: "rates" };
     red(&shop.client, &fault).await;
-    let register = async || from(&shop.client, "192.0.2.1", Method::POST, "/users", &[]).await;
+    product(&shop).await;
+    let buy = async || from(&shop.client, "192.0.2.1", Method::POST, "/orders", &[]).await;
     for _ in 0..5 {
-        register().await.expect(201);
+        buy().await.expect(201);
     }
-    is_too_fast(&register().await, "writes");
+    is_too_fast(&buy().await, "writes");
     eventually("another caller goes on", Duration::from_secs(30), async || {
-        from(&shop.client, "192.0.2.2", Method::POST, "/users", &[]).await.status == 201
+        from(&shop.client, "192.0.2.2", Method::POST, "/orders", &[]).await.status == 201
     })
     .await;
     shop.stop().await;
