@@ -183,13 +183,9 @@ async fn it_listens_where_other_machines_reach_it_only_with_tls_or_behind_a_prox
     assert_eq!(answer.status(), 403, "{}", answer.text().await.unwrap());
     // Nor is a guest one who began something: another guest did, or nobody.
     let operator = Client::new(&address, &token);
-    let made = operator.operate(
-        "/products",
-        &json!({
-            "name": "Mug", "variants": [{ "sku": "MUG", "price": { "amount": 100, "currency": "GBP" } }],
-        }),
-    );
-    made.await.expect(201);
+    let price = json!({ "amount": 100, "currency": "GBP" });
+    let mug = json!({ "name": "Mug", "variants": [{ "sku": "MUG", "price": price }] });
+    operator.operate("/products", &mug).await.expect(201);
     let order = json!({ "lines": [{ "sku": "MUG", "quantity": 1 }], "country": "Spain" });
     let placed = Client::new(&address, "").post("/orders", &order).await.expect(201).json();
     let order = placed["id"].as_str().unwrap();
