@@ -63,7 +63,7 @@ impl Identity {
         if matches!(verified, Err(Error::WrongPassword)) {
             pad(began).await;
         }
-        let asked = Asked { purpose: Purpose::Email, typed, address, language };
+        let asked = Asked { purpose: Purpose::Email, typed, address, language, network };
         self.write_request(asked, Some(verified?.id), cause).await
     }
 

@@ -15,6 +15,8 @@ use crate::{Cause, Error, Identity, Purpose};
 
 /// How many requests of a purpose are taken within an hour, from everybody together.
 const ASKED_IN_AN_HOUR: i64 = 1_000;
+/// How many of them from one network: it does not use up those of everybody.
+const ASKED_BY_A_NETWORK: i64 = 100;
 /// How many mails of a purpose one address, and one account, gets within an hour, and within a week before it is one a
 /// day.
 const MAILED_IN_AN_HOUR: i64 = 3;
@@ -30,6 +32,8 @@ pub struct Asked<'a> {
     pub address: &'a str,
     /// The tag of the language of the mail.
     pub language: &'a str,
+    /// The network that it comes from, as rates count it.
+    pub network: &'a str,
 }
 
 /// A request that nobody has decided yet.
@@ -66,9 +70,13 @@ impl Identity {
         cause: &Cause,
     ) -> Result<(), Error> {
         let purpose = asked.purpose;
-        let (count, _) = self.count(&self.db.connection, &format!("asked:{}", purpose.name())).await?;
-        if count > ASKED_IN_AN_HOUR {
-            return Err(Error::TooManyRequests);
+        let asked_by_all = format!("asked:{}", purpose.name());
+        let asked_by_network = format!("{asked_by_all}:network:{}", asked.network);
+        for (what, most) in [(asked_by_network, ASKED_BY_A_NETWORK), (asked_by_all, ASKED_IN_AN_HOUR)] {
+            let (count, _) = self.count(&self.db.connection, &what).await?;
+            if count > most {
+                return Err(Error::TooManyRequests);
+            }
         }
         let id = ids::new().to_string();
         let address = self.seal(&id, asked.address).await?;

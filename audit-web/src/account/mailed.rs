@@ -182,7 +182,7 @@ fn used(call: &Call, link: LinkUsed, what: &str) -> Response {
 async fn ask(call: &Call, what: MailAsked, form: &Form<'_>) -> Answer {
     let view = view(call);
     let email = call.form.text("email").unwrap_or_default();
-    Ok(match as_sign_in(call.shared.own.ask_mail(what, email, view.language.tag())).await {
+    Ok(match as_sign_in(call.shared.own.ask_mail(what, email, view.language.tag(), &call.network)).await {
         Ok(()) => see_other(&view.to(MAILED, &[])),
         Err(problem) => form.again(call, &view, &problem, &back(&view)),
     })

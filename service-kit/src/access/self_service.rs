@@ -89,7 +89,13 @@ pub struct OwnProfile {
 #[async_trait]
 pub trait SelfService: Send + Sync {
     /// Writes down that a mail is asked for, in that language. The same for every address.
-    async fn ask_mail(&self, what: MailAsked, email: &str, language: &'static str) -> Result<(), Problem>;
+    async fn ask_mail(
+        &self,
+        what: MailAsked,
+        email: &str,
+        language: &'static str,
+        network: &str,
+    ) -> Result<(), Problem>;
 
     /// Opens an account with the link of its mail.
     async fn register(&self, new: NewAccount<'_>) -> Result<LinkUsed, Problem>;

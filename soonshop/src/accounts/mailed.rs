@@ -124,8 +124,8 @@ fn used(link: LinkUsed) -> StatusCode {
 /// Writes down what somebody asks for.
 async fn ask(state: &AuthState, request: Request, what: MailAsked) -> Result<StatusCode, Problem> {
     count(Class::SignIns, Who::Guest).await?;
-    let (headers, _, body) = read::<MailRequest>(request, "email, and language, en or zh-CN").await?;
-    state.own.ask_mail(what, &body.email, language(body.language, &headers)).await?;
+    let (headers, network, body) = read::<MailRequest>(request, "email, and language, en or zh-CN").await?;
+    state.own.ask_mail(what, &body.email, language(body.language, &headers), &network).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -51,13 +51,19 @@ impl OwnAccounts {
 
 #[async_trait]
 impl SelfService for OwnAccounts {
-    async fn ask_mail(&self, what: MailAsked, email: &str, language: &'static str) -> Result<(), Problem> {
+    async fn ask_mail(
+        &self,
+        what: MailAsked,
+        email: &str,
+        language: &'static str,
+        network: &str,
+    ) -> Result<(), Problem> {
         let purpose = match what {
             MailAsked::Register => Purpose::Register,
             MailAsked::Reset => Purpose::Reset,
         };
         let address = address(email)?;
-        let asked = Asked { purpose, typed: email, address: &address, language };
+        let asked = Asked { purpose, typed: email, address: &address, language, network };
         // Nothing here looks whether there is an account.
         self.accounts.identity.ask(asked, &cause()).await.map_err(problem)
     }

@@ -10,8 +10,8 @@ use soonshop_identity::{
 };
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    Access, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor, ListedFactors, People, Role,
-    SignInStep, SignedIn, StartedFactor, Typed,
+    Access, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor, ListedFactors, People,
+    Role, SignInStep, SignedIn, StartedFactor, Typed,
 };
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;

@@ -24,10 +24,24 @@ pub(crate) fn written(folder: &Path, address: &str) -> Vec<(PathBuf, String)> {
 
 /// Waits until there are so many mails for an address; the last one.
 pub(crate) async fn mail(shop: &Served, address: &str, count: usize) -> String {
+    of_mails(shop, address, |mails| (mails.len() >= count).then(|| mails[mails.len() - 1].1.clone())).await
+}
+
+/// Waits for a mail with a link to that page, whatever other mails the address gets; the link of the last one.
+pub(crate) async fn linked(shop: &Served, address: &str, page: &str) -> String {
+    let leads = |(_, text): &&(PathBuf, String)| text.contains(&format!("{page}?link="));
+    of_mails(shop, address, |mails| mails.iter().rfind(leads).map(|(_, text)| link(text))).await
+}
+
+/// Waits until something is found among the mails for an address.
+async fn of_mails(
+    shop: &Served,
+    address: &str,
+    find: impl Fn(&[(PathBuf, String)]) -> Option<String>,
+) -> String {
     let found = async || loop {
-        let mut mails = written(shop.folder(), address);
-        if mails.len() >= count {
-            return mails.remove(mails.len() - 1).1;
+        if let Some(found) = find(&written(shop.folder(), address)) {
+            return found;
         }
         tokio::task::yield_now().await;
     };

@@ -33,6 +33,7 @@ on_both!(
     a_change_of_an_address_that_a_crash_left_is_finished_later,
     an_address_gets_three_mails_an_hour_and_everybody_a_thousand,
     a_mail_is_tried_again_until_its_link_has_expired,
+    one_network_uses_up_its_own_share_of_what_is_asked_for,
     who_is_erased_gets_no_mail_and_has_no_request_left,
     an_owner_is_told_of_a_sign_in_on_a_device_that_is_not_known_but_of_the_first_one,
     a_mail_about_a_sign_in_goes_to_the_address_that_the_account_has,
@@ -83,8 +84,13 @@ impl<'a> Mailed<'a> {
     }
 
     async fn ask(&self, purpose: Purpose, typed: &str) -> Result<(), Error> {
+        self.ask_from("198.51.100.9", purpose, typed).await
+    }
+
+    async fn ask_from(&self, network: &str, purpose: Purpose, typed: &str) -> Result<(), Error> {
         let address = text::email(typed).unwrap();
-        self.identity.ask(Asked { purpose, typed, address: &address, language: "en" }, &Cause::system()).await
+        let asked = Asked { purpose, typed, address: &address, language: "en", network };
+        self.identity.ask(asked, &Cause::system()).await
     }
 
     /// Works until there is nothing to do; the mails that were sent meanwhile, but those about sign-ins.
@@ -476,6 +482,19 @@ async fn an_address_gets_three_mails_an_hour_and_everybody_a_thousand(shop: Shop
     let refused = mailed.ask(Purpose::Register, "another@example.org").await;
     assert!(matches!(refused, Err(Error::TooManyRequests)), "{refused:?}");
     mailed.ask(Purpose::Reset, ADDRESS).await.unwrap();
+}
+
+async fn one_network_uses_up_its_own_share_of_what_is_asked_for(shop: Shop) {
+    let mailed = Mailed::new(&shop).await;
+    mailed.ask(Purpose::Reset, ADDRESS).await.unwrap();
+    let full = "UPDATE @attempts SET count = 100 WHERE what LIKE 'asked:reset:network:%'";
+    shop.run("identity", full).await;
+    let refused = mailed.ask(Purpose::Reset, ADDRESS).await;
+    assert!(matches!(refused, Err(Error::TooManyRequests)), "{refused:?}");
+    let count = "SELECT count FROM @attempts WHERE what = 'asked:reset'";
+    assert_eq!(shop.number("identity", count).await, 1, "it takes nothing of what everybody has");
+    mailed.ask_from("203.0.113.7", Purpose::Reset, ADDRESS).await.unwrap();
+    mailed.ask(Purpose::Register, "another@example.org").await.unwrap();
 }
 
 async fn a_mail_is_tried_again_until_its_link_has_expired(shop: Shop) {
