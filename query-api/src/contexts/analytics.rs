@@ -4,6 +4,7 @@ use sea_orm::QueryResult;
 use serde::Serialize;
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission::Figures;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::Kind;
 use soonshop_service_kit::rates::Class::Searches;
@@ -19,22 +20,22 @@ use crate::driver::state::{Action, Call, Endpoint, at_least};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/analytics/sales", "analytics.sales", Searches, "What was sold", reports(&SALES)),
-        Endpoint::new("/analytics/credits", "analytics.credits", Searches, "Credits", reports(&CREDITS)),
+        Endpoint::new("/analytics/sales", "analytics.sales", Searches, "What was sold", reports(&SALES).needs(Figures)),
+        Endpoint::new("/analytics/credits", "analytics.credits", Searches, "Credits", reports(&CREDITS).needs(Figures)),
         Endpoint::new(
             "/analytics/stock-movements",
             "analytics.stock-movements",
             Searches,
             "Stock movements",
-            reports(&MOVEMENTS),
+            reports(&MOVEMENTS).needs(Figures),
         ),
-        Endpoint::new("/analytics/stock", "analytics.stock", Searches, "The current stock", reports(&STOCK)),
+        Endpoint::new("/analytics/stock", "analytics.stock", Searches, "The current stock", reports(&STOCK).needs(Figures)),
         Endpoint::new(
             "/analytics/summary",
             "analytics.summary",
             Searches,
             "All figures in one answer",
-            summarizes(),
+            summarizes().needs(Figures),
         ),
     ]
 }

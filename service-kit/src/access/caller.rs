@@ -123,10 +123,11 @@ impl Caller {
         count(class, who).await
     }
 
-    /// Guests trade on their own machine only, where nobody else can be one; customers, and guests with a token, never do.
+    /// Guests trade, and see figures, on their own machine only, where nobody else can be one; customers, and guests with a
+    /// token, never do.
     fn is_kept_from(&self, permission: Permission) -> bool {
         (self.is_one_of_many() || self.is_customer() || self.guest.is_some())
-            && matches!(permission, Permission::Trade | Permission::Stock)
+            && matches!(permission, Permission::Trade | Permission::Stock | Permission::Figures)
     }
 
     /// A guest without a token, of a shop that others reach: nobody knows which of them sends a request.
@@ -475,7 +476,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_guest_trades_only_where_no_other_machine_reaches_the_shop() {
+    async fn a_guest_trades_and_sees_figures_only_where_no_other_machine_reaches_the_shop() {
         let here = Access::new(Some("token".into()));
         let (nothing, operator) = (HeaderMap::new(), bearer("token"));
         here.caller(&nothing).await.unwrap().must(Permission::Trade, "it").unwrap();
@@ -483,10 +484,17 @@ mod tests {
         for guest in [open.caller(&nothing).await.unwrap(), open.visitor(&nothing).await.unwrap().caller] {
             let refused = guest.must(Permission::Trade, "it").unwrap_err();
             assert_eq!((refused.status().as_u16(), refused.slug()), (403, "operator-only"));
+            assert_eq!(guest.must(Permission::Figures, "it").unwrap_err().status(), 403);
             guest.must(Permission::Shop, "it").unwrap();
             guest.must(Permission::Read, "it").unwrap();
         }
         open.caller(&operator).await.unwrap().must(Permission::Trade, "it").unwrap();
+        // A customer never does.
+        let actor = Actor { kind: ActorKind::Customer, id: Uuid::from_u128(1).to_string() };
+        let customer = Caller { actor, ..Caller::guest() };
+        for permission in [Permission::Trade, Permission::Stock, Permission::Figures] {
+            assert_eq!(customer.must(permission, "it").unwrap_err().status(), 403, "{permission}");
+        }
     }
 
     #[test]
@@ -504,6 +512,7 @@ mod tests {
             [
                 "read: guest support warehouse finance auditor ops admin service",
                 "read-personal: support warehouse finance auditor ops admin service",
+                "figures: guest support warehouse finance auditor ops admin service",
                 "shop: guest support admin service",
                 "register: support admin service",
                 "trade: guest ops admin service",

@@ -53,6 +53,9 @@ pub enum Permission {
     ReadPersonal,
     /// Have an account, and buy.
     Shop,
+    /// See what was sold, credited and moved, and what is in stock, in reports. A guest or customer has it where no other
+    /// machine reaches the shop alone.
+    Figures,
     /// Register users. Whoever wants an account of their own proves their address by a link instead.
     Register,
     /// Change products and prices.
@@ -84,9 +87,10 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Read,
         Self::ReadPersonal,
+        Self::Figures,
         Self::Shop,
         Self::Register,
         Self::Trade,
@@ -112,6 +116,7 @@ impl Permission {
                 "see personal values of one person in a look-up, as far as [this table](privacy.md#who-sees-what) says; \
                  each look is recorded"
             }
+            Self::Figures => "see reports: what was sold, credited, moved, and is in stock",
             Self::Shop => "have an account, and buy",
             Self::Register => "register users",
             Self::Trade => "change products and prices",
@@ -148,7 +153,7 @@ impl Permission {
     pub const fn holders(self) -> &'static [Role] {
         use Role::{Admin, Auditor, Finance, Guest, Ops, Service, Support, Warehouse};
         match self {
-            Self::Read => &Role::ALL,
+            Self::Read | Self::Figures => &Role::ALL,
             Self::ReadPersonal => &[Support, Warehouse, Finance, Auditor, Ops, Admin, Service],
             Self::Shop => &[Guest, Support, Admin, Service],
             Self::Register => &[Support, Admin, Service],

@@ -18,6 +18,7 @@ impl Permission {
             Self::Read
             | Self::ReadPersonal
             | Self::Shop
+            | Self::Figures
             | Self::Register
             | Self::Trade
             | Self::Stock
