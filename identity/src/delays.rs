@@ -38,6 +38,11 @@ impl Budget {
         Self { what: format!("device:{address}:{}", device.stored()), free: 5, hours: 24, shared: false }
     }
 
+    /// Of a network in which a link that was mailed to the address was used just before.
+    pub(crate) fn of_proven(address: &str, network: &str) -> Self {
+        Self { what: format!("after-link:{address}:{network}"), free: 5, hours: 24, shared: false }
+    }
+
     /// Of a network, on all addresses together: many people may share it.
     pub(crate) fn network(network: &str) -> Self {
         Self { what: format!("network:{network}"), free: 100, hours: 1, shared: true }
@@ -79,6 +84,31 @@ impl Budget {
 pub(crate) struct Attempt(Vec<Budget>);
 
 impl Identity {
+    /// Notes that a link which was mailed to the account was used in that network: whoever reads the mailbox signs in there
+    /// within the hour, however many strangers try meanwhile. Their devices were forgotten with the password.
+    pub(crate) async fn prove_network(
+        &self,
+        tx: &DatabaseTransaction,
+        account: Uuid,
+        network: &str,
+        now: i64,
+    ) -> Result<(), Error> {
+        let sql = format!(
+            "INSERT INTO @attempts (what, hour, count, since) SELECT 'proven:' || address || ':' || $2, $3 / {HOUR}, 1, $3 \
+             FROM @accounts WHERE id = $1 ON CONFLICT (what, hour) DO UPDATE SET since = excluded.since"
+        );
+        let values = [account.to_string().into(), network.into(), now.into()];
+        tx.execute(self.db.statement(&sql, values)).await?;
+        Ok(())
+    }
+
+    /// Whether a link that was mailed to this address was used in that network within the hour.
+    pub(crate) async fn is_proven_in(&self, address: &str, network: &str) -> Result<bool, Error> {
+        let sql = format!("SELECT 1 FROM @attempts WHERE what = $1 AND since > {} - {HOUR}", self.db.now());
+        let what = format!("proven:{address}:{network}");
+        Ok(self.db.connection.query_one(self.db.statement(&sql, [what.into()])).await?.is_some())
+    }
+
     /// Counts an attempt in each of these budgets, before its password is compared. [`Error::TooManyAttempts`]: it is not
     /// to be compared, and is counted in none.
     pub(crate) async fn attempt(&self, budgets: Vec<Budget>) -> Result<Attempt, Error> {

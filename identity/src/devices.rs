@@ -117,6 +117,24 @@ impl Identity {
         Ok(KnownDevice { hash, token, is_new })
     }
 
+    /// Forgets the device of a session that its owner ends, unless it is the one on which they do so: a stranger who signs in
+    /// there again is noticed.
+    pub(crate) async fn forget_device_of(
+        &self,
+        tx: &DatabaseTransaction,
+        account: Uuid,
+        session: Uuid,
+        asks: Option<Uuid>,
+    ) -> Result<(), Error> {
+        let sql = "DELETE FROM @devices WHERE account = $1 \
+                   AND hash IN (SELECT known_device FROM @sessions WHERE id = $2 AND known_device IS NOT NULL) \
+                   AND hash NOT IN (SELECT known_device FROM @sessions WHERE id = $3 AND known_device IS NOT NULL)";
+        let asks = asks.map_or_else(String::new, |session| session.to_string());
+        let values = [account.to_string().into(), session.to_string().into(), asks.into()];
+        tx.execute(self.db.statement(sql, values)).await?;
+        Ok(())
+    }
+
     /// Forgets the devices of an account, but the one of the session that stays: others may have signed in on them.
     pub(crate) async fn forget_devices(
         &self,

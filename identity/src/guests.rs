@@ -1,11 +1,16 @@
 //! Guests: buyers without an account, each known by a token. It is `ssg_` and base64url of key number, guest and tag. The tag
 //! is an HMAC over the guest, so that whoever repeats the first command gets the same token again; only its hash is stored.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use sea_orm::ConnectionTrait as _;
+use soonshop_domain::Purpose;
+use soonshop_domain::personal::kid;
+use soonshop_event_log::Key;
 use uuid::Uuid;
 
 use crate::keyring::GUEST;
@@ -56,8 +61,14 @@ fn hash(token: &[u8; BYTES]) -> String {
 }
 
 impl Identity {
-    /// Makes this guest, if there is none yet: the token, always the same for one guest.
-    pub async fn begin_guest(&self, guest: Guest) -> Result<String, Error> {
+    /// Makes this guest, if there is none yet: the token, always the same for one guest. `None`: the guest was erased, and
+    /// somebody sends the first command again.
+    pub async fn begin_guest(&self, guest: Guest) -> Result<Option<String>, Error> {
+        let kid = kid(guest.id, Purpose::Invoice);
+        let keys = self.people.keys(&HashSet::from([kid.clone()])).await?;
+        if matches!(keys.get(&kid), Some(Key::Tombstone)) {
+            return Ok(None);
+        }
         let (number, key) = self.keyring.newest(GUEST).await?;
         let id = guest.id.to_string();
         let sql = format!(
@@ -80,7 +91,19 @@ impl Identity {
             row.ok_or_else(|| Error::internal("a guest was not stored"))?.try_get_by_index(0)?;
         let key = self.keyring.get(GUEST, number).await?;
         let key = key.ok_or_else(|| Error::internal(format!("there is no guest key {number}")))?;
-        Ok(format!("{PREFIX}{}", BASE64.encode(token(number, &key, guest.id))))
+        Ok(Some(format!("{PREFIX}{}", BASE64.encode(token(number, &key, guest.id)))))
+    }
+
+    /// Deletes the tokens of these guests, who were erased.
+    pub async fn forget_guests(&self, erased: &[Uuid]) -> Result<u64, Error> {
+        let mut deleted = 0;
+        for chunk in erased.chunks(500) {
+            let places: Vec<String> = (1..=chunk.len()).map(|number| format!("${number}")).collect();
+            let sql = format!("DELETE FROM @guests WHERE id IN ({})", places.join(", "));
+            let ids = chunk.iter().map(|id| id.to_string().into());
+            deleted += self.db.connection.execute(self.db.statement(&sql, ids)).await?.rows_affected();
+        }
+        Ok(deleted)
     }
 
     /// The guest of a token that somebody sent; `None`: it is none of this shop, or was not used for too long. Its use is

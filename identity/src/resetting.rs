@@ -22,6 +22,7 @@ impl Identity {
         let account = self.lock(&tx, owner).await?.ok_or(Error::Link)?;
         let now = self.now(&tx).await?;
         self.use_link(&tx, &account, (Purpose::Reset, request), now).await?;
+        self.prove_network(&tx, owner, network, now).await?;
         let cause = cause.by_owner(owner, account.roles.is_staff(), None);
         self.replace(tx, account, hash, (PasswordReason::Reset, None), &cause).await
     }

@@ -249,6 +249,9 @@ impl Identity {
         if tx.query_one(self.db.statement(sql, values)).await?.is_none() {
             return Ok(false);
         }
+        if reason == EndedBy::Revoked {
+            self.forget_device_of(&tx, account, session, cause.session).await?;
+        }
         self.end_one(&tx, session, now, cause, reason).await?;
         tx.commit().await?;
         Ok(true)

@@ -91,6 +91,9 @@ impl Identity {
         {
             return Ok(vec![Budget::of_device(address, &device)]);
         }
+        if self.is_proven_in(address, network).await? {
+            return Ok(vec![Budget::of_proven(address, network)]);
+        }
         Ok(vec![Budget::typed(address), Budget::network(network)])
     }
 

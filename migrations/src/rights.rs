@@ -54,6 +54,8 @@ fn rights(namespace: Namespace) -> Rights {
             // To seal the record, and to see what its checks found.
             (COMMAND, "SELECT", "events, head, entries"),
             (COMMAND, "UPDATE (used_at)", "api_keys"),
+            // The pages of people's own accounts: a cookie may be that of a session that was begun with a key.
+            (COMMAND, "SELECT, UPDATE (ended_at)", "sessions"),
             (QUERY, "UPDATE (used_at)", "api_keys"),
             (PROJECTOR, "SELECT", "generations, active, leases"),
             (PROJECTOR, "INSERT, UPDATE", "leases"),

@@ -85,6 +85,7 @@ impl Origins {
                     EVENT_POSITION,
                     REQUEST_ID,
                     header("export-manifest"),
+                    header("guest-token"),
                     header("preference-applied"),
                     header("ratelimit"),
                     header("ratelimit-policy"),

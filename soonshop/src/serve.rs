@@ -162,8 +162,16 @@ pub async fn start(
     Ok(Running { address, stop, done })
 }
 
-/// Deletes again the accounts of erased people that a backup brought back.
+/// Deletes again the accounts and the tokens of guests that a backup brought back of erased people.
 async fn erase_accounts(identity: &Identity, erased: &[(Uuid, Purpose)]) -> anyhow::Result<()> {
+    let everybody: Vec<Uuid> = erased.iter().map(|(subject, _)| *subject).collect();
+    let guests = identity.forget_guests(&everybody).await?;
+    if guests > 0 {
+        tracing::warn!(
+            guests,
+            "tokens of guests who were erased came back with a backup, and are deleted again"
+        );
+    }
     let erased: HashSet<Uuid> = erased
         .iter()
         .filter(|(_, purpose)| *purpose == Purpose::Account)

@@ -332,7 +332,7 @@ async fn a_key_does_what_it_was_made_for_from_its_networks_alone(set: Set) {
     let lacking = register(&shop.client, &mine.text()).await.expect(403).json();
     assert_eq!(
         (&lacking["type"], &lacking["permission"]),
-        (&json!("/problems/not-permitted"), &json!("shop"))
+        (&json!("/problems/not-permitted"), &json!("register"))
     );
     let bearer = format!("Bearer {}", mine.text());
     let trail =

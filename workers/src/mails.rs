@@ -131,7 +131,14 @@ impl Mails {
     /// Looks up the addresses of mails to the owners of accounts.
     async fn address(&self) -> Result<(), Stopped> {
         for mail in self.identity.unaddressed(REQUESTS).await.map_err(failed)? {
-            let stored = address_of(&self.store, mail.account).await.map_err(stopped)?;
+            let stored = match address_of(&self.store, mail.account).await {
+                Ok(stored) => stored,
+                // It is looked up again; the mails of others go out.
+                Err(error) => {
+                    tracing::warn!(account = %mail.account, %error, "the address of a mail cannot be looked up");
+                    continue;
+                }
+            };
             self.identity.give_address(&mail, stored.as_deref()).await.map_err(failed)?;
         }
         Ok(())

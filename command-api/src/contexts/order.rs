@@ -41,7 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewOrder)]
 struct NewOrder {
-    /// A new guest if it is left out.
+    /// If it is left out: the customer who is signed in, the guest whose token is sent, or a new guest.
     #[schema(value_type = Option<schema::Customer>)]
     customer: Option<Customer>,
     /// With the names of their products they have at most 256 KiB: 1,500 lines fit where the names are short.
@@ -95,7 +95,7 @@ impl Input for Cancellation {
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderClaim)]
 struct Claim {
-    /// The token of the guest whose order it is, from the header `Guest-Token`.
+    /// The token of the guest whose order it is: the answer to their first command had it in its header `Guest-Token`.
     #[schema(example = "ssg_…")]
     guest_token: String,
 }

@@ -20,8 +20,20 @@ use crate::driver::state::{Action, Call, Endpoint, at_least};
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::new("/analytics/sales", "analytics.sales", Searches, "What was sold", reports(&SALES).needs(Figures)),
-        Endpoint::new("/analytics/credits", "analytics.credits", Searches, "Credits", reports(&CREDITS).needs(Figures)),
+        Endpoint::new(
+            "/analytics/sales",
+            "analytics.sales",
+            Searches,
+            "What was sold",
+            reports(&SALES).needs(Figures),
+        ),
+        Endpoint::new(
+            "/analytics/credits",
+            "analytics.credits",
+            Searches,
+            "Credits",
+            reports(&CREDITS).needs(Figures),
+        ),
         Endpoint::new(
             "/analytics/stock-movements",
             "analytics.stock-movements",
@@ -29,7 +41,13 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             "Stock movements",
             reports(&MOVEMENTS).needs(Figures),
         ),
-        Endpoint::new("/analytics/stock", "analytics.stock", Searches, "The current stock", reports(&STOCK).needs(Figures)),
+        Endpoint::new(
+            "/analytics/stock",
+            "analytics.stock",
+            Searches,
+            "The current stock",
+            reports(&STOCK).needs(Figures),
+        ),
         Endpoint::new(
             "/analytics/summary",
             "analytics.summary",

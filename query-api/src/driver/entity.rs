@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use soonshop_domain::Decider;
 use soonshop_projections::source::{At, query_failed};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::refused;
 use soonshop_service_kit::headers::{EVENT_POSITION, position_header};
@@ -33,9 +34,13 @@ pub(crate) fn reads<M: Shown>() -> Action {
         M::MODEL.params.iter().copied().chain([PARAM]).chain(has_parts.then_some(PARTS_AFTER)).collect();
     let gone = (M::MODEL.gone.0 != "not-found").then_some(Kind::Gone);
     let headers = if is_erasable::<M>() { HEADERS } else { &[] };
-    let action = Action::new(params, Described::either::<M::View, Past>(), |call: Call| async move {
+    let action = Action::new(params, Described::either::<M::View, Past>(), move |call: Call| async move {
         let id = meant::<M>(&call).await?;
         if let Some(point) = call.params.as_of() {
+            // Its parts name the orders of everybody.
+            if has_parts && M::MODEL.own.is_none() {
+                call.caller().must(Permission::Figures, "a past state with the orders that changed it")?;
+            }
             // What is not theirs is not there, whenever it was.
             let own = own_rows::<M>(&call).is_some();
             if own {

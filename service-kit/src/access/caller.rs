@@ -333,10 +333,11 @@ impl Access {
         found.ok_or_else(bad_token)
     }
 
-    /// The token of this guest, who begins with the command that it names. `None`: guests have none here.
+    /// The token of this guest, who begins with the command that it names. `None`: guests have none here, or
+    /// this one was erased.
     pub async fn begin_guest(&self, guest: KnownGuest) -> Result<Option<String>, Problem> {
         match &self.people {
-            Some(people) => people.begin_guest(guest).await.map(Some),
+            Some(people) => people.begin_guest(guest).await,
             None => Ok(None),
         }
     }

@@ -152,7 +152,7 @@ pub trait People: Send + Sync {
     async fn guest(&self, token: &str) -> Result<Option<KnownGuest>, Problem>;
 
     /// Makes this guest, if there is none yet: the token, always the same for one guest.
-    async fn begin_guest(&self, guest: KnownGuest) -> Result<String, Problem>;
+    async fn begin_guest(&self, guest: KnownGuest) -> Result<Option<String>, Problem>;
 
     /// Whether the user of that id has an account.
     async fn has_account(&self, id: Uuid) -> Result<bool, Problem>;

@@ -227,7 +227,7 @@ impl People for Accounts {
         Ok(known)
     }
 
-    async fn begin_guest(&self, guest: KnownGuest) -> Result<String, Problem> {
+    async fn begin_guest(&self, guest: KnownGuest) -> Result<Option<String>, Problem> {
         let guest = Guest { id: guest.id, first_command: guest.first_command };
         self.identity.begin_guest(guest).await.map_err(problem)
     }

@@ -40,6 +40,19 @@ async fn i34_the_token_of_a_guest_claims_their_orders_once_and_opens_them_no_mor
     let second = second["id"].as_str().unwrap().to_owned();
     let (access, _) = shop.sign_in(&ada).await;
     assert_eq!(seen(&shop, &guest, &access).await, 404);
+    // What a customer buys without saying for whom is theirs, and they buy in no guest's name.
+    let mine: Value =
+        shop.buy(Some(&access), &new_key(), &order("Ada", "b@x.example")).await.json().await.unwrap();
+    let path = format!("/orders/{}", mine["id"].as_str().unwrap());
+    let (status, mine) = shop.see(&path, Some(&access)).await;
+    assert_eq!((status, &mine["customer"]), (200, &json!({ "user": ada.id.to_string() })));
+    let named = json!({ "lines": [{ "sku": "MUG", "quantity": 1 }], "country": "France", "customer": { "guest": new_key() } });
+    assert_eq!(shop.buy(Some(&access), &new_key(), &named).await.status(), 403);
+    // The history of a stock names the orders of everybody.
+    for token in [&access, &guest.token] {
+        assert_eq!(shop.see("/inventory/MUG?as_of=v:1", Some(token)).await.0, 403);
+        assert_eq!(shop.see("/inventory/MUG", Some(token)).await.0, 200);
+    }
     // Neither without the token, nor with another one; nor does anybody but a customer.
     for (order, token, problem) in [
         (&guest.order, "ssg_x", (422, "bad-guest-token")),
@@ -75,7 +88,7 @@ async fn i34_the_token_of_a_guest_claims_their_orders_once_and_opens_them_no_mor
         page["items"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect()
     };
     assert_eq!(ids(shop.see("/orders", Some(&guest.token)).await), [json!(second)]);
-    assert_eq!(ids(shop.see("/orders", Some(&access)).await), [json!(guest.order)]);
+    assert_eq!(ids(shop.see("/orders", Some(&access)).await), [mine["id"].clone(), json!(guest.order)]);
     let cancel = json!({ "reason": "changed-mind" });
     let path = format!("/orders/{}/cancellation", guest.order);
     let dead = shop.change("POST", &path, &guest.token, &cancel).await;

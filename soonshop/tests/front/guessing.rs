@@ -27,7 +27,10 @@ async fn login(shop: &Served, email: &str, password: &str, device: Option<&str>)
 async fn forget(shop: &Served) {
     let db = shop.shop.store_database.namespace("identity").unwrap();
     db.connection
-        .execute(db.statement("DELETE FROM @attempts WHERE what LIKE 'typed:%' OR what LIKE 'network:%'", []))
+        .execute(db.statement(
+            "DELETE FROM @attempts WHERE what LIKE 'typed:%' OR what LIKE 'network:%' OR what LIKE 'asked:%'",
+            [],
+        ))
         .await
         .unwrap();
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use soonshop_domain::identity::gate;
+use soonshop_domain::identity::session::EndedBy;
 use soonshop_identity::{
     Cause, Error, Identity, NewPassword, Password, SignIn, SignInDevice, StartedSession,
 };
@@ -19,6 +20,7 @@ on_both!(
     strangers_keep_no_owner_from_signing_in_on_a_device_that_is_known,
     a_device_is_known_to_the_accounts_that_signed_in_on_it_and_to_no_others,
     another_password_forgets_all_devices_but_the_one_that_set_it,
+    a_device_is_forgotten_with_the_session_that_its_owner_ends_from_elsewhere,
     guesses_over_many_addresses_wait_by_their_network,
     a_password_that_confirms_a_change_is_delayed_like_one_that_signs_in,
     a_sign_in_that_finds_no_place_in_the_queue_is_no_guess,
@@ -209,6 +211,23 @@ async fn another_password_forgets_all_devices_but_the_one_that_set_it(shop: Shop
     assert_eq!(same, token);
     identity.end_all_sessions(id, &Cause::system()).await.unwrap();
     assert_eq!(devices().await, 0);
+}
+
+async fn a_device_is_forgotten_with_the_session_that_its_owner_ends_from_elsewhere(shop: Shop) {
+    let (store, identity) = (shop.store(), identity(&shop));
+    let id = open(&shop, &store, &identity, "customer").await;
+    let (own, _) = known_device(&identity, typed(PASSWORD)).await;
+    let (strange, token) = known_device(&identity, typed(PASSWORD)).await;
+    let devices = async || shop.number("identity", "SELECT count(*) FROM @devices").await;
+    assert_eq!(devices().await, 2);
+    let cause = Cause { session: Some(own.active.session), ..Cause::system() };
+    assert!(identity.end_session(id, strange.active.session, EndedBy::Revoked, &cause).await.unwrap());
+    assert_eq!(devices().await, 1);
+    let (_, again) = known_device(&identity, on(&token, PASSWORD)).await;
+    assert_ne!(again, token, "it is a new device, of which the owner is told");
+    // Signing out forgets nothing, nor does ending a session of the device that asks.
+    assert!(identity.end_session(id, own.active.session, EndedBy::Revoked, &cause).await.unwrap());
+    assert_eq!(devices().await, 2);
 }
 
 async fn guesses_over_many_addresses_wait_by_their_network(shop: Shop) {

@@ -24,9 +24,10 @@ async fn a_guest_who_is_begun_many_times_at_once_has_one_token(shop: Shop) {
     here.prepare().await.unwrap();
     let (one, other) = (new_guest(), new_guest());
     let many = (0..16).map(|n| if n % 2 == 0 { here.begin_guest(one) } else { there.begin_guest(one) });
-    let tokens: Vec<_> = futures::future::join_all(many).await.into_iter().map(Result::unwrap).collect();
+    let tokens: Vec<_> =
+        futures::future::join_all(many).await.into_iter().map(|made| made.unwrap().unwrap()).collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
-    let second = here.begin_guest(other).await.unwrap();
+    let second = here.begin_guest(other).await.unwrap().unwrap();
     assert_ne!(second, tokens[0]);
     assert_eq!(shop.number("identity", "SELECT count(*) FROM @guests").await, 2);
     assert_eq!(there.guest(&tokens[0]).await.unwrap(), Some(one));
@@ -44,8 +45,8 @@ async fn the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasur
     let identity = identity(&shop);
     identity.prepare().await.unwrap();
     let (one, other) = (new_guest(), new_guest());
-    let token = identity.begin_guest(one).await.unwrap();
-    let second = identity.begin_guest(other).await.unwrap();
+    let token = identity.begin_guest(one).await.unwrap().unwrap();
+    let second = identity.begin_guest(other).await.unwrap().unwrap();
     let back = async |days: i64| {
         shop.run("identity", &format!("UPDATE @guests SET used_at = used_at - {}", days * DAY)).await;
     };
@@ -61,7 +62,7 @@ async fn the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasur
     assert_eq!(identity.guest(&token).await.unwrap(), None);
     identity.tend().await.unwrap();
     assert_eq!(shop.number("identity", "SELECT count(*) FROM @guests").await, 0);
-    let token = identity.begin_guest(one).await.unwrap();
+    let token = identity.begin_guest(one).await.unwrap().unwrap();
     assert!(!identity.erase(one.id).await.unwrap(), "a guest is no account");
     assert_eq!(identity.guest(&token).await.unwrap(), None);
 }

@@ -34,6 +34,7 @@ on_both!(
     an_address_gets_three_mails_an_hour_and_everybody_a_thousand,
     a_mail_is_tried_again_until_its_link_has_expired,
     one_network_uses_up_its_own_share_of_what_is_asked_for,
+    who_set_a_password_by_a_link_signs_in_there_however_many_strangers_try,
     who_is_erased_gets_no_mail_and_has_no_request_left,
     an_owner_is_told_of_a_sign_in_on_a_device_that_is_not_known_but_of_the_first_one,
     a_mail_about_a_sign_in_goes_to_the_address_that_the_account_has,
@@ -482,6 +483,30 @@ async fn an_address_gets_three_mails_an_hour_and_everybody_a_thousand(shop: Shop
     let refused = mailed.ask(Purpose::Register, "another@example.org").await;
     assert!(matches!(refused, Err(Error::TooManyRequests)), "{refused:?}");
     mailed.ask(Purpose::Reset, ADDRESS).await.unwrap();
+}
+
+async fn who_set_a_password_by_a_link_signs_in_there_however_many_strangers_try(shop: Shop) {
+    let mailed = Mailed::new(&shop).await;
+    mailed.register(&mailed.link(Purpose::Register, ADDRESS).await).await.unwrap();
+    let link = mailed.link(Purpose::Reset, ADDRESS).await;
+    let cause = Cause::system();
+    let strangers = "UPDATE @attempts SET count = 1000, last_at = 9000000000000 WHERE what LIKE 'typed:%'";
+    for _ in 0..6 {
+        drop(mailed.identity.sign_in(typed("wrong password"), &cause).await);
+    }
+    shop.run("identity", strangers).await;
+    let waits = mailed.identity.sign_in(typed(PASSWORD), &cause).await;
+    assert!(matches!(waits, Err(Error::TooManyAttempts(_))), "{waits:?}");
+    let here = typed(NEW).network;
+    mailed.identity.reset_by_link(&link, Password::new(NEW).unwrap(), here, &cause).await.unwrap();
+    let elsewhere = SignIn { network: "203.0.113.7", ..typed(NEW) };
+    let waits = mailed.identity.sign_in(elsewhere, &cause).await;
+    assert!(matches!(waits, Err(Error::TooManyAttempts(_))), "{waits:?}");
+    mailed.identity.sign_in(typed(NEW), &cause).await.unwrap();
+    // An hour later it is one network like any other.
+    shop.run("identity", "UPDATE @attempts SET since = since - 3600001 WHERE what LIKE 'proven:%'").await;
+    let waits = mailed.identity.sign_in(typed(NEW), &cause).await;
+    assert!(matches!(waits, Err(Error::TooManyAttempts(_))), "{waits:?}");
 }
 
 async fn one_network_uses_up_its_own_share_of_what_is_asked_for(shop: Shop) {

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use soonshop_domain::Money;
 use soonshop_domain::claim::scope;
-use soonshop_domain::ids::{self, GuestId, ProductId};
+use soonshop_domain::ids::{self, GuestId, ProductId, UserId};
 use soonshop_domain::order::{Customer, Error, Line, MOST_LINES};
 use soonshop_domain::product::Product;
 use soonshop_domain::text::{self, Sku};
@@ -77,11 +77,12 @@ pub(super) async fn numbered<E, F: Future<Output = Result<Executed, ExecuteError
     }
 }
 
-/// A user must exist; a guest begins to exist by buying.
+/// A user must exist; a guest begins to exist by buying. A customer who names nobody buys for themselves.
 pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Result<Customer, Problem> {
     let unknown =
         |detail: &'static str, place| Problem::invalid("unknown-customer", detail).with_pointer(place);
-    match named {
+    let own = call.caller().account().map(|account| Customer::User(UserId(account)));
+    match named.or(own) {
         None => {
             let guest = call.caller().guest.map(|guest| guest.id);
             Ok(Customer::Guest(GuestId(guest.unwrap_or_else(|| ids::derived(id, &["guest"])))))
@@ -113,13 +114,14 @@ pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Res
 }
 
 /// Whether the caller may buy in the name of this guest. Guests name nobody but themselves, except on their own machine, where
-/// nobody else is one; customers nobody of whom something is known.
+/// nobody else is one; customers no guest, as the order would not be theirs.
 async fn may_name(call: &Call, guest: Uuid) -> Result<bool, Problem> {
     let caller = call.caller();
     match caller.guest {
         Some(own) if own.id == guest => Ok(true),
         Some(_) if caller.reached_by_others || call.begins().is_none() => Ok(false),
-        _ if caller.is_customer() || caller.is_one_of_many() => Ok(!call.is_known(guest).await?),
+        _ if caller.is_customer() => Ok(false),
+        _ if caller.is_one_of_many() => Ok(!call.is_known(guest).await?),
         _ => Ok(true),
     }
 }
