@@ -34,8 +34,8 @@ export async function cureAtlantis(shop) {
 export async function seed(shop) {
   const made = { users: {}, orders: {}, correlation: randomUUID() };
   await refuseAtlantis(shop);
-  made.users.ana = await created(shop, '/users', ANA, { as: 'operator' });
-  made.users.zoe = await created(shop, '/users', ZOE, { as: 'operator' });
+  made.users.ana = await created(shop, '/users', ANA);
+  made.users.zoe = await created(shop, '/users', ZOE);
   const corrected = { as: 'support', body: ANA_LATER, headers: { 'if-match': '"1"', 'x-reason': 'number-corrected' } };
   await call(shop, 'PUT', `/users/${made.users.ana}`, corrected);
 

@@ -123,11 +123,14 @@ impl Caller {
         count(class, who).await
     }
 
-    /// Guests trade, and see figures, on their own machine only, where nobody else can be one; customers, and guests with a
+    /// Guests trade, see figures and register users on their own machine only, where nobody else can be one; customers, and guests with a
     /// token, never do.
     fn is_kept_from(&self, permission: Permission) -> bool {
         (self.is_one_of_many() || self.is_customer() || self.guest.is_some())
-            && matches!(permission, Permission::Trade | Permission::Stock | Permission::Figures)
+            && matches!(
+                permission,
+                Permission::Trade | Permission::Stock | Permission::Figures | Permission::Register
+            )
     }
 
     /// A guest without a token, of a shop that others reach: nobody knows which of them sends a request.
@@ -485,7 +488,9 @@ mod tests {
         for guest in [open.caller(&nothing).await.unwrap(), open.visitor(&nothing).await.unwrap().caller] {
             let refused = guest.must(Permission::Trade, "it").unwrap_err();
             assert_eq!((refused.status().as_u16(), refused.slug()), (403, "operator-only"));
-            assert_eq!(guest.must(Permission::Figures, "it").unwrap_err().status(), 403);
+            for kept in [Permission::Figures, Permission::Register] {
+                assert_eq!(guest.must(kept, "it").unwrap_err().status(), 403, "{kept}");
+            }
             guest.must(Permission::Shop, "it").unwrap();
             guest.must(Permission::Read, "it").unwrap();
         }
@@ -493,7 +498,7 @@ mod tests {
         // A customer never does.
         let actor = Actor { kind: ActorKind::Customer, id: Uuid::from_u128(1).to_string() };
         let customer = Caller { actor, ..Caller::guest() };
-        for permission in [Permission::Trade, Permission::Stock, Permission::Figures] {
+        for permission in [Permission::Trade, Permission::Stock, Permission::Figures, Permission::Register] {
             assert_eq!(customer.must(permission, "it").unwrap_err().status(), 403, "{permission}");
         }
     }
@@ -515,7 +520,7 @@ mod tests {
                 "read-personal: support warehouse finance auditor ops admin service",
                 "figures: guest support warehouse finance auditor ops admin service",
                 "shop: guest support admin service",
-                "register: support admin service",
+                "register: guest support admin service",
                 "trade: guest ops admin service",
                 "stock: guest warehouse ops admin service",
                 "fulfil: warehouse ops admin service",

@@ -56,7 +56,8 @@ pub enum Permission {
     /// See what was sold, credited and moved, and what is in stock, in reports. A guest or customer has it where no other
     /// machine reaches the shop alone.
     Figures,
-    /// Register users. Whoever wants an account of their own proves their address by a link instead.
+    /// Register users. Whoever wants an account of their own proves their address by a link instead; a guest has it where
+    /// no other machine reaches the shop alone.
     Register,
     /// Change products and prices.
     Trade,
@@ -156,7 +157,7 @@ impl Permission {
             Self::Read | Self::Figures => &Role::ALL,
             Self::ReadPersonal => &[Support, Warehouse, Finance, Auditor, Ops, Admin, Service],
             Self::Shop => &[Guest, Support, Admin, Service],
-            Self::Register => &[Support, Admin, Service],
+            Self::Register => &[Guest, Support, Admin, Service],
             Self::Trade => &[Guest, Ops, Admin, Service],
             Self::Stock => &[Guest, Warehouse, Ops, Admin, Service],
             Self::Fulfil => &[Warehouse, Ops, Admin, Service],
