@@ -190,10 +190,19 @@ impl Counting {
         if counted.is_empty() {
             return;
         }
-        let policies = counted
+        // Of two that count for one class, the guest and their address, the one with less left decides.
+        let mut least: Vec<&(Class, Rate, Taken)> = Vec::new();
+        for one in counted.iter() {
+            match least.iter_mut().find(|known| known.0 == one.0) {
+                Some(known) if one.2.left < known.2.left || !one.2.allowed => *known = one,
+                Some(_) => {}
+                None => least.push(one),
+            }
+        }
+        let policies = least
             .iter()
             .map(|(class, rate, _)| format!("\"{class}\";q={};w={}", rate.count(), rate.window().as_secs()));
-        let left = counted.iter().map(|(class, _, taken)| {
+        let left = least.iter().map(|(class, _, taken)| {
             format!("\"{class}\";r={};t={}", taken.left, whole_seconds(taken.full_after))
         });
         for (name, items) in [(RATE_LIMIT_POLICY, policies.collect::<Vec<_>>()), (RATE_LIMIT, left.collect())]
