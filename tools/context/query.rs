@@ -38,6 +38,7 @@ impl Shown for Model {
     const MODEL: ReadModel = ReadModel {
         projection: "__name__",
         stream: Call::id,
+        own: None,
         params: &[],
         filters: &[Filter::new("status", Kind::OneOf(&["open", "closed"]), "status = ?", "All where it is left out.")],
         together: None,
