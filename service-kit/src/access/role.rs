@@ -156,8 +156,7 @@ impl Permission {
         match self {
             Self::Read | Self::Figures => &Role::ALL,
             Self::ReadPersonal => &[Support, Warehouse, Finance, Auditor, Ops, Admin, Service],
-            Self::Shop => &[Guest, Support, Admin, Service],
-            Self::Register => &[Guest, Support, Admin, Service],
+            Self::Shop | Self::Register => &[Guest, Support, Admin, Service],
             Self::Trade => &[Guest, Ops, Admin, Service],
             Self::Stock => &[Guest, Warehouse, Ops, Admin, Service],
             Self::Fulfil => &[Warehouse, Ops, Admin, Service],

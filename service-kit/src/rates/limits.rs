@@ -192,7 +192,7 @@ impl Counting {
         }
         // Of two that count for one class, the guest and their address, the one with less left decides.
         let mut least: Vec<&(Class, Rate, Taken)> = Vec::new();
-        for one in counted.iter() {
+        for one in &*counted {
             match least.iter_mut().find(|known| known.0 == one.0) {
                 Some(known) if one.2.left < known.2.left || !one.2.allowed => *known = one,
                 Some(_) => {}
