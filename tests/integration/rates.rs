@@ -60,7 +60,8 @@ fn is_too_fast(answer: &Answer, class: &str) {
     assert_eq!(problem["type"], "/problems/too-many-requests", "{problem}");
     assert_eq!(problem["violated-policies"], json!([class]));
     assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
-    assert!(answer.header("ratelimit").starts_with(&format!("\"{class}\";r=0;t=")), "{:?}", answer.headers);
+    // A token that was not known to be right was counted as a sign-in before.
+    assert!(answer.header("ratelimit").contains(&format!("\"{class}\";r=0;t=")), "{:?}", answer.headers);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
