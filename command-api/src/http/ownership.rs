@@ -90,13 +90,16 @@ impl Call {
                           answer to your first command, or a key that may do this";
             return Err(Problem::forbidden("not-yours", detail));
         }
-        if aggregate_type == "user" && self.caller().guest.is_some() {
+        // Who begins with this command on their own machine, where nobody else is a guest, sent no token.
+        let has_token = self.caller().reached_by_others || self.begins().is_none();
+        let guest = self.caller().guest.filter(|_| has_token);
+        if aggregate_type == "user" && guest.is_some() {
             let detail = "a guest has no user: whoever has an account signs in, and changes their own";
             return Err(Problem::forbidden("not-yours", detail));
         }
         let begun = self.begun_by(aggregate_type, id).await?;
         let claimed = self.claimed_by(aggregate_type, id).await?.is_some();
-        if let Some(guest) = self.caller().guest {
+        if let Some(guest) = guest {
             let mine = begun.is_some_and(|begun| begun.is(ActorKind::Guest, &guest.id.to_string()));
             // As what is not there.
             let nothing = || Problem::not_found("not-found", NOTHING_OF_THIS_NAME);
