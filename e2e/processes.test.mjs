@@ -118,7 +118,7 @@ each('failures are an alarm until somebody who may do so acknowledges them', asy
   assert.equal(await page.getByRole('button', { name: ACKNOWLEDGE }).count(), 0);
   assert.ok(!await stuck());
   await see(page, shop, '/audit?lang=en');
-  assert.match(await main.innerText(), /Acknowledged failures of a process manager/);
+  assert.match(await main.innerText(), /Acknowledged the failures of the process manager fulfilment/);
 }, { on, role: 'ops' });
 
 each('a role that may not acknowledge sees the failure, and no button', async ({ page }, { store }) => {
