@@ -116,6 +116,11 @@ pub struct PartsPage<A> {
     pub next: Option<String>,
 }
 
+/// The name of its type in the log.
+pub fn type_of<A: Decider>() -> &'static str {
+    A::TYPE
+}
+
 /// A state as JSON for people: every amount has its currency, which comes from `of`, the whole state. (`part` may be less
 /// than the whole: see [`Decider::around`].)
 pub fn state_to_show<A: Decider>(part: &A, of: &A) -> serde_json::Result<Value> {

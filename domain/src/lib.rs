@@ -36,7 +36,7 @@ pub mod user;
 pub use aggregate_type::AggregateType;
 pub use catalog::{AGGREGATES, Command, Dispatch, Event, TYPES, Upcaster, context_of, state_types};
 pub use claim::Hold;
-pub use decider::{Decider, Facts, PartsPage};
+pub use decider::{Decider, Facts, PartsPage, type_of};
 pub use error::{Classified, ErrorKind};
 pub use event_info::{EventInfo, EventType, Expectation};
 pub use metadata::{Actor, ActorKind, Channel, Metadata};

@@ -40,7 +40,9 @@ impl Details {
             country: country.map(|v| text::line(v, 64)).transpose().map_err(|e| ("/country", e))?,
         })
     }
+}
 
+impl Sensitive for Details {
     fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
         [&mut self.name, &mut self.email, &mut self.phone]
             .into_iter()

@@ -2,15 +2,13 @@
 //! nothing: who sends it has attempts of their own at the accounts that signed in on it, so that strangers keep no owner
 //! out, and a sign-in on it is not unusual.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
-use ring::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
 
 use crate::passwords::random;
 use crate::store::Account;
 use crate::stored::HOUR;
+use crate::token_bytes::{hash, read, text};
 use crate::{Error, Identity};
 
 /// How every device token begins.
@@ -45,13 +43,7 @@ pub(crate) struct DeviceHash(String);
 impl DeviceHash {
     /// `None`: it is no device token.
     pub(crate) fn of(token: &str) -> Option<Self> {
-        let encoded = token.strip_prefix(PREFIX)?;
-        // Longer than any: not even decoded.
-        if encoded.len() > 64 {
-            return None;
-        }
-        let secret: [u8; 32] = BASE64.decode(encoded).ok()?.try_into().ok()?;
-        Some(Self(STANDARD.encode(digest(&SHA256, &secret))))
+        read::<32>(token, PREFIX).map(|secret| Self(hash(&secret)))
     }
 
     /// As it is stored.
@@ -152,9 +144,7 @@ impl Identity {
 fn new_token() -> Result<(String, DeviceHash), Error> {
     let mut secret = [0; 32];
     random(&mut secret)?;
-    let token = format!("{PREFIX}{}", BASE64.encode(secret));
-    let hash = DeviceHash::of(&token).ok_or_else(|| Error::internal("a device token has no hash"))?;
-    Ok((token, hash))
+    Ok((text(PREFIX, &secret), DeviceHash(hash(&secret))))
 }
 
 #[cfg(test)]

@@ -3,9 +3,6 @@
 
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
-use ring::digest::{SHA256, digest};
 use ring::hmac;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::Purpose;
@@ -15,6 +12,7 @@ use uuid::Uuid;
 
 use crate::keyring::GUEST;
 use crate::stored::{HOUR, uuid};
+use crate::token_bytes::{hash, read, text};
 use crate::{Error, Identity};
 
 /// How every guest's token begins.
@@ -47,17 +45,7 @@ fn token(number: i32, key: &hmac::Key, guest: Uuid) -> [u8; BYTES] {
 
 /// The bytes of a token that somebody sent; `None`: it has another form.
 fn parse(sent: &str) -> Option<[u8; BYTES]> {
-    let encoded = sent.strip_prefix(PREFIX)?;
-    // Longer than any: not even decoded.
-    if encoded.len() > BYTES * 2 {
-        return None;
-    }
-    BASE64.decode(encoded).ok()?.try_into().ok()
-}
-
-/// The hash that is stored. The tag's 256 bits cannot be guessed, so one pass of SHA-256 is enough.
-fn hash(token: &[u8; BYTES]) -> String {
-    STANDARD.encode(digest(&SHA256, token))
+    read(sent, PREFIX)
 }
 
 impl Identity {
@@ -91,7 +79,7 @@ impl Identity {
             row.ok_or_else(|| Error::internal("a guest was not stored"))?.try_get_by_index(0)?;
         let key = self.keyring.get(GUEST, number).await?;
         let key = key.ok_or_else(|| Error::internal(format!("there is no guest key {number}")))?;
-        Ok(Some(format!("{PREFIX}{}", BASE64.encode(token(number, &key, guest.id)))))
+        Ok(Some(text(PREFIX, &token(number, &key, guest.id))))
     }
 
     /// Deletes the tokens of these guests, who were erased.
@@ -138,7 +126,7 @@ mod tests {
     }
 
     fn text(bytes: [u8; BYTES]) -> String {
-        format!("{PREFIX}{}", BASE64.encode(bytes))
+        super::text(PREFIX, &bytes)
     }
 
     #[test]

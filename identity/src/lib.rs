@@ -43,6 +43,7 @@ pub mod sign_in;
 mod signing;
 mod store;
 mod stored;
+mod token_bytes;
 pub mod totp;
 mod unusual;
 mod upkeep;

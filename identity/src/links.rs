@@ -1,8 +1,6 @@
 //! Links in mails: `ssl_` and base64url of key number, request and tag. The tag is an HMAC over purpose and request, so a
 //! link is made anew whenever its mail is sent, and is stored nowhere.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::hmac;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
@@ -10,7 +8,7 @@ use uuid::Uuid;
 use crate::keyring::LINK;
 use crate::store::Account;
 use crate::stored::{HOUR, uuid};
-use crate::{Error, Identity};
+use crate::{Error, Identity, token_bytes};
 
 /// How every link's token begins.
 pub(crate) const PREFIX: &str = "ssl_";
@@ -72,17 +70,12 @@ fn text(number: i32, key: &hmac::Key, purpose: Purpose, request: Uuid) -> String
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     bytes[4..HEAD].copy_from_slice(request.as_bytes());
     bytes[HEAD..].copy_from_slice(tag(key, purpose, request).as_ref());
-    format!("{PREFIX}{}", BASE64.encode(bytes))
+    token_bytes::text(PREFIX, &bytes)
 }
 
 /// The number of the key, the request and the tag of a link that somebody sent; `None`: it has another form.
 fn parse(sent: &str) -> Option<(i32, Uuid, [u8; 32])> {
-    let encoded = sent.strip_prefix(PREFIX)?;
-    // Longer than any: not even decoded.
-    if encoded.len() > BYTES * 2 {
-        return None;
-    }
-    let bytes: [u8; BYTES] = BASE64.decode(encoded).ok()?.try_into().ok()?;
+    let bytes: [u8; BYTES] = token_bytes::read(sent, PREFIX)?;
     let (mut number, mut request, mut tag) = ([0; 4], [0; 16], [0; 32]);
     number.copy_from_slice(&bytes[..4]);
     request.copy_from_slice(&bytes[4..HEAD]);

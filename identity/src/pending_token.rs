@@ -1,15 +1,13 @@
 //! Pending tokens: `ssp_` and base64url of 32 random bytes. A sign-in whose password was right goes on with one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
-use ring::digest::{SHA256, digest};
+use crate::token_bytes::{self, hash, read};
 
 /// How every pending token begins.
 const PREFIX: &str = "ssp_";
 
 /// The token with this secret.
 pub(crate) fn text(secret: &[u8; 32]) -> String {
-    format!("{PREFIX}{}", BASE64.encode(secret))
+    token_bytes::text(PREFIX, secret)
 }
 
 /// What goes on with a sign-in: the pending token, which opens nothing but its second step.
@@ -33,13 +31,7 @@ pub(crate) struct PendingHash(String);
 
 impl PendingHash {
     pub(crate) fn of(token: &str) -> Option<Self> {
-        let encoded = token.strip_prefix(PREFIX)?;
-        // Longer than any: not even decoded.
-        if encoded.len() > 64 {
-            return None;
-        }
-        let secret: [u8; 32] = BASE64.decode(encoded).ok()?.try_into().ok()?;
-        Some(Self(STANDARD.encode(digest(&SHA256, &secret))))
+        read::<32>(token, PREFIX).map(|secret| Self(hash(&secret)))
     }
 
     /// As it is stored.
@@ -54,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_malformed_token_has_no_hash() {
-        let good = format!("{PREFIX}{}", BASE64.encode([7; 32]));
+        let good = text(&[7; 32]);
         assert!(PendingHash::of(&good).is_some());
         for bad in [
             "",

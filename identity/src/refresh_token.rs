@@ -3,14 +3,12 @@
 //! The tag is an HMAC over the rest: what this shop did not make ends nothing. The secret of the next token is made of the
 //! one before, so that a client that lost an answer gets the same successor again.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64};
-use ring::digest::{SHA256, digest};
 use ring::hmac;
 use uuid::Uuid;
 
 use crate::Error;
 use crate::passwords::random;
+use crate::token_bytes;
 
 /// How every refresh token begins.
 pub(crate) const PREFIX: &str = "ssr_";
@@ -53,12 +51,7 @@ impl RefreshToken {
 
     /// Reads one that somebody sent; `None`: it has another form.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let encoded = text.strip_prefix(PREFIX)?;
-        // Longer than any: not even decoded.
-        if encoded.len() > BYTES * 2 {
-            return None;
-        }
-        Some(Self(BASE64.decode(encoded).ok()?.try_into().ok()?))
+        token_bytes::read(text, PREFIX).map(Self)
     }
 
     /// Whether this shop made it with that key.
@@ -91,14 +84,14 @@ impl RefreshToken {
         bytes
     }
 
-    /// The hash that is stored. Its 256 random bits cannot be guessed, so one pass of SHA-256 is enough.
+    /// The hash that is stored.
     pub(crate) fn hash(&self) -> String {
-        STANDARD.encode(digest(&SHA256, &self.0))
+        token_bytes::hash(&self.0)
     }
 
     /// The token itself.
     pub(crate) fn text(&self) -> String {
-        format!("{PREFIX}{}", BASE64.encode(self.0))
+        token_bytes::text(PREFIX, &self.0)
     }
 }
 

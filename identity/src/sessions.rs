@@ -1,9 +1,6 @@
 //! Sessions: how they are looked up, listed, and ended.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use ring::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use soonshop_domain::identity::session::EndedBy;
 use soonshop_domain::{Personal, PersonalValue, Purpose, Sensitive};
@@ -12,7 +9,7 @@ use uuid::Uuid;
 use crate::access_token;
 use crate::rule::FRESH_MINUTES;
 use crate::stored::{moment, uuid};
-use crate::{Cause, Claims, Error, Identity, Roles};
+use crate::{Cause, Claims, Error, Identity, Roles, token_bytes};
 
 /// The client that the shop itself is: its pages, and programs that sign in with a password.
 pub const CLIENT: &str = "soonshop";
@@ -114,7 +111,7 @@ impl Sensitive for Device {
 
 /// The stored hash of a cookie's secret.
 pub(crate) fn cookie_hash(secret: &[u8; 32]) -> String {
-    STANDARD.encode(digest(&SHA256, secret))
+    token_bytes::hash(secret)
 }
 
 impl Identity {

@@ -3,7 +3,7 @@
 
 use soonshop_domain::claim::scope;
 use soonshop_domain::user::{self, User};
-use soonshop_domain::{Actor, ActorKind, Channel, Event, Metadata, Personal, ids, text};
+use soonshop_domain::{Actor, ActorKind, Channel, Metadata, Personal, ids, text};
 use soonshop_event_log::Error;
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use soonshop_identity::{Cause, Identity, Proven};
@@ -128,12 +128,8 @@ pub struct Person {
 /// Name and address that a user has in the log; none where there is no such user, or where they were erased.
 pub async fn person_of(store: &EventStore, user: Uuid) -> Result<Person, Unfinished> {
     let (state, _) = store.load::<User>(user).await.map_err(unavailable)?;
-    let User::Active { details } = state else { return Ok(Person::default()) };
-    let mut event = Event::User(user::Event::UserDetailsChanged { details });
-    store.keys().store().decrypt(&mut [&mut event]).await?;
-    let Event::User(user::Event::UserDetailsChanged { details }) = event else {
-        return Ok(Person::default());
-    };
+    let User::Active { mut details } = state else { return Ok(Person::default()) };
+    store.keys().store().decrypt(&mut [&mut details]).await?;
     let clear = |value: &Option<Personal<String>>| value.as_ref().and_then(Personal::get).cloned();
     Ok(Person { name: clear(&details.name), email: clear(&details.email) })
 }

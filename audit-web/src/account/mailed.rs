@@ -1,5 +1,6 @@
-//! The pages that lead to a mail, and those that the links in mails lead to. To open one changes nothing, whoever opens it:
-//! a mail scanner, or a preview. The link's token stays in the address, which is logged nowhere and told to nobody.
+//! The forms that ask the shop for a mail, and the pages that the links in those mails open. Opening a page changes nothing,
+//! so a mail scanner or a preview uses no link up. The link's token stays in the address, which the shop does not log and
+//! the browser sends to no other site.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -137,7 +138,7 @@ fn opened(call: &Call, with_link: Option<OfLink>, without: Option<&Form<'_>>) ->
 }
 
 /// The way back to where this page was opened from.
-fn back(view: &View<'_>) -> Markup {
+pub(super) fn back(view: &View<'_>) -> Markup {
     let (path, word) =
         if view.has_account() { (ACCOUNT, "account-own") } else { (SIGN_IN, "account-to-sign-in") };
     html! { p { a href=(view.to(path, &[])) { (view.word(word)) } } }

@@ -63,7 +63,7 @@ fn body(view: &View<'_>, profile: &OwnProfile, done: Option<&str>) -> Markup {
                 p.soft { (view.word("account-factors-about")) }
                 p { a href=(view.to(FACTORS, &[])) { (view.word("account-factors-see")) } }
             }
-            @if view.role().may(Permission::Audit) {
+            @if view.may(Permission::Audit) {
                 section.card {
                     h2 { (view.word("front-trail")) }
                     p.soft { (view.word("account-trail-about")) }

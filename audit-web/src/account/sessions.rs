@@ -10,8 +10,9 @@ use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use uuid::Uuid;
 
+use super::mailed::back;
 use super::state::{Call, Endpoint, sent, session, shown, view};
-use crate::pages::frame::{ACCOUNT, View, answered, see_other};
+use crate::pages::frame::{View, answered, see_other};
 
 pub(super) const SESSIONS: &str = "/account/sessions";
 const ENDINGS: &str = "/account/sessions/endings";
@@ -73,7 +74,7 @@ fn list(view: &View<'_>, all: &[OwnSession]) -> Markup {
         @if all.iter().any(|one| !one.current) {
             form method="post" action=(OTHERS) { button { (view.word("account-end-others")) } }
         }
-        p { a href=(view.to(ACCOUNT, &[])) { (view.word("account-own")) } }
+        (back(view))
     }
 }
 

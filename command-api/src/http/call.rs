@@ -12,9 +12,7 @@ use serde::Serialize;
 use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::User;
-use soonshop_domain::{
-    ActorKind, Channel, Decider, Event, Metadata, Money, Personal, clock, ids, inventory, user,
-};
+use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, Personal, clock, ids, inventory, user};
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller, KnownGuest, Owner, Permission};
@@ -190,12 +188,10 @@ impl Call {
         id: Uuid,
         sent: Option<&Personal<String>>,
     ) -> Result<bool, Problem> {
-        let User::Active { details } = self.store.load::<User>(id).await.map_err(refused)?.0 else {
+        let User::Active { mut details } = self.store.load::<User>(id).await.map_err(refused)?.0 else {
             return Ok(true);
         };
-        let mut event = Event::User(user::Event::UserDetailsChanged { details });
-        self.store.keys().store().decrypt(&mut [&mut event]).await.map_err(unreadable)?;
-        let Event::User(user::Event::UserDetailsChanged { details }) = event else { return Ok(false) };
+        self.store.keys().store().decrypt(&mut [&mut details]).await.map_err(unreadable)?;
         Ok(details.email.as_ref().and_then(Personal::get) == sent.and_then(Personal::get))
     }
 
@@ -510,11 +506,10 @@ fn identified(access: &Access, caller: Caller, row: &Row, key: Option<&Key>) -> 
         let guest = KnownGuest { id: ids::derived(command_id, &["guest"]), first_command: command_id };
         return Identified { caller: caller.as_guest(guest), known_as, command_id, begins: Some(guest) };
     }
-    let first = caller.guest.map(|guest| guest.first_command);
-    if first == Some(command_id_of(ANONYMOUS, row, row.path, &key.text)) {
-        let (known_as, command_id) = (ANONYMOUS.to_owned(), first.unwrap_or(command_id));
-        return Identified { caller, known_as, command_id, begins: None };
-    }
+    let as_first = command_id_of(ANONYMOUS, row, row.path, &key.text);
+    let is_first = caller.guest.is_some_and(|guest| guest.first_command == as_first);
+    let (known_as, command_id) =
+        if is_first { (ANONYMOUS.to_owned(), as_first) } else { (known_as, command_id) };
     Identified { caller, known_as, command_id, begins: None }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use soonshop_domain::order::Order;
 use soonshop_domain::user::User;
-use soonshop_domain::{ActorKind, Decider, Purpose, clock, ids, personal};
+use soonshop_domain::{ActorKind, Purpose, clock, ids, personal, type_of};
 use soonshop_event_log::{Key, history};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Employment, Owner, Role};
@@ -23,17 +23,13 @@ struct FirstEventMetadata {
     actor_id: Option<String>,
 }
 
-fn type_of<A: Decider>() -> &'static str {
-    A::TYPE
-}
-
 impl FirstEventMetadata {
     fn is(&self, kind: ActorKind, id: &str) -> bool {
         self.actor_kind == Some(kind) && self.actor_id.as_deref() == Some(id)
     }
 }
 
-/// The sentence of a query for what is not there, too.
+/// What a query answers where nothing is stored under an id: the command refuses with the same sentence.
 const NOTHING_OF_THIS_NAME: &str = "there is nothing of this name";
 
 impl Call {
@@ -98,16 +94,18 @@ impl Call {
             return Err(Problem::forbidden("not-yours", detail));
         }
         let begun = self.begun_by(aggregate_type, id).await?;
-        let claimed = self.claimed_by(aggregate_type, id).await?.is_some();
+        let is_claimed = async || Ok::<_, Problem>(self.claimed_by(aggregate_type, id).await?.is_some());
         if let Some(guest) = guest {
             let mine = begun.is_some_and(|begun| begun.is(ActorKind::Guest, &guest.id.to_string()));
-            // As what is not there.
-            let nothing = || Problem::not_found("not-found", NOTHING_OF_THIS_NAME);
-            return if mine && !claimed { Ok(()) } else { Err(nothing()) };
+            if mine && !is_claimed().await? {
+                return Ok(());
+            }
+            // The answer for a thing that is not there, so that nobody learns that it is.
+            return Err(Problem::not_found("not-found", NOTHING_OF_THIS_NAME));
         }
         // The command itself refuses a thing that does not exist.
         let Some(begun) = begun else { return Ok(()) };
-        if begun.actor_kind == Some(ActorKind::Guest) && !claimed {
+        if begun.actor_kind == Some(ActorKind::Guest) && !is_claimed().await? {
             return Ok(());
         }
         let detail = "it was begun with an API key or by the shop, or an account has claimed it, and a guest may touch only \
@@ -142,9 +140,11 @@ impl Call {
             return Ok(());
         }
         let begun = self.begun_by(aggregate_type, id).await?;
-        let claimed =
-            self.claimed_by(aggregate_type, id).await?.is_some_and(|account| *own == account.to_string());
-        if claimed || begun.is_some_and(|begun| begun.is(ActorKind::Customer, own)) {
+        if begun.is_some_and(|begun| begun.is(ActorKind::Customer, own)) {
+            return Ok(());
+        }
+        let claimed_by = self.claimed_by(aggregate_type, id).await?;
+        if claimed_by.is_some_and(|account| *own == account.to_string()) {
             return Ok(());
         }
         Err(Problem::forbidden(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use soonshop_domain::Decider;
+use soonshop_domain::{Decider, type_of};
 use soonshop_projections::source::{At, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::Permission;
@@ -69,10 +69,6 @@ async fn meant<M: Shown>(call: &Call) -> Result<Uuid, Problem> {
         Err(problem) if !is_there(&other).await? => Err(problem),
         _ => Ok(other),
     }
-}
-
-fn type_of<A: Decider>() -> &'static str {
-    A::TYPE
 }
 
 /// Whether its rows hold personal values.

@@ -123,8 +123,8 @@ impl Caller {
         count(class, who).await
     }
 
-    /// Guests trade, see figures and register users on their own machine only, where nobody else can be one; customers, and guests with a
-    /// token, never do.
+    /// Guests trade, see figures and register users on their own machine only, where nobody else can be one; customers, and
+    /// guests with a token, never do.
     fn is_kept_from(&self, permission: Permission) -> bool {
         (self.is_one_of_many() || self.is_customer() || self.guest.is_some())
             && matches!(

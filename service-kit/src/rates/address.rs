@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_network_is_named_by_its_first_address_and_is_not_everybody() {
-        let read = |text: &str| text.parse::<Network>().map(|proxy| proxy.to_string()).ok();
+        let read = |text: &str| text.parse::<Network>().map(|network| network.to_string()).ok();
         for (text, taken) in [
             ("10.0.0.7", Some("10.0.0.7/32")),
             ("10.0.0.0/8", Some("10.0.0.0/8")),

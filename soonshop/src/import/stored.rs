@@ -9,7 +9,7 @@ use soonshop_domain::order::credit_note::{self, CreditNote};
 use soonshop_domain::order::{self, Customer, Order};
 use soonshop_domain::product::{self, Product};
 use soonshop_domain::text::{Sku, folded};
-use soonshop_domain::{Channel, Decider, Event, Money, user};
+use soonshop_domain::{Channel, Event, Money, type_of, user};
 use soonshop_event_log::{EventLog, RecordedEvent, StoredEvent};
 use uuid::{Uuid, Version};
 
@@ -21,10 +21,6 @@ const PAGE: i64 = 2_000;
 
 /// Events of these count whichever way they came: a code or a number may be another's already.
 const COMPARED: [fn() -> &'static str; 3] = [type_of::<Product>, type_of::<Order>, type_of::<CreditNote>];
-
-fn type_of<A: Decider>() -> &'static str {
-    A::TYPE
-}
 
 /// A line as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

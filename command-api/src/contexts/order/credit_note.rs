@@ -10,7 +10,7 @@ use soonshop_domain::order::credit_note::{self, BY_ORDER, Command, CreditNote};
 use soonshop_domain::order::credits::{self, CreditRequest, EarlierCredit, Unfit};
 use soonshop_domain::order::{self, Customer, Line, MOST_LINES, Order, number_of};
 use soonshop_domain::text::{Sku, folded};
-use soonshop_domain::{Decider, Event, Money};
+use soonshop_domain::{Event, Money, type_of};
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
@@ -120,10 +120,6 @@ async fn issue(mut call: Call, (): (), body: NewCreditNote) -> Result<Response, 
     let note = call.store.load_at::<CreditNote>(id, version).await.map_err(refused)?;
     let (version, position, without_order) = (recorded.version, recorded.last_position, note.without_order);
     Ok(render(&recorded, &Issued { id, version, position, without_order }))
-}
-
-fn type_of<A: Decider>() -> &'static str {
-    A::TYPE
 }
 
 /// When the order was placed, in business time; `None`: there is no such order.
