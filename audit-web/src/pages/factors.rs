@@ -22,7 +22,7 @@ use super::frame::{
 };
 use crate::state::Shared;
 
-/// A page, and the name of what is opened or sent there.
+/// The path of a page, and the name of its endpoint.
 pub(crate) type At = (&'static str, &'static str);
 
 /// The addresses of these pages.

@@ -56,8 +56,8 @@ async fn handle(commands: Arc<Commands>, endpoint: Arc<Endpoint>, request: Reque
     answer.await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Gives a guest who begins with this command their token. Where it cannot be made, the command is done all the same, and
-/// whoever sends it again gets the token.
+/// Adds the token of the guest who begins with this command to the answer. If the token cannot be made, the command was
+/// executed all the same; the client sends it again under the same `Idempotency-Key` and gets the token then.
 async fn with_token(
     commands: &Commands,
     begins: Option<KnownGuest>,
