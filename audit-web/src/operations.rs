@@ -179,7 +179,7 @@ async fn write(mut call: Call, format: Format) -> Answer {
     let separator = Separator::named(call.params.text(SEPARATOR));
     let request = OperationsExport { query: query(&call).await?, format, separator, filter };
     let (reader, stop) = (&call.shared.reader, &call.shared.stop);
-    let role = call.caller().role;
+    let role = call.caller().role_with(Permission::Export);
     let written = operations::export(reader, &request, role.as_ref(), |_| {
         if stop.is_cancelled() {
             let again = Duration::from_secs(1);

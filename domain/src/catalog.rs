@@ -300,6 +300,7 @@ catalog! {
     Account: "account" in "identity", "◍", identity::account { Command, Account };
     Session: "session" in "identity", "◌", identity::session { Command, Session };
     SigningKey: "signing_key" in "identity", "✧", identity::signing_key { Command, SigningKey };
+    Role: "role" in "identity", "⊞", identity::role { Command, Role };
     Gate: "gate" in "identity", "⊓", identity::gate { Command, Gate };
 }
 

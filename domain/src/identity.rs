@@ -1,5 +1,5 @@
-//! Registrations, accounts, their sessions, the keys that sign access tokens, and the gate of all sign-ins: facts for the
-//! audit trail.
+//! Registrations, accounts, their sessions, the roles of staff, the keys that sign access tokens, and the gate of all
+//! sign-ins: facts for the audit trail.
 //!
 //! Sign-ins are decided by the tables of the namespace `identity`, which hold the hashes and sealed values. These
 //! aggregates record what was decided there, in the same order, and refuse nothing: nothing is decided from them. No
@@ -8,6 +8,7 @@
 pub mod account;
 pub mod gate;
 pub mod registration;
+pub mod role;
 pub mod session;
 pub mod signing_key;
 

@@ -16,6 +16,8 @@ pub const STOCK: Uuid = uuid!("c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604");
 pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
 /// Days of the gate that sign-ins go through, by their date.
 pub const GATES: Uuid = uuid!("5d8a2f17-c04b-4e69-a7d3-18e6b95f2c06");
+/// Roles of staff, by their names.
+pub const ROLES: Uuid = uuid!("8c1e60d4-2b7f-4a95-9e38-f04d7b61a208");
 
 /// The data subject of the operator's notes, who has a token or the command line and no key: its key encrypts them.
 pub const OPERATOR: Uuid = uuid!("6a1b7d52-08cf-5b0e-9a53-3f62c8b14e07");

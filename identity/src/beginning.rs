@@ -163,10 +163,12 @@ impl Identity {
         };
         let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };
         self.record(&tx, fact, event).await?;
+        let permissions = self.permitted(&tx, &account.roles).await?;
         tx.commit().await?;
         let factor = FactorGiven::at(proved_at, now);
         let roles = account.roles.all();
-        let active = ActiveSession { account: account.id, session, roles, staff, expires_at, factor };
+        let active =
+            ActiveSession { account: account.id, session, roles, permissions, staff, expires_at, factor };
         Ok(StartedSession {
             active,
             credentials: made.credentials,

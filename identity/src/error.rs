@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::own_roles::MOST_ROLES;
 use crate::pending_token::PendingSignIn;
 use crate::rule::{BadPassword, FRESH_MINUTES, MOST_FACTORS};
 
@@ -35,6 +36,9 @@ pub enum Error {
     /// The account has as many second factors as one may have.
     #[error("an account has at most {} second factors", MOST_FACTORS)]
     TooManyFactors,
+    /// The shop has defined as many roles as it may.
+    #[error("a shop defines at most {} roles", MOST_ROLES)]
+    TooManyRoles,
     /// The token or the session is not valid, or not any more.
     #[error("the token is not valid")]
     Token,

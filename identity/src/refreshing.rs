@@ -124,6 +124,7 @@ impl Identity {
                 return Err(Error::Token);
             }
         }
+        let permissions = self.permitted(&tx, &account.roles).await?;
         tx.commit().await?;
         let of = (owner, token.session());
         let at = now.div_euclid(1000);
@@ -132,6 +133,7 @@ impl Identity {
             account: owner,
             session: token.session(),
             roles: account.roles.all(),
+            permissions,
             staff,
             expires_at: moment(row.expires_at)?,
             factor: FactorGiven::at(row.proved_at, now),

@@ -7,6 +7,7 @@ use soonshop_domain::{Personal, PersonalValue, Purpose, Sensitive};
 use uuid::Uuid;
 
 use crate::access_token;
+use crate::own_roles::permitted;
 use crate::rule::FRESH_MINUTES;
 use crate::stored::{moment, uuid};
 use crate::{Cause, Claims, Error, Identity, Roles, token_bytes};
@@ -58,6 +59,8 @@ pub struct ActiveSession {
     pub account: Uuid,
     pub session: Uuid,
     pub roles: Vec<String>,
+    /// What those of them permit that the shop defined.
+    pub permissions: Vec<String>,
     /// Whether the account works for the shop.
     pub staff: bool,
     /// Its latest end.
@@ -175,9 +178,9 @@ impl Identity {
     }
 
     async fn living_where(&self, column: &str, value: String) -> Result<Option<ActiveSession>, Error> {
-        let now = self.db.now();
+        let (now, defined) = (self.db.now(), self.defined_roles_in_one());
         let sql = format!(
-            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now} FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, {defined} FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE s.{column} = $1 AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
              AND a.disabled_at IS NULL"
         );
@@ -188,6 +191,7 @@ impl Identity {
             session: uuid(&row.try_get_by_index::<String>(0)?)?,
             account: uuid(&row.try_get_by_index::<String>(1)?)?,
             staff: roles.is_staff(),
+            permissions: permitted(row.try_get_by_index::<Option<String>>(6)?.as_deref(), &roles),
             roles: roles.all(),
             expires_at: moment(row.try_get_by_index(3)?)?,
             factor: FactorGiven::at(row.try_get_by_index(4)?, row.try_get_by_index(5)?),

@@ -100,6 +100,7 @@ fn rights(namespace: Namespace) -> Rights {
                 "SELECT (id, account, epoch, client, scope, cookie_hash, proved_at, expires_at, ended_at)",
                 "sessions",
             ),
+            (QUERY, "SELECT", "roles"),
             (QUERY, "SELECT (id, token_hash, first_command, used_at)", "guests"),
             (QUERY, "UPDATE (used_at)", "guests"),
             (QUERY, "SELECT (kid, public_key, made_at, signs_from, signs_until, retired_at)", "signing_keys"),

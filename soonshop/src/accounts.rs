@@ -9,6 +9,7 @@ mod factors;
 mod http;
 mod mailed;
 mod own;
+pub mod own_roles;
 mod people;
 mod problem;
 mod request;

@@ -80,14 +80,14 @@ pub enum Verb {
 
 fn role(text: &str) -> Result<Role, String> {
     match text.parse() {
-        Ok(Role::Guest) | Err(_) => {
+        Ok(Role::Guest | Role::Own) | Err(_) => {
             Err("a role is support, warehouse, finance, auditor, ops, admin or service".to_owned())
         }
         Ok(role) => Ok(role),
     }
 }
 
-fn permission(text: &str) -> Result<Permission, String> {
+pub(crate) fn permission(text: &str) -> Result<Permission, String> {
     let names = || Permission::ALL.map(|one| one.to_string()).join(", ");
     text.parse().map_err(|_| format!("a permission is one of {}", names()))
 }

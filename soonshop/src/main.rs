@@ -98,6 +98,11 @@ enum Command {
         #[command(subcommand)]
         verb: accounts::command_line::Verb,
     },
+    /// Roles of staff that the shop defines itself
+    Role {
+        #[command(subcommand)]
+        verb: accounts::own_roles::Verb,
+    },
     /// Process managers: their instances, and why one waits
     Process {
         #[command(subcommand)]
@@ -223,6 +228,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let shop = Shop::open(&cli.config, Role::All)?;
             migrate::check(&shop).await?;
             return Ok(say(&accounts::command_line::run(&shop, &verb).await?));
+        }
+        Command::Role { verb } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            return Ok(say(&accounts::own_roles::run(&shop, &verb).await?));
         }
         Command::Process { verb } => {
             let shop = Shop::open(&cli.config, Role::All)?;

@@ -19,6 +19,7 @@ use soonshop_projections::operations;
 use soonshop_workers::reactor::{Begun, Start, begin};
 
 use crate::Shop;
+use crate::accounts::own_roles;
 use crate::api_keys::ensure_writers;
 use crate::cause::chain;
 
@@ -93,7 +94,9 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     keys.prepare(log.db()).await?;
     keys.ensure(operations::OPERATOR, Purpose::Account).await.context("the key of operators' notes")?;
     ensure_writers(shop, &keys).await?;
-    shop.identity()?.prepare().await.context("the keys of accounts")?;
+    let identity = shop.identity()?;
+    identity.prepare().await.context("the keys of accounts")?;
+    identity.record_roles(&own_roles::of_release()).await.context("the roles of staff")?;
     let mut message = Vec::new();
     for process in shop.processes().into_iter().filter(|one| one.is_on()) {
         let name = process.name();

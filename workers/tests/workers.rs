@@ -24,6 +24,8 @@ mod keeping;
 mod mailing;
 #[path = "workers/operating.rs"]
 mod operating;
+#[path = "workers/own_roles.rs"]
+mod own_roles;
 #[path = "workers/reacting.rs"]
 mod reacting;
 #[path = "workers/recording.rs"]

@@ -87,8 +87,7 @@ fn place(value: &Value, parts: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use soonshop_domain::Actor;
-    use soonshop_service_kit::access::{Role, Scope};
+    use soonshop_service_kit::access::Role;
 
     use super::*;
 
@@ -100,16 +99,7 @@ mod tests {
     ];
 
     fn refused(role: Role, body: &Value) -> Option<String> {
-        let caller = Caller {
-            role,
-            scope: Scope::default(),
-            actor: Actor::guest("anonymous"),
-            writer: None,
-            session: None,
-            guest: None,
-            reached_by_others: false,
-            factor: soonshop_service_kit::access::Factor::NotAsked,
-        };
+        let caller = Caller { role, ..Caller::operator() };
         let problem = check(FIELDS, body, &caller).err()?;
         assert_eq!(problem.status(), 403);
         Some(problem.extensions()["pointer"].as_str().unwrap_or_default().to_owned())

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::factor::{Factor, RefundLimit};
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
+use super::more_roles::MoreRoles;
 use super::people::{Employment, KnownGuest, People, SignedIn};
 use super::role::{Permission, Role};
 use super::scope::Scope;
@@ -23,7 +24,9 @@ use crate::rates::{Class, Who, count, is_passed_on};
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
+    /// Of several the first.
     pub role: Role,
+    pub more: MoreRoles,
     /// What their key is limited to.
     pub scope: Scope,
     /// Stored beside every event: `staff:<id of a key or an account>`, `service:<key id>`, `service:operator`,
@@ -46,6 +49,7 @@ impl Caller {
         let actor = Actor::guest("anonymous");
         Self {
             role: Role::Guest,
+            more: MoreRoles::default(),
             scope: Scope::default(),
             actor,
             writer: None,
@@ -99,7 +103,16 @@ impl Caller {
         let actor = Actor { kind, id: person.account.to_string() };
         // Only staff write notes.
         let writer = person.role.map(|_| person.account);
-        Self { role, actor, writer, session: Some(person.session), factor: person.factor, ..Self::guest() }
+        let more = person.more.clone();
+        Self {
+            role,
+            more,
+            actor,
+            writer,
+            session: Some(person.session),
+            factor: person.factor,
+            ..Self::guest()
+        }
     }
 
     /// Counts a request of that class; 429 if the caller was too fast. Sign-ins are counted where keys are checked.
@@ -116,9 +129,13 @@ impl Caller {
             }
             Role::Guest => Who::Guest,
             Role::Service => Who::Program(key),
-            Role::Support | Role::Warehouse | Role::Finance | Role::Auditor | Role::Ops | Role::Admin => {
-                Who::Holder(key)
-            }
+            Role::Support
+            | Role::Warehouse
+            | Role::Finance
+            | Role::Auditor
+            | Role::Ops
+            | Role::Admin
+            | Role::Own => Who::Holder(key),
         };
         count(class, who).await
     }
@@ -145,9 +162,19 @@ impl Caller {
         limited.then_some(self.actor.id.as_str())
     }
 
-    /// Whether role and key allow it.
+    /// Whether one of their roles allows it.
+    fn may_by_role(&self, permission: Permission) -> bool {
+        self.role.may(permission) || self.more.may(permission)
+    }
+
+    /// A role by which they may: the first, or the first of the others.
+    pub fn role_with(&self, permission: Permission) -> Role {
+        if self.role.may(permission) { self.role } else { self.more.role_with(permission) }
+    }
+
+    /// Whether roles and key allow it.
     pub fn may(&self, permission: Permission) -> bool {
-        self.role.may(permission) && self.scope.has(permission) && !self.is_kept_from(permission)
+        self.may_by_role(permission) && self.scope.has(permission) && !self.is_kept_from(permission)
     }
 
     /// 403 for a role that the table does not list, and where a second factor is asked for that was not given; `what` names
@@ -170,12 +197,13 @@ impl Caller {
             let detail = format!("{what} needs an API key that may {permission}, or the operator's token");
             return Err(Problem::forbidden("operator-only", detail));
         }
-        let lacking = if self.role.may(permission) {
-            "this one was made for other permissions".to_owned()
+        let detail = if self.session.is_some() {
+            format!("{what} needs the permission {permission}, which none of your roles has")
+        } else if self.may_by_role(permission) {
+            format!("{what} needs a key that may {permission}; this one was made for other permissions")
         } else {
-            format!("the role {} may not", self.role)
+            format!("{what} needs a key that may {permission}; the role {} may not", self.role)
         };
-        let detail = format!("{what} needs a key that may {permission}; {lacking}");
         Err(Problem::forbidden("not-permitted", detail).with("permission", permission.as_ref()))
     }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::factor::Factor;
+use super::more_roles::MoreRoles;
 use super::role::Role;
 use crate::Problem;
 
@@ -14,8 +15,9 @@ pub struct SignedIn {
     /// The id of the account, which is that of the user.
     pub account: Uuid,
     pub session: Uuid,
-    /// The role of staff; `None`: a customer.
+    /// The role of staff, of several the first; `None`: a customer.
     pub role: Option<Role>,
+    pub more: MoreRoles,
     /// The latest end of the session.
     pub expires_at: DateTime<Utc>,
     /// What the session gave beside a password.

@@ -41,7 +41,7 @@ impl Role {
     /// The values that it sees. A role that sees any has the permission `read-personal`.
     pub const fn personal_access(self) -> PersonalAccess {
         match self {
-            Self::Guest => PersonalAccess::Nothing,
+            Self::Guest | Self::Own => PersonalAccess::Nothing,
             Self::Support => PersonalAccess::ForReason(&[Field::Name, Field::Email, Field::Phone]),
             Self::Warehouse | Self::Ops => {
                 PersonalAccess::ForReason(&[Field::Name, Field::Phone, Field::Address])
@@ -50,6 +50,31 @@ impl Role {
             Self::Service => PersonalAccess::OnBehalf,
             Self::Auditor | Self::Admin => PersonalAccess::Everything,
         }
+    }
+}
+
+impl PersonalAccess {
+    /// What somebody with both sees.
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everything, _) | (_, Self::Everything) => Self::Everything,
+            (Self::ForReason(one), Self::ForReason(two)) => Self::ForReason(union(one, two)),
+            (Self::Nothing, other) => other,
+            (one, _) => one,
+        }
+    }
+}
+
+/// Every field of both. No two lists of the table leave a field out together unless one of them holds the other (a test
+/// tries all pairs).
+fn union(one: &'static [Field], two: &'static [Field]) -> &'static [Field] {
+    let holds = |all: &[Field], some: &[Field]| some.iter().all(|field| all.contains(field));
+    if holds(one, two) {
+        one
+    } else if holds(two, one) {
+        two
+    } else {
+        ALL_FIELDS
     }
 }
 
@@ -94,10 +119,10 @@ pub fn visible_fields(
     }
 }
 
-/// What the caller's role may see, unless their key was made for other things.
+/// What the caller's roles may see, unless their key was made for other things.
 fn personal_access(caller: &Caller) -> PersonalAccess {
     if caller.scope.has(Permission::ReadPersonal) {
-        caller.role.personal_access()
+        caller.role.personal_access().or(caller.more.personal_access())
     } else {
         PersonalAccess::Nothing
     }
@@ -130,6 +155,27 @@ mod tests {
 
     fn names(fields: &[Field]) -> String {
         fields.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
+    }
+
+    #[test]
+    fn somebody_with_two_roles_sees_the_fields_of_both_and_no_others() {
+        for one in Role::STAFF {
+            for two in Role::STAFF {
+                let (first, second) = (one.personal_access(), two.personal_access());
+                let fields = |seen| match seen {
+                    PersonalAccess::Nothing | PersonalAccess::OnBehalf => Vec::new(),
+                    PersonalAccess::ForReason(fields) => fields.to_vec(),
+                    PersonalAccess::Everything => ALL_FIELDS.to_vec(),
+                };
+                let (first_fields, second_fields) = (fields(first), fields(second));
+                for field in ALL_FIELDS {
+                    let either = first_fields.contains(field) || second_fields.contains(field);
+                    assert_eq!(fields(first.or(second)).contains(field), either, "{one} {two} {field:?}");
+                }
+                let everything = [first, second].contains(&PersonalAccess::Everything);
+                assert_eq!(first.or(second) == PersonalAccess::Everything, everything);
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,17 @@
 
 /// The role of a caller. Stored beside each API key under this name.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::EnumString, strum::Display,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    strum::AsRefStr,
+    strum::EnumString,
+    strum::Display,
+    strum::IntoStaticStr,
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum Role {
@@ -22,9 +32,13 @@ pub enum Role {
     Admin,
     /// A program, such as a storefront.
     Service,
+    /// Staff with none of these roles, but some that the shop defined: those say what they may do
+    /// ([`MoreRoles`](super::MoreRoles)). No key has this role, and it has no permission.
+    Own,
 }
 
 impl Role {
+    /// Those with permissions.
     pub const ALL: [Self; 8] = [
         Self::Guest,
         Self::Support,
@@ -36,6 +50,10 @@ impl Role {
         Self::Service,
     ];
 
+    /// Those of staff, from the one that may do most on: the roles that an account can have beside those of the shop's own.
+    pub const STAFF: [Self; 6] =
+        [Self::Admin, Self::Ops, Self::Support, Self::Finance, Self::Warehouse, Self::Auditor];
+
     pub fn may(self, permission: Permission) -> bool {
         permission.holders().contains(&self)
     }
@@ -43,7 +61,17 @@ impl Role {
 
 /// Something that only some roles may do.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, strum::AsRefStr, strum::Display, strum::EnumString,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    strum::AsRefStr,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum Permission {

@@ -90,6 +90,7 @@ mod tests {
             account: Uuid::from_u128(1),
             session: Uuid::from_u128(2),
             roles: Vec::new(),
+            permissions: Vec::new(),
             staff,
             expires_at: soonshop_domain::clock::now(),
             factor: soonshop_identity::FactorGiven::Never,

@@ -9,11 +9,12 @@ use soonshop_domain::claim::scope;
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Channel, Metadata, ids, text};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
-use soonshop_identity::{Cause, Error, Identity, Listed, Opening, Password, Roles, generate};
-use soonshop_projections::operations;
+use soonshop_identity::{CUSTOMER, Cause, Error, Identity, Listed, Opening, Password, Roles, generate};
+use soonshop_projections::operations::{self, Operation};
 use soonshop_service_kit::access::Caller;
 use uuid::Uuid;
 
+use super::own_roles;
 use super::settings::account_role;
 use crate::outcome::Outcome;
 use crate::{Shop, api_keys};
@@ -26,9 +27,9 @@ pub enum Verb {
         /// The address that its owner signs in with
         #[arg(long)]
         email: String,
-        /// customer, support, warehouse, finance, auditor, ops or admin
-        #[arg(long, value_parser = account_role)]
-        role: String,
+        /// customer, or some of support, warehouse, finance, auditor, ops, admin and the shop's own roles
+        #[arg(long = "role", required = true, value_delimiter = ',', value_parser = account_role)]
+        roles: Vec<String>,
         /// Its owner's name
         #[arg(long)]
         person: Option<String>,
@@ -58,13 +59,13 @@ pub enum Verb {
         #[arg(long, default_value = "operator", value_parser = reason)]
         reason: String,
     },
-    /// Give an account another role, from its next request on
+    /// Give an account these roles in the place of those before, from its next request on
     Roles {
         /// The account's id
         id: Uuid,
-        /// customer, support, warehouse, finance, auditor, ops or admin
-        #[arg(long, value_parser = account_role)]
-        role: String,
+        /// customer, or some of support, warehouse, finance, auditor, ops, admin and the shop's own roles
+        #[arg(long = "role", required = true, value_delimiter = ',', value_parser = account_role)]
+        roles: Vec<String>,
     },
     /// End all sessions of an account
     EndSessions {
@@ -95,7 +96,7 @@ fn reason(text: &str) -> Result<String, String> {
 }
 
 /// The operator, at the command line.
-fn cause() -> Cause {
+pub(super) fn cause() -> Cause {
     Cause { correlation: Some(ids::new()), ..Cause::of(Caller::operator().actor) }
 }
 
@@ -115,10 +116,11 @@ fn password(from_stdin: bool) -> anyhow::Result<(Password, Option<String>)> {
 pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
     let identity = shop.identity()?;
     let text = match verb {
-        Verb::Open { email, role, person, password_stdin } => {
+        Verb::Open { email, roles, person, password_stdin } => {
+            check_roles(&identity, roles).await?;
             let (password, made) = password(*password_stdin)?;
-            let id = open(shop, &identity, email, role, person.as_deref(), password).await?;
-            shown(&format!("account {id} is open, with the role {role}"), made)
+            let id = open(shop, &identity, email, roles, person.as_deref(), password).await?;
+            shown(&format!("account {id} is open, with {}", roles_in_words(roles)), made)
         }
         Verb::List { json } => {
             let accounts = identity.accounts().await?;
@@ -138,11 +140,13 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
             done(shop, *id, "account-enable", json!({ "reason": reason }), changed).await?;
             outcome(*id, changed, "may sign in again", "may sign in already")
         }
-        Verb::Roles { id, role } => {
-            let changed =
-                found(*id, identity.set_roles(*id, &Roles::given([role.as_str()]), &cause()).await)?;
-            done(shop, *id, "account-roles", json!({ "role": role }), changed).await?;
-            outcome(*id, changed, &format!("has the role {role}"), &format!("has the role {role} already"))
+        Verb::Roles { id, roles } => {
+            check_roles(&identity, roles).await?;
+            let given = Roles::given(roles.iter().cloned());
+            let changed = found(*id, identity.set_roles(*id, &given, &cause()).await)?;
+            done(shop, *id, "account-roles", json!({ "roles": roles }), changed).await?;
+            let words = roles_in_words(roles);
+            outcome(*id, changed, &format!("has {words}"), &format!("has {words} already"))
         }
         Verb::EndSessions { id } => {
             found(*id, identity.end_all_sessions(*id, &cause()).await)?;
@@ -195,12 +199,34 @@ async fn done(
     detail: Value,
     changed: bool,
 ) -> anyhow::Result<()> {
-    if !changed {
-        return Ok(());
-    }
-    let entry = api_keys::done(action, id, detail);
+    if changed { record(shop, id.to_string(), action, detail).await } else { Ok(()) }
+}
+
+/// Adds what the operator did to the record of operations.
+pub(super) async fn record(
+    shop: &Shop,
+    subject: String,
+    action: &'static str,
+    detail: Value,
+) -> anyhow::Result<()> {
+    let entry = Operation { subject, ..api_keys::done(action, Uuid::nil(), detail) };
     operations::add(&shop.read_database.namespace("operations")?, &entry).await?;
     Ok(())
+}
+
+/// Refuses roles that nobody defines, and a customer's beside those of staff.
+async fn check_roles(identity: &Identity, roles: &[String]) -> anyhow::Result<()> {
+    if roles.len() > 1 && roles.iter().any(|role| role == CUSTOMER) {
+        bail!("the role {CUSTOMER} is given alone: every other one makes its holder staff");
+    }
+    own_roles::check(identity, roles).await
+}
+
+fn roles_in_words(roles: &[String]) -> String {
+    match roles {
+        [role] => format!("the role {role}"),
+        roles => format!("the roles {}", roles.join(", ")),
+    }
 }
 
 /// Opens an account for the user who has this address, whom it makes where there is none.
@@ -208,7 +234,7 @@ async fn open(
     shop: &Shop,
     identity: &Identity,
     email: &str,
-    role: &str,
+    roles: &[String],
     person: Option<&str>,
     password: Password,
 ) -> anyhow::Result<Uuid> {
@@ -217,10 +243,10 @@ async fn open(
         "an account has a user, who is written to the log: stop the process that serves this shop first",
     )?;
     let store = shop.event_store()?;
-    let opened = open_in(&store, identity, &email, role, person, password).await;
+    let opened = open_in(&store, identity, &email, roles, person, password).await;
     store.close().await;
     let id = opened?;
-    done(shop, id, "account-open", json!({ "role": role }), true).await?;
+    done(shop, id, "account-open", json!({ "roles": roles }), true).await?;
     Ok(id)
 }
 
@@ -228,13 +254,14 @@ async fn open_in(
     store: &EventStore,
     identity: &Identity,
     email: &str,
-    role: &str,
+    roles: &[String],
     person: Option<&str>,
     password: Password,
 ) -> anyhow::Result<Uuid> {
     let id = user_of(store, email, person).await?;
     let user_version = store.version::<User>(id).await?;
-    let opening = Opening { id, address: email, roles: Roles::given([role]), password, user_version };
+    let roles = Roles::given(roles.iter().cloned());
+    let opening = Opening { id, address: email, roles, password, user_version };
     match identity.open(opening, &cause()).await {
         Ok(()) => Ok(id),
         Err(Error::Exists) => bail!(

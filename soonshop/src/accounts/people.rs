@@ -10,8 +10,8 @@ use soonshop_identity::{
 };
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    Access, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor, ListedFactors, People,
-    Role, SignInStep, SignedIn, StartedFactor, Typed,
+    Access, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor, ListedFactors, MoreRoles,
+    People, Permission, Role, SignInStep, SignedIn, StartedFactor, Typed,
 };
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
@@ -32,10 +32,18 @@ pub(crate) struct Accounts {
     settings: Arc<FactorSettings>,
 }
 
-/// The role of an account: of several the one that may do most. `None`: a customer.
-fn role(active: &ActiveSession) -> Option<Role> {
-    let known = [Role::Admin, Role::Ops, Role::Auditor, Role::Support];
-    known.into_iter().find(|role| active.roles.iter().any(|name| name == role.as_ref()))
+/// The roles of an account: the first one, and what it may beside that. `None`: a customer. A role that nobody defines any
+/// more permits nothing.
+fn roles(active: &ActiveSession) -> Option<(Role, MoreRoles)> {
+    if !active.staff {
+        return None;
+    }
+    let has = |role: &Role| active.roles.iter().any(|name| name == role.as_ref());
+    let known: Vec<Role> = Role::STAFF.into_iter().filter(has).collect();
+    let permissions: Vec<Permission> =
+        active.permissions.iter().filter_map(|name| name.parse().ok()).collect();
+    let (first, more) = known.split_first().map_or((Role::Own, &[][..]), |(first, more)| (*first, more));
+    Some((first, MoreRoles::of(more, &permissions)))
 }
 
 /// The request that causes a change, by nobody who is known yet.
@@ -84,10 +92,12 @@ impl Accounts {
             FactorGiven::Never | FactorGiven::Before => Factor::NotFresh,
             FactorGiven::Fresh => Factor::Fresh,
         };
+        let (role, more) = roles(active).map_or_else(Default::default, |(role, more)| (Some(role), more));
         SignedIn {
             account: active.account,
             session: active.session,
-            role: role(active),
+            role,
+            more,
             expires_at: active.expires_at,
             factor,
         }

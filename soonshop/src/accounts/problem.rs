@@ -86,7 +86,7 @@ pub(super) fn problem(error: Error) -> Problem {
             let detail = "accounts cannot be read or written just now";
             Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
         }
-        error @ (Error::NotFound | Error::Exists | Error::Internal(_)) => {
+        error @ (Error::NotFound | Error::Exists | Error::TooManyRoles | Error::Internal(_)) => {
             Problem::internal(error.to_string())
         }
     }

@@ -1,7 +1,8 @@
 //! Which accounts must have a second factor.
 
-use soonshop_identity::CUSTOMER;
 use soonshop_service_kit::access::{RefundLimit, Role};
+
+use super::own_roles::well_formed;
 
 /// Whom a second factor is asked of.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,13 +29,16 @@ pub struct FactorSettings {
     pub step_up_refund: Vec<RefundLimit>,
 }
 
-/// The role of an account.
+/// A text that may name the role of an account: one of the release, or one that the shop may have defined.
 pub(super) fn account_role(text: &str) -> Result<String, String> {
-    let known = text.parse::<Role>().is_ok_and(|role| !matches!(role, Role::Guest | Role::Service));
-    if known || text == CUSTOMER {
-        return Ok(text.to_owned());
+    if text.parse().is_ok_and(|role| !Role::STAFF.contains(&role)) {
+        return Err(format!(
+            "{text} is no role of an account: those are customer, support, warehouse, finance, auditor, ops, admin and what \
+             `soonshop role define` defined; a program has a key"
+        ));
     }
-    Err("the role of an account is customer, support, warehouse, finance, auditor, ops or admin; a program has a key".to_owned())
+    well_formed(text)?;
+    Ok(text.to_owned())
 }
 
 impl FactorSettings {
@@ -47,6 +51,8 @@ impl FactorSettings {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+
+    use soonshop_identity::CUSTOMER;
 
     use super::*;
 
@@ -66,12 +72,11 @@ mod tests {
             assert!(!none.is_required_of(&[role.to_owned()]));
         }
         assert!(some.is_required_of(&["support".to_owned(), "ops".to_owned()]));
-        for bad in ["boss", "service", "guest", "Admin"] {
+        for (bad, why) in
+            [("service", "a program has a key"), ("guest", "a program has a key"), ("Admin", "of a-z")]
+        {
             let refused = parsed(&["--require-second-factor", bad]).err().unwrap().to_string();
-            assert!(
-                refused.contains("customer, support, warehouse, finance, auditor, ops or admin"),
-                "{refused}"
-            );
+            assert!(refused.contains(why), "{refused}");
         }
     }
 }

@@ -8,9 +8,11 @@ use reqwest::{Response, StatusCode};
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use soonshop::accounts::command_line::{Verb, run};
+use soonshop::accounts::own_roles;
 use soonshop::serve::{Options, Running, start};
 use soonshop::{FactorSettings, Role, Shop, contexts, migrate};
 use soonshop_domain::Metadata;
+use soonshop_service_kit::access::{self, Permission};
 use uuid::Uuid;
 
 use crate::config::config;
@@ -40,7 +42,7 @@ fn shop_in(folder: &Path) -> Shop {
 async fn opened(shop: &Shop, email: &str, role: &str) -> Opened {
     let verb = Verb::Open {
         email: email.to_owned(),
-        role: role.to_owned(),
+        roles: vec![role.to_owned()],
         person: Some("Grace".to_owned()),
         password_stdin: false,
     };
@@ -135,7 +137,7 @@ impl Served {
             "enable" => Verb::Enable { id, reason },
             "end-sessions" => Verb::EndSessions { id },
             "reset-factor" => Verb::ResetFactor { id },
-            role => Verb::Roles { id, role: role.to_owned() },
+            roles => Verb::Roles { id, roles: roles.split(',').map(str::to_owned).collect() },
         };
         // Another process, which shares nothing with the one that serves.
         run(&shop_in(self.folder.path()), &verb).await.unwrap();
@@ -527,8 +529,12 @@ async fn a_shop_from_before_there_were_accounts_starts_after_migrate() {
     assert!(refused.contains("run `soonshop migrate`"), "{refused}");
     migrate::migrate(&shop).await.unwrap();
     let account = opened(&shop, EMAIL, "admin").await;
-    let again =
-        Verb::Open { email: EMAIL.to_owned(), role: "admin".to_owned(), person: None, password_stdin: false };
+    let again = Verb::Open {
+        email: EMAIL.to_owned(),
+        roles: vec!["admin".to_owned()],
+        person: None,
+        password_stdin: false,
+    };
     let refused = run(&shop, &again).await.unwrap_err().to_string();
     assert!(refused.contains("has this address already"), "{refused}");
     let listed = run(&shop, &Verb::List { json: true }).await.unwrap().text;
@@ -540,4 +546,73 @@ async fn a_shop_from_before_there_were_accounts_starts_after_migrate() {
     let unknown = Verb::EndSessions { id: Uuid::from_u128(9) };
     let refused = run(&shop, &unknown).await.unwrap_err().to_string();
     assert!(refused.contains("`soonshop account list`"), "{refused}");
+}
+
+/// Each role of the release by an account, several of one account, and roles that the shop defines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_may_what_its_roles_permit_together_and_no_more() {
+    let roles = access::Role::STAFF.map(|role| role.to_string());
+    let names: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let (shop, accounts) = Served::with(&names).await;
+    // Who may is answered for what was sent, who may not for that alone.
+    let may = async |token: &str, permission: Permission| {
+        let (method, path) = match permission {
+            Permission::Trade => ("POST", "/products"),
+            Permission::Refund => ("POST", "/credit-notes"),
+            Permission::Audit => ("GET", "/api/audit/timeline"),
+            _ => panic!("{permission} has no path in this test"),
+        };
+        let request = shop.request(method, path).bearer_auth(token).header("idempotency-key", "k1");
+        let request = if method == "POST" { request.json(&json!({})) } else { request };
+        request.send().await.unwrap().status() != StatusCode::FORBIDDEN
+    };
+    let asked = [Permission::Trade, Permission::Refund, Permission::Audit];
+    let mut tokens = Vec::new();
+    for (role, account) in access::Role::STAFF.into_iter().zip(&accounts) {
+        let (token, _) = shop.sign_in(account).await;
+        for permission in asked {
+            assert_eq!(may(&token, permission).await, role.may(permission), "{role} {permission}");
+        }
+        tokens.push(token);
+    }
+    let place = |role: access::Role| access::Role::STAFF.iter().position(|one| *one == role).unwrap();
+    let of_warehouse = place(access::Role::Warehouse);
+    let (id, token) = (accounts[of_warehouse].id, &tokens[of_warehouse]);
+    shop.account("warehouse,finance", id).await;
+    assert!(may(token, Permission::Refund).await && may(token, Permission::Audit).await);
+    assert!(!may(token, Permission::Trade).await);
+
+    let other = shop_in(shop.folder());
+    let define = async |name: &str, permissions: &[Permission]| {
+        let (name, permissions) = (name.to_owned(), permissions.to_vec());
+        own_roles::run(&other, &own_roles::Verb::Define { name, permissions }).await.unwrap().text
+    };
+    let unknown = Verb::Roles { id, roles: vec!["buyer".to_owned()] };
+    let refused = run(&other, &unknown).await.unwrap_err().to_string();
+    assert!(refused.contains("`soonshop role define`"), "{refused}");
+    let text = define("buyer", &[Permission::Trade, Permission::Read]).await;
+    assert_eq!(text, "the role buyer may read, trade");
+    shop.account("buyer", id).await;
+    assert!(may(token, Permission::Trade).await && !may(token, Permission::Audit).await);
+    // It is staff, who see more than what is theirs.
+    assert_eq!(shop.with_token("GET", "/users", token).await.status(), 200);
+    define("buyer", &[Permission::Read, Permission::Audit]).await;
+    assert!(!may(token, Permission::Trade).await && may(token, Permission::Audit).await);
+    let remove = own_roles::Verb::Remove { name: "buyer".to_owned() };
+    let refused = own_roles::run(&other, &remove).await.unwrap_err().to_string();
+    assert!(refused.contains("1 accounts have the role buyer"), "{refused}");
+    shop.account("customer", id).await;
+    assert!(!may(token, Permission::Audit).await);
+    let both = Verb::Roles { id, roles: vec!["customer".to_owned(), "support".to_owned()] };
+    let refused = run(&other, &both).await.unwrap_err().to_string();
+    assert!(refused.contains("is given alone"), "{refused}");
+    own_roles::run(&other, &remove).await.unwrap();
+
+    let mut late = shop_in(shop.folder());
+    late.config.factors.require_second_factor = vec!["buyers".to_owned()];
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let options = Options { role: Role::All, contexts: contexts(None).unwrap(), listen };
+    let refused = start(late, options, soonshop_projections::all()).await.err().unwrap();
+    assert!(format!("{refused:#}").contains("there is no role buyers"), "{refused:#}");
+    shop.stop().await;
 }

@@ -22,7 +22,7 @@ async fn open(shop: &TestShop, number: usize) -> Value {
     let email = format!("{number}@example.org");
     let verb = Verb::Open {
         email: email.clone(),
-        role: "customer".to_owned(),
+        roles: vec!["customer".to_owned()],
         person: Some("Ada".to_owned()),
         password_stdin: false,
     };

@@ -16,3 +16,4 @@ role-finance = finance
 role-auditor = auditor
 role-ops = operations
 role-admin = administrator
+role-own = a role of the shop's own

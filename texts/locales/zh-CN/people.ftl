@@ -16,3 +16,4 @@ role-support = 客服
 role-auditor = 审计员
 role-ops = 运维
 role-admin = 管理员
+role-own = 自定义角色
