@@ -28,6 +28,8 @@ pub enum Purpose {
     Email,
     /// To take the old address back.
     Undo,
+    /// To claim the order of a guest.
+    Claim,
 }
 
 impl Purpose {
@@ -38,11 +40,12 @@ impl Purpose {
             Self::Reset => "reset",
             Self::Email => "email",
             Self::Undo => "undo",
+            Self::Claim => "claim",
         }
     }
 
     pub(crate) fn read(stored: &str) -> Result<Self, Error> {
-        let all = [Self::Register, Self::Reset, Self::Email, Self::Undo];
+        let all = [Self::Register, Self::Reset, Self::Email, Self::Undo, Self::Claim];
         let found = all.into_iter().find(|purpose| purpose.name() == stored);
         found.ok_or_else(|| Error::internal("a stored request has an unknown purpose"))
     }
@@ -50,7 +53,7 @@ impl Purpose {
     /// How long a link can be used, from the moment that it was asked for.
     pub(crate) fn lasts(self) -> i64 {
         match self {
-            Self::Register | Self::Email => 24 * HOUR,
+            Self::Register | Self::Email | Self::Claim => 24 * HOUR,
             Self::Reset => HOUR,
             // Its mailbox may not be read every day.
             Self::Undo => 7 * 24 * HOUR,
@@ -93,6 +96,8 @@ pub(crate) struct NewLink<'a> {
     pub(crate) request: Uuid,
     /// The address that it leads to.
     pub(crate) address: Option<&'a str>,
+    /// The order that it claims.
+    pub(crate) order: Option<Uuid>,
     pub(crate) language: &'a str,
     pub(crate) expires_at: i64,
 }
@@ -113,7 +118,8 @@ impl Identity {
     }
 
     /// Makes the link of a request, for an account that is locked. Earlier ones of its purpose are void, but for those
-    /// that take an old address back: whoever changes an address twice does not void the first owner's.
+    /// that take an old address back, as whoever changes an address twice does not void the first owner's, and for those
+    /// of other orders.
     pub(crate) async fn make_link(
         &self,
         tx: &DatabaseTransaction,
@@ -122,16 +128,17 @@ impl Identity {
         now: i64,
     ) -> Result<(), Error> {
         let (id, request, purpose) = (account.id.to_string(), link.request.to_string(), link.purpose.name());
-        let older =
-            "FROM @links WHERE account = $1 AND purpose = $2 AND used_at IS NULL AND purpose <> 'undo'";
-        self.void_links(tx, older, &[id.as_str().into(), purpose.into()]).await?;
+        let older = "FROM @links WHERE account = $1 AND purpose = $2 AND used_at IS NULL AND purpose <> 'undo' \
+             AND (order_id IS NULL OR order_id = $3)";
+        let order = link.order.map(|order| order.to_string());
+        self.void_links(tx, older, &[id.as_str().into(), purpose.into(), order.clone().into()]).await?;
         let (sealed, hash) = match link.address {
             Some(address) => (Some(self.seal(&request, address).await?), Some(self.address(address).await?)),
             None => (None, None),
         };
         let sql = "INSERT INTO @links (id, account, purpose, new_address, new_hash, language, address_hash, \
-                   password_generation, made_at, expires_at) \
-                   SELECT $1, id, $3, $4, $5, $6, address, password_generation, $7, $8 FROM @accounts WHERE id = $2";
+                   password_generation, made_at, expires_at, order_id) \
+                   SELECT $1, id, $3, $4, $5, $6, address, password_generation, $7, $8, $9 FROM @accounts WHERE id = $2";
         let values = [
             request.into(),
             id.into(),
@@ -141,6 +148,7 @@ impl Identity {
             link.language.into(),
             now.into(),
             link.expires_at.into(),
+            order.into(),
         ];
         tx.execute(self.db.statement(sql, values)).await?;
         Ok(())
@@ -231,10 +239,10 @@ mod tests {
             text(3, &key(1), Purpose::Reset, request),
             "it is the same however often it is mailed"
         );
-        for purpose in [Purpose::Register, Purpose::Reset, Purpose::Email, Purpose::Undo] {
+        for purpose in [Purpose::Register, Purpose::Reset, Purpose::Email, Purpose::Undo, Purpose::Claim] {
             assert_eq!(Purpose::read(purpose.name()).unwrap(), purpose);
         }
-        assert!(Purpose::read("claim").is_err());
+        assert!(Purpose::read("claims").is_err());
     }
 
     #[test]

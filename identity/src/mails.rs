@@ -29,12 +29,21 @@ pub enum MailKind {
     Undo,
     /// Somebody signed in on a device that is not known.
     SignIn,
+    /// The link that claims the order of a guest.
+    Claim,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Register, Self::AccountExists, Self::Reset, Self::Email, Self::Undo, Self::SignIn];
+    pub const ALL: [Self; 7] = [
+        Self::Register,
+        Self::AccountExists,
+        Self::Reset,
+        Self::Email,
+        Self::Undo,
+        Self::SignIn,
+        Self::Claim,
+    ];
 
     /// As it is stored, and in the keys of its texts.
     pub fn name(self) -> &'static str {
@@ -45,6 +54,7 @@ impl MailKind {
             Self::Email => "email",
             Self::Undo => "undo",
             Self::SignIn => "sign-in",
+            Self::Claim => "claim",
         }
     }
 
@@ -54,6 +64,7 @@ impl MailKind {
             Self::Reset => Some(Purpose::Reset),
             Self::Email => Some(Purpose::Email),
             Self::Undo => Some(Purpose::Undo),
+            Self::Claim => Some(Purpose::Claim),
             Self::AccountExists | Self::SignIn => None,
         }
     }

@@ -166,7 +166,14 @@ impl Identity {
         if let (Purpose::Email, Some(old)) = (change.purpose, &change.old) {
             let (request, expires_at) = (ids::new(), now + Purpose::Undo.lasts());
             let language = &change.language;
-            let link = NewLink { purpose: Purpose::Undo, request, address: Some(old), language, expires_at };
+            let link = NewLink {
+                purpose: Purpose::Undo,
+                request,
+                address: Some(old),
+                order: None,
+                language,
+                expires_at,
+            };
             self.make_link(&tx, &account, link, now).await?;
             let mail = NewMail {
                 kind: MailKind::Undo,

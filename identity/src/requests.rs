@@ -70,14 +70,7 @@ impl Identity {
         cause: &Cause,
     ) -> Result<(), Error> {
         let purpose = asked.purpose;
-        let asked_by_all = format!("asked:{}", purpose.name());
-        let asked_by_network = format!("{asked_by_all}:network:{}", asked.network);
-        for (what, most) in [(asked_by_network, ASKED_BY_A_NETWORK), (asked_by_all, ASKED_IN_AN_HOUR)] {
-            let (count, _) = self.count(&self.db.connection, &what).await?;
-            if count > most {
-                return Err(Error::TooManyRequests);
-            }
-        }
+        self.count_request(purpose, asked.network).await?;
         let id = ids::new().to_string();
         let address = self.seal(&id, asked.address).await?;
         let sql = format!(
@@ -97,6 +90,19 @@ impl Identity {
             purpose.lasts().into(),
         ];
         self.db.connection.execute(self.db.statement(&sql, values)).await?;
+        Ok(())
+    }
+
+    /// Counts a request for a mail: one network, and everybody together, ask for so many within an hour.
+    pub(crate) async fn count_request(&self, purpose: Purpose, network: &str) -> Result<(), Error> {
+        let asked_by_all = format!("asked:{}", purpose.name());
+        let asked_by_network = format!("{asked_by_all}:network:{network}");
+        for (what, most) in [(asked_by_network, ASKED_BY_A_NETWORK), (asked_by_all, ASKED_IN_AN_HOUR)] {
+            let (count, _) = self.count(&self.db.connection, &what).await?;
+            if count > most {
+                return Err(Error::TooManyRequests);
+            }
+        }
         Ok(())
     }
 
@@ -148,7 +154,8 @@ impl Identity {
                 false
             }
             // Nobody has the address, or somebody else.
-            (Purpose::Reset | Purpose::Undo, None) | (Purpose::Email | Purpose::Undo, Some(_)) => false,
+            (Purpose::Reset | Purpose::Undo | Purpose::Claim, None)
+            | (Purpose::Email | Purpose::Undo | Purpose::Claim, Some(_)) => false,
             (purpose, Some(_)) => {
                 self.write_to_owner(&tx, request, account, stored, (purpose, now)).await?;
                 false
@@ -237,6 +244,7 @@ impl Identity {
                 purpose,
                 request: request.id,
                 address: None,
+                order: None,
                 language: &request.language,
                 expires_at: request.expires_at,
             };
@@ -275,6 +283,7 @@ impl Identity {
             purpose: Purpose::Email,
             request: request.id,
             address: Some(&request.address),
+            order: None,
             language: &request.language,
             expires_at: request.expires_at,
         };

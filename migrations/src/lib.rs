@@ -185,7 +185,9 @@ migrators! {
         ("002_factors", "sql/factors.sql", "sql/factors.sql"),
         ("003_links", "sql/links.sql", "sql/links.sql"),
         ("004_devices", "sql/devices.sql", "sql/devices.sql"),
-        ("005_guests", "sql/guests.sql", "sql/guests.sql")
+        ("005_guests", "sql/guests.sql", "sql/guests.sql"),
+        ("009_roles", "sql/roles.sql", "sql/roles.sql"),
+        ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql")
     ];
 }
 

@@ -218,7 +218,7 @@ impl Projector for Orders {
     }
 
     fn version(&self) -> i32 {
-        4
+        5
     }
 
     fn shape(&self) -> i32 {
@@ -238,6 +238,7 @@ impl Projector for Orders {
             "CREATE INDEX orders_by_time ON @orders (placed_at, id)",
             "CREATE INDEX orders_by_subject ON @orders (subject, placed_at, id)",
             "CREATE INDEX orders_by_owner ON @orders (owner, placed_at, id)",
+            "CREATE INDEX orders_by_email ON @orders (lower(contact_email))",
             "CREATE INDEX orders_by_number ON @orders (number)",
             "CREATE INDEX orders_by_status ON @orders (status, placed_at, id)",
             "CREATE INDEX credit_notes_by_time ON @credit_notes (issued_at, id)",

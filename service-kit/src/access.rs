@@ -11,6 +11,7 @@ pub mod factor;
 mod guessing;
 pub mod key;
 pub mod keys;
+mod more_roles;
 pub mod owner;
 pub mod people;
 pub mod personal_access;
@@ -24,6 +25,7 @@ pub use caller::{Access, Caller, REMEMBERED};
 pub use factor::{Factor, RefundLimit};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
+pub use more_roles::MoreRoles;
 pub use owner::Owner;
 pub use people::{
     Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People, SignInStep, SignedIn,
@@ -32,7 +34,7 @@ pub use people::{
 pub use role::{Permission, Role};
 pub use scope::{Networks, Scope};
 pub use self_service::{
-    AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount, OwnProfile, OwnSession, PasswordWanted,
-    SelfService,
+    AddressLink, AddressWanted, ClaimWanted, LinkUsed, MailAsked, NewAccount, OwnProfile, OwnSession,
+    PasswordWanted, SelfService,
 };
 pub use session::Visitor;

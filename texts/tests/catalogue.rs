@@ -168,8 +168,8 @@ fn every_code_of_the_domain_and_of_the_system_has_a_name() {
 /// Keys that are composed at run time: their prefix, and every code that can follow. Each code must be in a source, as
 /// a string or as the name of a variant.
 const PUT_TOGETHER: &[(&str, &str)] = &[
-    ("mail-", "register account-exists reset email undo sign-in"),
-    ("page-account-done-", "registered later reset email undo signed-out password email-asked"),
+    ("mail-", "register account-exists reset email undo sign-in claim"),
+    ("page-account-done-", "registered later reset email undo signed-out password email-asked claimed"),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",
@@ -219,7 +219,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-theme-", "auto light dark"),
     ("page-verdict-", "intact broken unproven tail nothing"),
     ("page-view-", "waterfall tree table renamed deleted"),
-    ("role-", "admin auditor finance ops support warehouse"),
+    ("role-", "admin auditor finance ops own support warehouse"),
     (
         "seal-fault-",
         "row-unreadable row-out-of-order rows-missing recorded-earlier events-cut-off seals-cut-off other-than-read event-gone \

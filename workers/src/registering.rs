@@ -113,6 +113,7 @@ pub(crate) async fn context(
         actor_id: Some(customer.to_string()),
         channel: Some(Channel::Process),
         traceparent: cause.traceparent.clone(),
+        session_id: cause.session,
         ..Metadata::default()
     };
     Ok(CommandContext { record: true, ..CommandContext::new(command_id, fingerprint, metadata) })

@@ -20,6 +20,7 @@ pub(super) const FORGOT: &str = "/account/forgot";
 pub(super) const EMAIL: &str = "/account/email";
 const RESET: &str = "/account/reset";
 const UNDO: &str = "/account/undo";
+const CLAIM: &str = "/account/claim";
 const MAILED: &str = "/account/mailed";
 
 pub(super) fn table() -> Vec<Endpoint> {
@@ -70,6 +71,17 @@ pub(super) fn table() -> Vec<Endpoint> {
         shown(UNDO, "identity.undo-page", links(), |call| {
             Box::pin(async move { Ok(opened(&call, Some(undoing), None)) })
         }),
+        shown(CLAIM, "identity.claim-page", links(), |call| {
+            Box::pin(async move {
+                if let Err(elsewhere) = session(&call, &with_link(&call, CLAIM)) {
+                    return Ok(*elsewhere);
+                }
+                Ok(opened(&call, Some(claiming), None))
+            })
+        }),
+        sent(CLAIM, "identity.page-claim", Class::SignIns, (links(), Vec::new()), |call| {
+            Box::pin(claim(call))
+        }),
         sent(UNDO, "identity.page-undo", Class::SignIns, (links(), Vec::new()), |call| {
             Box::pin(async move { use_address_link(&call, AddressLink::Undo, undoing, "undo").await })
         }),
@@ -79,6 +91,12 @@ pub(super) fn table() -> Vec<Endpoint> {
 /// The token of a mail's link in the address.
 fn token(call: &Call) -> Option<&str> {
     call.params.text("link")
+}
+
+/// The address of a page with that token.
+fn with_link(call: &Call, path: &str) -> String {
+    let link = url::form_urlencoded::byte_serialize(token(call).unwrap_or_default().as_bytes());
+    format!("{path}?link={}", link.collect::<String>())
 }
 
 /// A form that is sent to the address with the link.
@@ -111,6 +129,10 @@ fn confirming(action: &str) -> Form<'_> {
 
 fn undoing(action: &str) -> Form<'_> {
     of_link(action, ("account-undo", "account-undo-why", "account-undo-button"), Vec::new())
+}
+
+fn claiming(action: &str) -> Form<'_> {
+    of_link(action, ("account-claim", "account-claim-why", "account-claim-button"), Vec::new())
 }
 
 fn asking_to_register() -> Form<'static> {
@@ -149,6 +171,7 @@ fn not_valid(view: &View<'_>) -> Response {
     let (path, word) = match view.visit.path.as_str() {
         REGISTER => (REGISTER, "account-register"),
         EMAIL => (EMAIL, "account-email"),
+        CLAIM => (ACCOUNT, "account-own"),
         _ => (FORGOT, "account-forgot"),
     };
     let body = html! {
@@ -232,6 +255,17 @@ async fn use_address_link(call: &Call, which: AddressLink, form: OfLink, what: &
     Ok(match as_sign_in(call.shared.own.use_address_link(token, which)).await {
         Ok(link) => used(call, link, what),
         Err(problem) => refused(call, form, &problem),
+    })
+}
+
+async fn claim(call: Call) -> Answer {
+    let session = match session(&call, &with_link(&call, CLAIM)) {
+        Ok(session) => session,
+        Err(elsewhere) => return Ok(*elsewhere),
+    };
+    Ok(match as_sign_in(call.shared.own.claim(session, token(&call).unwrap_or_default())).await {
+        Ok(()) => see_other(&view(&call).to(ACCOUNT, &[("done", "claimed")])),
+        Err(problem) => refused(&call, claiming, &problem),
     })
 }
 

@@ -7,9 +7,14 @@ use soonshop_domain::clock;
 use soonshop_domain::order::Order as State;
 use soonshop_domain::order::credit_note::CreditNote as CreditState;
 use soonshop_projections::order::{Model, credit};
+use soonshop_projections::source::query_failed;
+use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::personal_access::Field;
+use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
+use soonshop_service_kit::problem::Kind as ProblemKind;
 use soonshop_service_kit::rates::Class::Reads;
+use soonshop_service_kit::work::Price;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,13 +23,20 @@ use crate::driver::list::lists;
 use crate::driver::personal::{DescribedText, PersonalText};
 use crate::driver::shapes::{CreditLine, Customer, Line, Money, Refusal};
 use crate::driver::shown::{Filter, ReadModel, Shown};
-use crate::driver::state::{Call, Endpoint};
+use crate::driver::state::{Action, Call, Endpoint, at_least};
 
 /// The endpoints.
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::new("/orders", "order.list", Reads, "List orders", lists::<Model>()),
         Endpoint::new("/orders/{id}", "order.read", Reads, "An order", reads::<Model>()),
+        Endpoint::new(
+            "/claimable-orders",
+            "order.list-claimable",
+            Reads,
+            "The orders that were placed without an account and with the address of the customer who asks",
+            claimable(),
+        ),
         Endpoint::new(
             "/credit-notes",
             "order.list-credit-notes",
@@ -83,6 +95,61 @@ pub(crate) struct Order {
     version: i64,
     /// The position of the event that last changed it.
     position: i64,
+}
+
+/// An order that a customer may claim by a link: no more than that it is there.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClaimableOrder)]
+struct Claimable {
+    /// For `POST /auth/claims`.
+    id: String,
+    /// The number that people use.
+    number: String,
+    placed_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClaimableOrders)]
+struct ClaimableOrders {
+    /// The newest first, 100 at most.
+    items: Vec<Claimable>,
+}
+
+/// Of guests' orders, those with the address of the account that asks, which its owner has proven.
+fn claimable() -> Action {
+    let action = Action::new(Vec::new(), Described::one::<ClaimableOrders>(), |call: Call| async move {
+        let account = call.caller().account().ok_or_else(|| {
+            let detail =
+                "a customer claims orders for their own account: send the access token of the account";
+            Problem::forbidden("not-permitted", detail)
+        })?;
+        let users = call.shared.source("users", None).await?;
+        let found = users.plain("SELECT email FROM @users WHERE id = $1", vec![account.to_string().into()]);
+        let own: Option<String> = match found.await?.first() {
+            Some(user) => user.try_get_by_index(0).map_err(query_failed)?,
+            None => None,
+        };
+        let own = own.unwrap_or_default();
+        let orders = call.shared.source("orders", None).await?;
+        // The index folds letters as the database does; what counts is that only those of ASCII have a case here.
+        let sql = "SELECT id, number, placed_at, contact_email FROM @orders WHERE lower(contact_email) = lower($1) \
+                   AND customer_kind = 'guest' AND owner = subject ORDER BY placed_at DESC, id DESC LIMIT 100";
+        let order = "placed_at DESC, id DESC";
+        let (position, rows) = orders.rows(at_least(&call), None, sql, &[own.as_str().into()], order).await?;
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            let email: String = row.try_get("", "contact_email").map_err(query_failed)?;
+            if email.eq_ignore_ascii_case(&own) {
+                items.push(Claimable {
+                    id: row.try_get("", "id").map_err(query_failed)?,
+                    number: row.try_get("", "number").map_err(query_failed)?,
+                    placed_at: clock::from_micros(row.try_get("", "placed_at").map_err(query_failed)?),
+                });
+            }
+        }
+        call.page(position, &ClaimableOrders { items }, None)
+    });
+    action.refuses([ProblemKind::Forbidden]).costs(|_| Price::Low)
 }
 
 /// The address of the whole, if these are not all of its lines.

@@ -63,6 +63,15 @@ pub struct PasswordWanted<'a> {
     pub network: &'a str,
 }
 
+/// The order of a guest that a customer wants to claim.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimWanted<'a> {
+    pub order: Uuid,
+    /// Of the mail, as a tag.
+    pub language: &'static str,
+    pub network: &'a str,
+}
+
 /// A session that may be used, as its owner sees it.
 #[derive(Debug, Clone)]
 pub struct OwnSession {
@@ -111,6 +120,13 @@ pub trait SelfService: Send + Sync {
 
     /// Changes the password. All other sessions end.
     async fn change_password(&self, session: Uuid, wanted: PasswordWanted<'_>) -> Result<(), Problem>;
+
+    /// Asks for the mail with the link that claims the order of a guest. 422 for every order that was not placed with the
+    /// account's address, or that is no guest's any more.
+    async fn ask_claim(&self, session: Uuid, wanted: ClaimWanted<'_>) -> Result<(), Problem>;
+
+    /// Claims an order with the link of its mail.
+    async fn claim(&self, session: Uuid, link: &str) -> Result<(), Problem>;
 
     /// The sessions that may be used.
     async fn sessions(&self, session: Uuid) -> Result<Vec<OwnSession>, Problem>;

@@ -16,7 +16,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started};
 use super::http::{Login, PasswordChange, Refresh, Session, Sessions};
-use super::mailed::{EmailChange, MailLanguage, MailRequest, MailedLink, PasswordReset, Registration};
+use super::mailed::{
+    ClaimRequest, EmailChange, MailLanguage, MailRequest, MailedLink, PasswordReset, Registration,
+};
 use super::request::Tokens;
 
 /// A row of the table.
@@ -53,7 +55,34 @@ const WITH_BODY: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::
 fn table() -> Vec<Row> {
     let mut rows = sessions();
     rows.extend(factors());
+    rows.extend(claims());
     rows
+}
+
+fn claims() -> Vec<Row> {
+    vec![
+        Row {
+            takes: Some(ClaimRequest::name().into_owned()),
+            done: Done::Later,
+            refuses: WITH_BODY,
+            ..row(
+                HttpMethod::Post,
+                "/auth/claims",
+                "identity.ask-claim",
+                "Ask for a mail with a link that claims an order that was placed with this account's address",
+            )
+        },
+        Row {
+            takes: Some(MailedLink::name().into_owned()),
+            refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict],
+            ..row(
+                HttpMethod::Post,
+                "/auth/claims/confirm",
+                "identity.claim",
+                "Claim an order with the link in the mail",
+            )
+        },
+    ]
 }
 
 fn factors() -> Vec<Row> {
@@ -309,6 +338,7 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (PasswordReset::name().into_owned(), PasswordReset::schema()),
         (EmailChange::name().into_owned(), EmailChange::schema()),
         (MailedLink::name().into_owned(), MailedLink::schema()),
+        (ClaimRequest::name().into_owned(), ClaimRequest::schema()),
         (KEYS.to_owned(), keys()),
     ]
 }

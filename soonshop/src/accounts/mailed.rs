@@ -10,11 +10,12 @@ use axum::routing::post;
 use serde::Deserialize;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount, SelfService as _,
+    AddressLink, AddressWanted, ClaimWanted, LinkUsed, MailAsked, NewAccount, SelfService as _,
 };
 use soonshop_service_kit::rates::{Class, Who, count};
 use soonshop_texts::Language;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::body::read;
 use super::request::{AuthState, signed_in};
@@ -29,6 +30,8 @@ pub(super) fn router() -> Router<Arc<AuthState>> {
         .route("/auth/email", post(email))
         .route("/auth/email/confirm", post(confirm_email))
         .route("/auth/email/undo", post(undo_email))
+        .route("/auth/claims", post(ask_claim))
+        .route("/auth/claims/confirm", post(claim))
 }
 
 /// A language of mails.
@@ -90,6 +93,17 @@ pub(super) struct EmailChange {
     /// The account's.
     password: String,
     /// Of the mails. Without it, the language that `Accept-Language` prefers.
+    language: Option<MailLanguage>,
+}
+
+/// The order of a guest that the account is to have.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ClaimRequest)]
+pub(super) struct ClaimRequest {
+    /// As `GET /claimable-orders` lists it.
+    order: Uuid,
+    /// Of the mail. Without it, the language that `Accept-Language` prefers.
     language: Option<MailLanguage>,
 }
 
@@ -187,4 +201,21 @@ async fn change_address(
     count(Class::SignIns, Who::Guest).await?;
     let (_, _, body) = read::<MailedLink>(request, "link").await?;
     state.own.use_address_link(&body.link, which).await.map(used)
+}
+
+async fn ask_claim(State(state): State<Arc<AuthState>>, request: Request) -> Result<StatusCode, Problem> {
+    let (active, _) = signed_in(&state, request.headers(), Class::Writes).await?;
+    let (headers, network, body) = read::<ClaimRequest>(request, "order, and language, en or zh-CN").await?;
+    let language = language(body.language, &headers);
+    let wanted = ClaimWanted { order: body.order, language, network: &network };
+    state.own.ask_claim(active.session, wanted).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn claim(State(state): State<Arc<AuthState>>, request: Request) -> Result<StatusCode, Problem> {
+    let (active, _) = signed_in(&state, request.headers(), Class::Writes).await?;
+    count(Class::SignIns, Who::Guest).await?;
+    let (_, _, body) = read::<MailedLink>(request, "link").await?;
+    state.own.claim(active.session, &body.link).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

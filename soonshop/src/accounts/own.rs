@@ -6,12 +6,15 @@ use async_trait::async_trait;
 use soonshop_domain::identity::session::EndedBy;
 use soonshop_domain::text;
 use soonshop_event_store::EventStore;
-use soonshop_identity::{AddressAsked, Asked, Error, Given, NewPassword, Password, Purpose};
+use soonshop_identity::{
+    ActiveSession, AddressAsked, Asked, Cause, ClaimAsked, Error, Given, NewPassword, Password, Purpose,
+};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
-    AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount, OwnProfile, OwnSession, PasswordWanted,
-    SelfService,
+    AddressLink, AddressWanted, ClaimWanted, LinkUsed, MailAsked, NewAccount, OwnProfile, OwnSession,
+    PasswordWanted, SelfService,
 };
+use soonshop_workers::claiming::{self, Claimed};
 use soonshop_workers::readdressing::{self, Changed};
 use soonshop_workers::registering::{Finished, Unfinished, address_of, finish, person_of};
 use uuid::Uuid;
@@ -43,9 +46,28 @@ fn unread(error: &Unfinished, detail: &'static str) -> Problem {
     Problem::unavailable("event-store-unavailable", detail, Duration::from_secs(1))
 }
 
+/// The same for every order that the account may not claim by a link.
+fn not_claimable() -> Problem {
+    Problem::invalid(
+        "unknown-order",
+        "no order of this id was placed without an account and with the address of yours, or an account has claimed it",
+    )
+    .with_pointer("/order")
+}
+
 impl OwnAccounts {
     pub(crate) fn new(accounts: Accounts, store: EventStore) -> Self {
         Self { accounts, store }
+    }
+
+    /// The session of a customer: staff claim no orders.
+    async fn customer(&self, session: Uuid) -> Result<(ActiveSession, Cause), Problem> {
+        let (active, cause) = self.accounts.owner(session).await?;
+        if active.staff {
+            let detail = "a customer claims orders for their own account: sign in with the account of one";
+            return Err(Problem::forbidden("not-permitted", detail));
+        }
+        Ok((active, cause))
     }
 }
 
@@ -139,6 +161,37 @@ impl SelfService for OwnAccounts {
             }
             error => problem(error),
         })
+    }
+
+    async fn ask_claim(&self, session: Uuid, wanted: ClaimWanted<'_>) -> Result<(), Problem> {
+        let (active, _) = self.customer(session).await?;
+        let order = claiming::guest_order(&self.store, wanted.order).await;
+        let order = order.map_err(|error| unread(&error, "orders cannot be read just now"))?;
+        let address = order.and_then(|order| order.address).ok_or_else(not_claimable)?;
+        let asked = ClaimAsked {
+            active: &active,
+            order: wanted.order,
+            address: &address,
+            language: wanted.language,
+            network: wanted.network,
+        };
+        self.accounts.identity.ask_claim(asked).await.map_err(|error| match error {
+            Error::NotFound => not_claimable(),
+            error => problem(error),
+        })
+    }
+
+    async fn claim(&self, session: Uuid, link: &str) -> Result<(), Problem> {
+        let (active, cause) = self.customer(session).await?;
+        let account = active.account;
+        let link = self.accounts.identity.claim_link(link, account).await.map_err(problem)?;
+        match claiming::claim(&self.store, (link, account), &cause).await {
+            Ok(Claimed::Done) => Ok(()),
+            Ok(Claimed::Taken) => {
+                Err(Problem::conflict("order-claimed", "another account has claimed the order already"))
+            }
+            Err(error) => Err(unread(&error, "the order cannot be claimed just now")),
+        }
     }
 
     async fn change_password(&self, session: Uuid, wanted: PasswordWanted<'_>) -> Result<(), Problem> {

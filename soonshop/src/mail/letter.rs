@@ -20,6 +20,7 @@ fn page(kind: MailKind) -> &'static str {
         MailKind::Reset => "account/reset",
         MailKind::Email => "account/email",
         MailKind::Undo => "account/undo",
+        MailKind::Claim => "account/claim",
     }
 }
 

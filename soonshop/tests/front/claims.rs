@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{Opened, Served, refused};
 use crate::guests::{Guest, new_key, order, passed_on};
+use crate::mailed::linked;
 
 impl Served {
     async fn claim(&self, access: &str, order: &str, guest_token: &str) -> (u16, String) {
@@ -150,5 +151,118 @@ async fn i35_a_guest_who_buys_with_the_address_of_an_account_changes_nothing_of_
     assert_eq!(answers[0], answers[1]);
     assert_eq!(shop.see(&path, Some(&access)).await.1["name"], before.1["name"]);
     assert_eq!(shop.see("/orders", Some(&access)).await.1["items"], json!([]));
+    shop.stop().await;
+}
+
+impl Served {
+    /// Asks for the mail with the link that claims an order.
+    async fn ask(&self, access: &str, order: &str) -> (u16, String) {
+        let body = json!({ "order": order, "language": "en" });
+        refused(self.change("POST", "/auth/claims", access, &body).await).await
+    }
+
+    async fn claim_by(&self, access: &str, link: &str) -> (u16, String) {
+        refused(self.change("POST", "/auth/claims/confirm", access, &json!({ "link": link })).await).await
+    }
+
+    /// The numbers of the orders that a customer may claim.
+    async fn offered(&self, access: &str) -> Vec<Value> {
+        let (status, page) = self.see("/claimable-orders", Some(access)).await;
+        assert_eq!(status, 200, "{page}");
+        for item in page["items"].as_array().unwrap() {
+            let mut fields: Vec<_> = item.as_object().unwrap().keys().map(String::as_str).collect();
+            fields.sort_unstable();
+            assert_eq!(fields, ["id", "number", "placed_at"], "nothing else is told");
+        }
+        page["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect()
+    }
+}
+
+/// The last link to that page that was mailed to an address, once there are so many mails.
+async fn claim_link(shop: &Served, address: &str) -> String {
+    linked(shop, address, "/account/claim").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i34_a_proven_address_is_offered_its_orders_and_a_mailed_link_claims_one_of_them() {
+    let (shop, accounts) =
+        Served::with(&["customer b@x.example", "customer eve@example.org", "support"]).await;
+    shop.sell_mugs().await;
+    let [owner, eve, staff] = &accounts[..] else { panic!("three accounts") };
+    let first = shop.new_guest("Ada", "B@X.example").await;
+    // A stranger who mistyped the address.
+    let stranger = shop.new_guest("Zed", "b@x.example").await;
+    let other = shop.new_guest("Eve", "e@x.example").await;
+    let (access, _) = shop.sign_in(owner).await;
+    let (of_eve, _) = shop.sign_in(eve).await;
+    let (of_staff, _) = shop.sign_in(staff).await;
+    assert_eq!(shop.offered(&access).await, [json!(stranger.order), json!(first.order)]);
+    assert_eq!(shop.offered(&of_eve).await, [] as [Value; 0]);
+    for token in [&*of_staff, &*first.token, &*shop.shop.operator_token().unwrap()] {
+        assert_eq!(shop.see("/claimable-orders", Some(token)).await.0, 403);
+    }
+    // An offer opens nothing.
+    assert_eq!(seen(&shop, &first, &access).await, 404);
+    // Whatever is not the account's to claim is not there.
+    let mine: Value =
+        shop.buy(Some(&of_eve), &new_key(), &order("Eve", "b@x.example")).await.json().await.unwrap();
+    for (token, order) in [
+        (&of_eve, first.order.as_str()),
+        (&access, &other.order),
+        (&access, &new_key()),
+        (&access, mine["id"].as_str().unwrap()),
+    ] {
+        assert_eq!(shop.ask(token, order).await, (422, "unknown-order".to_owned()), "{order}");
+    }
+    assert_eq!(shop.ask(&of_staff, &first.order).await, (403, "not-permitted".to_owned()));
+
+    assert_eq!(shop.ask(&access, &first.order).await.0, 202);
+    let link = claim_link(&shop, "B@X.example").await;
+    let (order, event) = (events(&shop, &first.order).await.len(), "OrderClaimed".to_owned());
+    for sent in ["ssl_x", &link[..link.len() - 1], &first.token] {
+        assert_eq!(shop.claim_by(&access, sent).await, (422, "link-not-valid".to_owned()));
+    }
+    // It is of one account.
+    assert_eq!(shop.claim_by(&of_eve, &link).await, (422, "link-not-valid".to_owned()));
+    assert_eq!(events(&shop, &first.order).await.len(), order);
+    let claims = [0; 5].map(|_| shop.claim_by(&access, &link));
+    for claimed in futures::future::join_all(claims).await {
+        assert_eq!(claimed.0, 204, "a repeat comes to the same");
+    }
+    let claimed = events(&shop, &first.order).await.into_iter().filter(|kind| *kind == event).count();
+    assert_eq!(claimed, 1);
+    assert_eq!((seen(&shop, &first, &access).await, seen(&shop, &first, &first.token).await), (200, 404));
+    assert_eq!(seen(&shop, &stranger, &stranger.token).await, 200, "it claimed one order alone");
+    assert_eq!(shop.offered(&access).await, [json!(stranger.order)]);
+    assert_eq!(shop.ask(&access, &first.order).await.0, 422, "it is no guest's any more");
+
+    // Two accounts at once: Eve has the token, and the owner of the address the link.
+    assert_eq!(shop.ask(&access, &stranger.order).await.0, 202);
+    let link = claim_link(&shop, "b@x.example").await;
+    let (by_token, by_link) =
+        tokio::join!(shop.claim(&of_eve, &stranger.order, &stranger.token), shop.claim_by(&access, &link));
+    let taken = (409, "order-claimed".to_owned());
+    assert!(
+        (by_token.0 == 200 && by_link == taken) || (by_token == taken && by_link.0 == 204),
+        "{by_token:?} {by_link:?}"
+    );
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_claims_an_order_is_void_once_the_account_has_another_address() {
+    let (shop, accounts) = Served::with(&["customer b@x.example"]).await;
+    shop.sell_mugs().await;
+    let guest = shop.new_guest("Ada", "b@x.example").await;
+    let (access, _) = shop.sign_in(&accounts[0]).await;
+    // An order gets three mails an hour.
+    for expected in [202, 202, 202, 503] {
+        assert_eq!(shop.ask(&access, &guest.order).await.0, expected);
+    }
+    let link = claim_link(&shop, "b@x.example").await;
+    let moved = format!("UPDATE @accounts SET address = 'other' WHERE id = '{}'", accounts[0].id);
+    shop.on_accounts(&moved).await;
+    assert_eq!(shop.claim_by(&access, &link).await, (422, "link-not-valid".to_owned()));
+    assert_eq!(shop.ask(&access, &guest.order).await.0, 422);
     shop.stop().await;
 }

@@ -101,7 +101,7 @@ impl Served {
     }
 
     /// Runs a statement on the tables of accounts.
-    async fn on_accounts(&self, sql: &str) {
+    pub(crate) async fn on_accounts(&self, sql: &str) {
         let db = self.shop.store_database.namespace("identity").unwrap();
         db.connection.execute(db.statement(sql, [])).await.unwrap();
     }

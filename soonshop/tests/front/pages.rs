@@ -302,3 +302,30 @@ async fn a_customer_adds_a_second_factor_on_pages_and_a_reset_by_mail_leaves_it(
     assert!(!browser.page("/account/factors").await.contains("name=\"factor\""));
     shop.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_of_a_mailed_claim_asks_who_signs_in_and_claims_when_it_is_sent() {
+    let (shop, accounts) = Served::with(&["customer b@x.example"]).await;
+    shop.sell_mugs().await;
+    let guest = shop.new_guest("Ada", "b@x.example").await;
+    let (access, _) = shop.sign_in(&accounts[0]).await;
+    let body = serde_json::json!({ "order": guest.order });
+    assert_eq!(shop.change("POST", "/auth/claims", &access, &body).await.status(), 202);
+    let link = linked(&shop, "b@x.example", "/account/claim").await;
+    let path = format!("/account/claim?link={link}");
+    let mut browser = Browser::of(&shop);
+    let got = browser.open("GET", &path).await;
+    let to = got.headers()[LOCATION].to_str().unwrap().to_owned();
+    assert_eq!(to, format!("/account/sign-in?next=%2Faccount%2Fclaim%3Flink%3D{link}"));
+    browser.signs_in("b@x.example", accounts[0].password(), &path, &path).await;
+    for _ in 0..5 {
+        assert!(browser.page(&path).await.contains("method=\"post\""));
+    }
+    let order = format!("/orders/{}", guest.order);
+    assert_eq!(shop.see(&order, Some(&access)).await.0, 404, "who only looks claims nothing");
+    let bad = browser.send("/account/claim?link=ssl_x", &[]).await;
+    assert_eq!(bad.status(), 422);
+    browser.goes(&path, &[], "/account?done=claimed").await;
+    assert_eq!(shop.see(&order, Some(&access)).await.0, 200);
+    shop.stop().await;
+}

@@ -41,6 +41,15 @@ mail-undo = Your e-mail address was changed
         { $link }
 
         Then this address is used again, all devices are signed out, and the password is void: ask for another one where you sign in. The link can be used once, until { $until }.
+mail-claim = Add an order to your account
+    .text =
+        Somebody, probably you, wants to add an order that was placed at { $shop } with this address, without an account, to the account with this address.
+
+        Sign in and open this page:
+
+        { $link }
+
+        The link can be used until { $until }. If it was not you, do nothing: the order stays as it is.
 mail-sign-in = New sign-in to your account
     .text =
         Somebody, probably you, signed in to your account at { $shop } on a device that was not used for it before, at { $at }.

@@ -1,0 +1,75 @@
+//! From a mailed link to an order that is an account's: the order decides in the log, once.
+
+use soonshop_domain::ids::{GuestId, UserId};
+use soonshop_domain::order::{self, ClaimedBy, Contact, Customer, Order};
+use soonshop_domain::{Personal, PersonalValue, Sensitive};
+use soonshop_event_store::{EventStore, ExecuteError};
+use soonshop_identity::{Cause, ClaimLink};
+use uuid::Uuid;
+
+use crate::registering::{Unfinished, context, unavailable};
+
+/// The first part of the ids of its commands.
+const NAME: &str = "claim";
+
+/// The order of a guest that nobody has claimed.
+pub struct GuestOrder {
+    pub guest: GuestId,
+    /// The address that it was placed with; `None`: with none, or it was erased.
+    pub address: Option<String>,
+}
+
+/// What a claim came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// The order is the account's.
+    Done,
+    /// Another account has it.
+    Taken,
+}
+
+/// The address of an order, to be decrypted.
+struct Address(Personal<String>);
+
+impl Sensitive for Address {
+    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+        vec![&mut self.0]
+    }
+}
+
+/// The order of that id, if a guest placed it and nobody has claimed it.
+pub async fn guest_order(store: &EventStore, id: Uuid) -> Result<Option<GuestOrder>, Unfinished> {
+    let (order, _) = store.load::<Order>(id).await.map_err(unavailable)?;
+    let Some(placed) = order.placed.filter(|_| order.claimed_by.is_none()) else { return Ok(None) };
+    let Customer::Guest(guest) = placed.customer else { return Ok(None) };
+    let Contact { email, .. } = placed.contact;
+    let address = match email.map(Address) {
+        None => None,
+        Some(mut email) => {
+            store.keys().store().decrypt(&mut [&mut email]).await?;
+            email.0.get().cloned()
+        }
+    };
+    Ok(Some(GuestOrder { guest, address }))
+}
+
+/// Claims the order of a link for the account that it was mailed for.
+pub async fn claim(
+    store: &EventStore,
+    (link, account): (ClaimLink, Uuid),
+    cause: &Cause,
+) -> Result<Claimed, Unfinished> {
+    let (order, _) = store.load::<Order>(link.order).await.map_err(unavailable)?;
+    let guest = match order.placed.map(|placed| placed.customer) {
+        Some(Customer::Guest(guest)) => guest,
+        _ => return Ok(Claimed::Taken),
+    };
+    let request = link.request.to_string();
+    let context = context(store, (NAME, &request), "order.claim", account, cause).await?;
+    let command = order::Command::Claim { account: UserId(account), by: ClaimedBy::Link, guest };
+    match store.execute::<Order>(link.order, command, context).await {
+        Ok(_) => Ok(Claimed::Done),
+        Err(ExecuteError::Rejected(_) | ExecuteError::RejectedBefore { .. }) => Ok(Claimed::Taken),
+        Err(error) => Err(unavailable(error)),
+    }
+}
