@@ -301,6 +301,7 @@ catalog! {
     Session: "session" in "identity", "◌", identity::session { Command, Session };
     SigningKey: "signing_key" in "identity", "✧", identity::signing_key { Command, SigningKey };
     Role: "role" in "identity", "⊞", identity::role { Command, Role };
+    Client: "client" in "identity", "⌂", identity::client { Command, Client };
     Gate: "gate" in "identity", "⊓", identity::gate { Command, Gate };
 }
 

@@ -178,6 +178,7 @@ const COUNTS: &[&str] = &[
     "second_factors",
     "recovery_codes",
     "left",
+    "secret",
 ];
 
 /// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].

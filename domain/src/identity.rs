@@ -1,11 +1,12 @@
-//! Registrations, accounts, their sessions, the roles of staff, the keys that sign access tokens, and the gate of all
-//! sign-ins: facts for the audit trail.
+//! Registrations, accounts, their sessions, the roles of staff, clients of OAuth, the keys that sign access
+//! tokens, and the gate of all sign-ins: facts for the audit trail.
 //!
 //! Sign-ins are decided by the tables of the namespace `identity`, which hold the hashes and sealed values. These
 //! aggregates record what was decided there, in the same order, and refuse nothing: nothing is decided from them. No
 //! field is a personal value, a secret, a hash, an address of a network or a text of a browser.
 
 pub mod account;
+pub mod client;
 pub mod gate;
 pub mod registration;
 pub mod role;

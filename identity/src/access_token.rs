@@ -1,5 +1,6 @@
 //! Access tokens: JWTs in the profile of RFC 9068, signed with Ed25519. A token names session, account, client and scope,
-//! and no role: what its holder may do is asked of the session.
+//! and no role: what its holder may do is asked of the session. That of a client which acts for itself names the client
+//! alone, and rests on its row.
 //!
 //! One algorithm, one `typ`, one header without anything more, and a `kid` that this shop published: whatever differs is no
 //! token of this shop.
@@ -37,7 +38,8 @@ struct Payload {
     aud: String,
     sub: Uuid,
     client_id: String,
-    sid: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     scope: String,
     iat: i64,
@@ -45,11 +47,29 @@ struct Payload {
     jti: Uuid,
 }
 
+/// Who holds a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// Somebody in a session.
+    Session { account: Uuid, session: Uuid },
+    /// A client that acts for itself.
+    Client(Uuid),
+}
+
+impl Holder {
+    /// The account, or the client itself.
+    pub fn subject(self) -> Uuid {
+        match self {
+            Self::Session { account, .. } => account,
+            Self::Client(client) => client,
+        }
+    }
+}
+
 /// The claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    pub account: Uuid,
-    pub session: Uuid,
+    pub holder: Holder,
     pub client: String,
     pub scope: String,
     /// Seconds since 1970.
@@ -60,7 +80,7 @@ pub struct Claims {
 /// Signs a token that is valid from `now`, in seconds, on.
 pub(crate) fn sign(
     (kid, key): (Uuid, &Ed25519KeyPair),
-    (account, session): (Uuid, Uuid),
+    holder: Holder,
     client: &str,
     scope: &str,
     now: i64,
@@ -69,9 +89,12 @@ pub(crate) fn sign(
     let payload = Payload {
         iss: ISSUER.to_owned(),
         aud: ISSUER.to_owned(),
-        sub: account,
+        sub: holder.subject(),
         client_id: client.to_owned(),
-        sid: session,
+        sid: match holder {
+            Holder::Session { session, .. } => Some(session),
+            Holder::Client(_) => None,
+        },
         scope: scope.to_owned(),
         iat: now,
         exp: now + LIFE,
@@ -108,11 +131,16 @@ pub(crate) fn read(token: &str, key: impl FnOnce(Uuid) -> Option<[u8; 32]>, now:
     let signed = &token[..header.len() + 1 + payload.len()];
     UnparsedPublicKey::new(&ED25519, key).verify(signed.as_bytes(), &BASE64.decode(signature).ok()?).ok()?;
     let claims: Payload = serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()?;
+    let holder = match claims.sid {
+        Some(session) => Holder::Session { account: claims.sub, session },
+        // Without a session it is the client's own.
+        None if claims.client_id == claims.sub.to_string() => Holder::Client(claims.sub),
+        None => return None,
+    };
     let ours = claims.iss == ISSUER && claims.aud == ISSUER;
     let timely = claims.iat <= now.saturating_add(SKEW) && now < claims.exp.saturating_add(SKEW);
     (ours && timely && claims.exp.saturating_sub(claims.iat) <= LIFE).then_some(Claims {
-        account: claims.sub,
-        session: claims.sid,
+        holder,
         client: claims.client_id,
         scope: claims.scope,
         issued_at: claims.iat,
@@ -148,7 +176,7 @@ mod tests {
     }
 
     fn token() -> String {
-        let of = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let of = Holder::Session { account: Uuid::from_u128(1), session: Uuid::from_u128(2) };
         sign((kid(), &pair(1)), of, "soonshop", "", NOW).unwrap()
     }
 
@@ -168,11 +196,27 @@ mod tests {
         let token = token();
         assert!(looks_like_one(&token));
         let claims = read(&token, known, NOW).unwrap();
-        assert_eq!((claims.account, claims.session), (Uuid::from_u128(1), Uuid::from_u128(2)));
+        let holder = Holder::Session { account: Uuid::from_u128(1), session: Uuid::from_u128(2) };
+        assert_eq!(claims.holder, holder);
         assert_eq!((claims.issued_at, claims.expires_at), (NOW, NOW + LIFE));
         assert_eq!(part(&token, 0), json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid() }));
         let names: Vec<_> = part(&token, 1).as_object().unwrap().keys().cloned().collect();
         assert_eq!(names, ["aud", "client_id", "exp", "iat", "iss", "jti", "sid", "sub"]);
+    }
+
+    #[test]
+    fn a_token_without_a_session_is_of_the_client_that_it_names_and_of_no_account() {
+        let client = Uuid::from_u128(3);
+        let of = |name: &str| {
+            let token = sign((kid(), &pair(1)), Holder::Client(client), name, "read", NOW).unwrap();
+            assert!(!part(&token, 1).as_object().unwrap().contains_key("sid"));
+            read(&token, known, NOW)
+        };
+        let claims = of(&client.to_string()).unwrap();
+        assert_eq!((claims.holder, claims.scope.as_str()), (Holder::Client(client), "read"));
+        for other in ["soonshop", "", &Uuid::from_u128(4).to_string(), &client.simple().to_string()] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use soonshop_domain::identity::session::{BegunFrom, EndedBy, Event};
 use soonshop_domain::ids;
 use uuid::Uuid;
 
-use crate::access_token::{self, LIFE};
+use crate::access_token::{self, Holder, LIFE};
 use crate::facts::Fact;
 use crate::guess::Guess;
 use crate::keyring::REFRESH;
@@ -24,9 +24,11 @@ use crate::{Cause, Error, Identity, SignInDevice};
 /// How long a session lasts at most: of staff a working day.
 const LASTS: i64 = 30 * 24 * HOUR;
 const LASTS_FOR_STAFF: i64 = 12 * HOUR;
-/// How many sessions an account begins within an hour, and has at a time.
+/// How many sessions an account begins within an hour, and has at a time; of each client of OAuth apart, so that none of
+/// them ends those of the owner.
 const BEGUN_IN_AN_HOUR: i64 = 30;
 const AT_A_TIME: i64 = 20;
+const AT_A_TIME_OF_A_CLIENT: i64 = 5;
 
 /// An account as it was read before its password was verified.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,25 @@ pub(crate) struct NewSession<'a> {
     pub(crate) cause: &'a Cause,
 }
 
+/// A session to insert, of an account that is locked and was found to be as it should.
+pub(crate) struct Start<'a> {
+    pub(crate) session: Uuid,
+    pub(crate) client: &'a str,
+    pub(crate) scope: &'a str,
+    pub(crate) kind: CredentialKind,
+    /// Sealed.
+    pub(crate) device_name: Option<String>,
+    pub(crate) known_device: Option<&'a str>,
+    pub(crate) factors: Vec<String>,
+    pub(crate) from: BegunFrom,
+    pub(crate) unusual: bool,
+    pub(crate) proved_at: Option<i64>,
+    pub(crate) now: i64,
+    /// Its owner.
+    pub(crate) by: &'a Cause,
+    pub(crate) cause: &'a Cause,
+}
+
 /// The credentials of a new session, and what is stored of them.
 struct Made {
     credentials: Credentials,
@@ -60,9 +81,10 @@ impl Made {
         kind: CredentialKind,
         (number, key): (i32, &hmac::Key),
         signer: &Signer,
-        (account, session): (Uuid, Uuid),
-        now: i64,
+        (account, start): (Uuid, &Start<'_>),
     ) -> Result<Self, Error> {
+        let session = start.session;
+
         match kind {
             CredentialKind::Cookie => {
                 let mut secret = [0; 32];
@@ -72,9 +94,9 @@ impl Made {
             }
             CredentialKind::Tokens => {
                 let token = RefreshToken::first(number, key, session)?;
-                let of = (account, session);
-                let access =
-                    access_token::sign((signer.kid, &signer.pair), of, CLIENT, "", now.div_euclid(1000))?;
+                let of = Holder::Session { account, session };
+                let (key, at) = ((signer.kid, &signer.pair), start.now.div_euclid(1000));
+                let access = access_token::sign(key, of, start.client, start.scope, at)?;
                 let credentials = Credentials::Tokens { access, refresh: token.text() };
                 Ok(Self { credentials, cookie_hash: None, token_hash: Some(token.hash()) })
             }
@@ -127,54 +149,84 @@ impl Identity {
             }
         }
         let proved_at = (factors.len() > 1).then_some(now);
-        self.make_room(&tx, &account, now, cause).await?;
-        let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
-        let of = (account.id, session);
-        let made = Made::new(kind, (number, &key), &signer, of, now)?;
         let language = device.language;
         let device = self.remember_device(&tx, &account, device.token, now).await?;
         let unusual = self.notice(&tx, &account, device.is_new, (language, now)).await?;
+        let start = Start {
+            session,
+            client: CLIENT,
+            scope: "",
+            kind,
+            device_name: name,
+            known_device: Some(device.hash.stored()),
+            factors,
+            from: BegunFrom::SignIn,
+            unusual,
+            proved_at,
+            now,
+            by: &by,
+            cause,
+        };
+        let started = self.start(&tx, &account, (&signer, number, &key), start).await?;
+        tx.commit().await?;
+        Ok(StartedSession { device_token: Some(device.token), ..started })
+    }
+
+    /// Inserts a session, with its fact.
+    pub(crate) async fn start(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &Account,
+        (signer, number, key): (&Signer, i32, &hmac::Key),
+        start: Start<'_>,
+    ) -> Result<StartedSession, Error> {
+        let (session, now, staff) = (start.session, start.now, account.roles.is_staff());
+        self.make_room(tx, account, &start).await?;
+        let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
+        let made = Made::new(start.kind, (number, key), signer, (account.id, &start))?;
         let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
-                   began_at, used_at, expires_at, proved_at, known_device) \
-                   VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11, $12)";
+                   began_at, used_at, expires_at, proved_at, known_device, scope) \
+                   VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11, $12, $13)";
         let values = [
             session.to_string().into(),
             account.id.to_string().into(),
             account.epoch.into(),
-            CLIENT.into(),
-            name.into(),
+            start.client.into(),
+            start.device_name.into(),
             made.cookie_hash.into(),
             number.into(),
             made.token_hash.into(),
             now.into(),
             expires_at.into(),
-            proved_at.into(),
-            device.hash.stored().into(),
+            start.proved_at.into(),
+            start.known_device.into(),
+            start.scope.into(),
         ];
         tx.execute(self.db.statement(sql, values)).await?;
         let expires_at = moment(expires_at)?;
         let event = Event::SessionStarted {
             account: account.id,
-            client: CLIENT.to_owned(),
-            factors,
-            from: BegunFrom::SignIn,
-            unusual,
+            client: start.client.to_owned(),
+            factors: start.factors,
+            from: start.from,
+            unusual: start.unusual,
             expires_at,
         };
-        let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: &by };
-        self.record(&tx, fact, event).await?;
-        let permissions = self.permitted(&tx, &account.roles).await?;
-        tx.commit().await?;
-        let factor = FactorGiven::at(proved_at, now);
-        let roles = account.roles.all();
-        let active =
-            ActiveSession { account: account.id, session, roles, permissions, staff, expires_at, factor };
-        Ok(StartedSession {
-            active,
-            credentials: made.credentials,
-            expires_in: LIFE,
-            device_token: Some(device.token),
-        })
+        let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: start.by };
+        self.record(tx, fact, event).await?;
+        let permissions = self.permitted(tx, &account.roles).await?;
+        let active = ActiveSession {
+            account: account.id,
+            session,
+            roles: account.roles.all(),
+            permissions,
+            staff,
+            expires_at,
+            factor: FactorGiven::at(start.proved_at, now),
+            client: start.client.to_owned(),
+            scope: start.scope.to_owned(),
+        };
+        Ok(StartedSession { active, credentials: made.credentials, expires_in: LIFE, device_token: None })
     }
 
     /// Refuses an account that begins sessions without end, and ends the oldest where it has too many.
@@ -182,24 +234,25 @@ impl Identity {
         &self,
         tx: &DatabaseTransaction,
         account: &Account,
-        now: i64,
-        cause: &Cause,
+        start: &Start<'_>,
     ) -> Result<(), Error> {
-        let id = account.id.to_string();
-        let sql = "SELECT count(*) FROM @sessions WHERE account = $1 AND began_at > $2";
-        let row = tx.query_one(self.db.statement(sql, [id.as_str().into(), (now - HOUR).into()])).await?;
+        let (id, now) = (account.id.to_string(), start.now);
+        let sql = "SELECT count(*) FROM @sessions WHERE account = $1 AND began_at > $2 AND client = $3";
+        let values = [id.as_str().into(), (now - HOUR).into(), start.client.into()];
+        let row = tx.query_one(self.db.statement(sql, values)).await?;
         if row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?.unwrap_or(0) >= BEGUN_IN_AN_HOUR {
             return Err(Error::TooManySessions);
         }
+        let most = if start.client == CLIENT { AT_A_TIME } else { AT_A_TIME_OF_A_CLIENT };
         let sql = format!(
             "SELECT id FROM @sessions WHERE account = $1 AND epoch = $2 AND ended_at IS NULL AND expires_at > $3 \
-             ORDER BY began_at DESC, id DESC LIMIT 100 OFFSET {}",
-            AT_A_TIME - 1
+             AND client = $4 ORDER BY began_at DESC, id DESC LIMIT 100 OFFSET {}",
+            most - 1
         );
-        let values = [id.into(), account.epoch.into(), now.into()];
+        let values = [id.into(), account.epoch.into(), now.into(), start.client.into()];
         for row in tx.query_all(self.db.statement(&sql, values)).await? {
             let old = uuid(&row.try_get_by_index::<String>(0)?)?;
-            self.end_one(tx, old, now, cause, EndedBy::TooMany).await?;
+            self.end_one(tx, old, now, start.cause, EndedBy::TooMany).await?;
         }
         Ok(())
     }

@@ -59,6 +59,15 @@ pub enum Error {
     /// The same for a link that was used, that has expired, that another one has followed, and that was never made.
     #[error("the link cannot be used")]
     Link,
+    /// The client of OAuth is unknown or removed, or its secret is wrong.
+    #[error("the client is unknown, or its secret is wrong")]
+    Client,
+    /// The code is wrong: it was used, has expired, or is another client's, or the account has changed meanwhile.
+    #[error("the code cannot be used")]
+    Grant,
+    /// More is asked for than there is to give.
+    #[error("the scope is wider than what there is to give")]
+    Scope,
     /// So many asked for a mail within this hour that no more are taken.
     #[error("too many mails were asked for within this hour")]
     TooManyRequests,

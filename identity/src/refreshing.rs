@@ -3,10 +3,11 @@
 use sea_orm::{ConnectionTrait as _, QueryResult};
 use soonshop_domain::identity::session::EndedBy;
 
-use crate::access_token::{self, LIFE};
+use crate::access_token::{self, Holder, LIFE};
+use crate::grant_scope::{self, narrowed};
 use crate::keyring::REFRESH;
 use crate::refresh_token::RefreshToken;
-use crate::sessions::{ActiveSession, Credentials, FactorGiven, StartedSession};
+use crate::sessions::{ActiveSession, CLIENT, Credentials, FactorGiven, StartedSession};
 use crate::stored::{moment, uuid};
 use crate::{Cause, Error, Identity};
 
@@ -77,10 +78,35 @@ enum Step {
     End(EndedBy),
 }
 
+/// Who asks for the next tokens, and for how much.
+#[derive(Debug, Clone, Copy)]
+pub struct Refresher<'a> {
+    /// The client that must hold the session.
+    pub client: &'a str,
+    /// What the next access token may, of what the session may; `None`: all of it.
+    pub scope: Option<&'a str>,
+}
+
+impl Refresher<'_> {
+    /// The shop itself, which is limited to no scope.
+    const SHOP: Self = Self { client: CLIENT, scope: None };
+}
+
 impl Identity {
-    /// Another access token, and the refresh token that follows this one. A token that was used before ends its session:
-    /// either its holder or somebody else has stolen it.
+    /// [`refresh_for`](Self::refresh_for) the shop itself.
     pub async fn refresh(&self, sent: &str, cause: &Cause) -> Result<StartedSession, Error> {
+        self.refresh_for(Refresher::SHOP, sent, cause).await
+    }
+
+    /// Another access token, and the refresh token that follows this one. A token that was used before ends its session:
+    /// either its holder or somebody else has stolen it. The scope of the answer is that of the access token; the session keeps
+    /// its own.
+    pub async fn refresh_for(
+        &self,
+        refresher: Refresher<'_>,
+        sent: &str,
+        cause: &Cause,
+    ) -> Result<StartedSession, Error> {
         let token = RefreshToken::parse(sent).ok_or(Error::Token)?;
         let key = self.keyring.get(REFRESH, token.key()).await?;
         let key = key.filter(|key| token.is_made_with(key)).ok_or(Error::Token)?;
@@ -99,6 +125,11 @@ impl Identity {
         if over || row.refresh_key != Some(token.key()) {
             return Err(Error::Token);
         }
+        // Before anything is used up: another client's token, or a wider scope, changes nothing.
+        if row.client != refresher.client {
+            return Err(Error::Token);
+        }
+        let scope = grant_scope::text(&narrowed(refresher.scope, &grant_scope::names(&row.scope))?);
         let staff = account.roles.is_staff();
         let next = token.next(&key).ok_or(Error::Token)?;
         match row.judge(&token, now, started_at) {
@@ -126,9 +157,9 @@ impl Identity {
         }
         let permissions = self.permitted(&tx, &account.roles).await?;
         tx.commit().await?;
-        let of = (owner, token.session());
+        let of = Holder::Session { account: owner, session: token.session() };
         let at = now.div_euclid(1000);
-        let access = access_token::sign((signer.kid, &signer.pair), of, &row.client, &row.scope, at)?;
+        let access = access_token::sign((signer.kid, &signer.pair), of, &row.client, &scope, at)?;
         let active = ActiveSession {
             account: owner,
             session: token.session(),
@@ -137,6 +168,8 @@ impl Identity {
             staff,
             expires_at: moment(row.expires_at)?,
             factor: FactorGiven::at(row.proved_at, now),
+            client: row.client,
+            scope,
         };
         Ok(StartedSession {
             active,

@@ -66,6 +66,17 @@ pub struct ActiveSession {
     /// Its latest end.
     pub expires_at: DateTime<Utc>,
     pub factor: FactorGiven,
+    /// Who holds it: [`CLIENT`], or the id of a client of OAuth.
+    pub client: String,
+    /// What a client of OAuth may; empty for the shop itself, which is not limited so.
+    pub scope: String,
+}
+
+impl ActiveSession {
+    /// Whether the shop itself holds it, so that it may change the account.
+    pub fn is_own(&self) -> bool {
+        self.client == CLIENT
+    }
 }
 
 /// When a session gave a second factor last.
@@ -95,6 +106,8 @@ impl FactorGiven {
 pub struct ListedSession {
     pub id: Uuid,
     pub client: String,
+    /// The name of a client of OAuth.
+    pub client_name: Option<String>,
     /// What the device said of itself; `None`: nothing, or it was erased.
     pub device: Option<String>,
     pub began_at: DateTime<Utc>,
@@ -102,6 +115,10 @@ pub struct ListedSession {
     pub used_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
 }
+
+/// That the client of a session `s` is not removed: no session of one that is lives on.
+const OF_A_CLIENT: &str = "(s.client = 'soonshop' OR EXISTS \
+                           (SELECT 1 FROM @clients c WHERE c.id = s.client AND c.removed_at IS NULL))";
 
 /// The name of a device.
 struct Device(Personal<String>);
@@ -180,9 +197,9 @@ impl Identity {
     async fn living_where(&self, column: &str, value: String) -> Result<Option<ActiveSession>, Error> {
         let (now, defined) = (self.db.now(), self.defined_roles_in_one());
         let sql = format!(
-            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, {defined} FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, s.client, s.scope, {defined} FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE s.{column} = $1 AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
-             AND a.disabled_at IS NULL"
+             AND a.disabled_at IS NULL AND {OF_A_CLIENT}"
         );
         let row = self.db.connection.query_one(self.db.statement(&sql, [value.into()])).await?;
         let Some(row) = row else { return Ok(None) };
@@ -191,10 +208,12 @@ impl Identity {
             session: uuid(&row.try_get_by_index::<String>(0)?)?,
             account: uuid(&row.try_get_by_index::<String>(1)?)?,
             staff: roles.is_staff(),
-            permissions: permitted(row.try_get_by_index::<Option<String>>(6)?.as_deref(), &roles),
+            permissions: permitted(row.try_get_by_index::<Option<String>>(8)?.as_deref(), &roles),
             roles: roles.all(),
             expires_at: moment(row.try_get_by_index(3)?)?,
             factor: FactorGiven::at(row.try_get_by_index(4)?, row.try_get_by_index(5)?),
+            client: row.try_get_by_index(6)?,
+            scope: row.try_get_by_index(7)?,
         }))
     }
 
@@ -202,9 +221,9 @@ impl Identity {
     pub async fn sessions(&self, account: Uuid) -> Result<Vec<ListedSession>, Error> {
         let now = self.db.now();
         let sql = format!(
-            "SELECT s.id, s.client, s.device, s.began_at, s.used_at, s.expires_at FROM @sessions s \
-             JOIN @accounts a ON a.id = s.account WHERE s.account = $1 AND s.ended_at IS NULL AND s.expires_at > {now} \
-             AND s.epoch = a.epoch AND a.disabled_at IS NULL ORDER BY s.began_at DESC, s.id DESC"
+            "SELECT s.id, s.client, s.device, s.began_at, s.used_at, s.expires_at, k.name FROM @sessions s \
+             JOIN @accounts a ON a.id = s.account LEFT JOIN @clients k ON k.id = s.client WHERE s.account = $1 AND s.ended_at IS NULL AND s.expires_at > {now} \
+             AND s.epoch = a.epoch AND a.disabled_at IS NULL AND {OF_A_CLIENT} ORDER BY s.began_at DESC, s.id DESC"
         );
         let mut all = Vec::new();
         for row in self.db.connection.query_all(self.db.statement(&sql, [account.to_string().into()])).await?
@@ -213,6 +232,7 @@ impl Identity {
             all.push(ListedSession {
                 id: uuid(&row.try_get_by_index::<String>(0)?)?,
                 client: row.try_get_by_index(1)?,
+                client_name: row.try_get_by_index(6)?,
                 device: self.opened(device).await?,
                 began_at: moment(row.try_get_by_index(3)?)?,
                 used_at: moment(row.try_get_by_index(4)?)?,

@@ -40,6 +40,7 @@ impl Identity {
                 crate::factors::UNPROVED_KEPT,
             ),
             (format!("DELETE FROM @requests WHERE expires_at < {now} - $1 AND used_at IS NULL"), LINKS_KEPT),
+            (format!("DELETE FROM @codes WHERE expires_at < {now} - $1"), DAY),
             (format!("DELETE FROM @mails WHERE expires_at < {now} - $1"), 0),
             (
                 format!(

@@ -186,6 +186,7 @@ migrators! {
         ("003_links", "sql/links.sql", "sql/links.sql"),
         ("004_devices", "sql/devices.sql", "sql/devices.sql"),
         ("005_guests", "sql/guests.sql", "sql/guests.sql"),
+        ("006_clients", "sql/clients.sql", "sql/clients.sql"),
         ("009_roles", "sql/roles.sql", "sql/roles.sql"),
         ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql")
     ];

@@ -101,6 +101,7 @@ fn rights(namespace: Namespace) -> Rights {
                 "sessions",
             ),
             (QUERY, "SELECT", "roles"),
+            (QUERY, "SELECT (id, scope, removed_at)", "clients"),
             (QUERY, "SELECT (id, token_hash, first_command, used_at)", "guests"),
             (QUERY, "UPDATE (used_at)", "guests"),
             (QUERY, "SELECT (kid, public_key, made_at, signs_from, signs_until, retired_at)", "signing_keys"),

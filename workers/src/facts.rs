@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use soonshop_domain::identity::{account, gate, registration, role, session, signing_key};
+use soonshop_domain::identity::{account, client, gate, registration, role, session, signing_key};
 use soonshop_domain::{Decider, Event, ids};
 use soonshop_event_log::follow::{Next, NoEvents, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Leases, Stopped};
@@ -137,6 +137,7 @@ impl Facts {
 
     async fn append(&self, fact: &Waiting) -> Result<Appended, Stopped> {
         use account::Command as OfAccount;
+        use client::Command as OfClient;
         use gate::Command as OfGate;
         use registration::Command as OfRegistration;
         use role::Command as OfRole;
@@ -148,6 +149,7 @@ impl Facts {
                 self.record::<registration::Registration>(fact, OfRegistration::Record(event)).await
             }
             Event::Role(event) => self.record::<role::Role>(fact, OfRole::Record(event)).await,
+            Event::Client(event) => self.record::<client::Client>(fact, OfClient::Record(event)).await,
             Event::Gate(event) => self.record::<gate::Gate>(fact, OfGate::Record(event)).await,
             Event::Session(event) => self.record::<session::Session>(fact, OfSession::Record(event)).await,
             Event::SigningKey(event) => {

@@ -10,6 +10,8 @@ mod fixture;
 #[expect(dead_code, reason = "the projections' tests use more of it")]
 mod history;
 
+#[path = "workers/clients.rs"]
+mod clients;
 #[path = "workers/erasing.rs"]
 mod erasing;
 #[path = "workers/factors.rs"]

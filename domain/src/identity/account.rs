@@ -1,5 +1,7 @@
 //! An account: a user that can sign in. Its id is the user's, the data subject.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -144,6 +146,14 @@ pub enum Event {
     RecoveryCodeUsed {
         left: i64,
     },
+    /// A client of OAuth may do this for its owner: all of it, from now on.
+    ConsentGiven {
+        client: Uuid,
+        scope: Vec<String>,
+    },
+    ConsentWithdrawn {
+        client: Uuid,
+    },
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the trait has it")]
@@ -176,6 +186,9 @@ pub struct Account {
     /// The last request for another address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_requested: Option<Uuid>,
+    /// The clients of OAuth that act for its owner. There are as many as the operator registered.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub clients: BTreeSet<Uuid>,
 }
 
 impl Account {
@@ -202,6 +215,12 @@ impl Account {
             }
             Event::RecoveryCodesMade { left } | Event::RecoveryCodeUsed { left } => {
                 self.recovery_codes = left;
+            }
+            Event::ConsentGiven { client, .. } => {
+                self.clients.insert(client);
+            }
+            Event::ConsentWithdrawn { client } => {
+                self.clients.remove(&client);
             }
         }
     }
@@ -249,6 +268,13 @@ mod tests {
                 }
                 EventKind::RecoveryCodesMade => Self::RecoveryCodesMade { left: 10 },
                 EventKind::RecoveryCodeUsed => Self::RecoveryCodeUsed { left: 9 },
+                EventKind::ConsentGiven => Self::ConsentGiven {
+                    client: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000d),
+                    scope: vec!["own".to_owned()],
+                },
+                EventKind::ConsentWithdrawn => Self::ConsentWithdrawn {
+                    client: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000d),
+                },
             }
         }
     }

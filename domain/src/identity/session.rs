@@ -31,6 +31,8 @@ pub enum EndedBy {
     Restarted,
     /// The account began more sessions than it may have.
     TooMany,
+    /// The code that began it came again.
+    CodeReused,
 }
 
 #[derive(

@@ -36,6 +36,16 @@ event-RecoveryCodeUsed = Recovery code used
         [one] one is left
        *[other] { $left } are left
     }
+event-ConsentGiven = Consent given
+    .sentence = Client { $client } may act for account { $self }: { $scope }
+event-ConsentWithdrawn = Consent withdrawn
+    .sentence = Client { $client } may not act for account { $self } any more
+event-ClientRegistered = Client registered
+    .sentence = Client { $self } was registered as { $name }, for { $scope }
+event-ClientSecretChanged = Secret of a client changed
+    .sentence = Client { $self } has another secret, its number { $secret }
+event-ClientRemoved = Client removed
+    .sentence = Client { $self } was removed: { $reason }
 event-SessionStarted = Session started
     .sentence = Account { $account } signed in
 event-SessionEnded = Session ended
@@ -54,6 +64,7 @@ event-ManySignInsFailed = Many sign-ins failed
        *[other] { $accounts } accounts
     }
 aggregate-account = account
+aggregate-client = client
 aggregate-gate = sign-ins of a day
 aggregate-registration = registration
 aggregate-role = role of staff
@@ -72,9 +83,11 @@ field-by = by
     .release = release
     .token = token of the guest
 field-client = client
+field-clients = clients that act for the owner
 field-disabled = disabled
 field-email_requested = last request for another e-mail address
 field-ended = ended
+    .code-reused = the code that began it came again
     .restarted = its token came again after a restart
     .revoked = revoked
     .signed-out = signed out
@@ -96,6 +109,9 @@ field-passwords = passwords so far
 field-recovery_codes = recovery codes left
 field-permissions = permissions
 field-request = request
+field-public = public
+field-redirects = redirect addresses
+field-removed = removed
 field-reset_requested = last request for another password
 field-retired = retired
     .compromised = compromised
@@ -109,6 +125,8 @@ field-roles = roles
     .ops = operations
     .support = support
     .warehouse = warehouse
+field-scope = scope
+field-secret = number of the secret
 field-second_factors = second factors
 field-signs_from = signs from
 field-since = since

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::identity::session::EndedBy;
 use soonshop_identity::{
-    Cause, CredentialKind, Credentials, Error, NewPassword, Password, Roles, SignIn, SignInDevice,
+    Cause, CredentialKind, Credentials, Error, Holder, NewPassword, Password, Roles, SignIn, SignInDevice,
 };
 use tokio::time::Instant;
 
@@ -87,7 +87,7 @@ async fn a_taken_role_and_a_disabled_account_are_seen_at_the_next_look(shop: Sho
     let session = started.active.session;
     let Credentials::Tokens { access, .. } = started.credentials else { panic!("no tokens") };
     let claims = identity.claims(&access).await.unwrap().unwrap();
-    assert_eq!((claims.account, claims.session), (id, session));
+    assert_eq!(claims.holder, Holder::Session { account: id, session });
     assert_eq!(identity.claims(&format!("{access}x")).await.unwrap(), None);
     assert_eq!(identity.active(session).await.unwrap().unwrap().roles, ["admin"]);
     identity.set_roles(id, &Roles::given(["customer"]), &cause).await.unwrap();
