@@ -1,7 +1,10 @@
 //! The pages of people's own accounts: what the links in mails lead to, signing in, and what the owner of an account sees
-//! and changes. They call the same functions as the endpoints under `/auth`, need no script, and are served by the process
-//! that takes commands.
+//! and changes; and the page on which they consent to a client of OAuth. They call the same functions as the endpoints under
+//! `/auth`, need no script, and are served by the process that takes commands.
 
+mod authorization;
+mod authorize;
+mod consents;
 mod factors;
 mod forms;
 mod mailed;
@@ -21,7 +24,8 @@ pub use state::AccountPages;
 
 /// The routes.
 pub fn router(pages: AccountPages) -> Router {
-    endpoint::router(&Arc::new(pages), table())
+    let pages = Arc::new(pages);
+    endpoint::router(&pages, table()).merge(authorize::router(pages))
 }
 
 fn table() -> Vec<state::Endpoint> {
@@ -30,6 +34,7 @@ fn table() -> Vec<state::Endpoint> {
     table.extend(overview::table());
     table.extend(password::table());
     table.extend(sessions::table());
+    table.extend(consents::table());
     table.extend(crate::pages::factors::table());
     table
 }

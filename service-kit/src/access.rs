@@ -5,6 +5,7 @@
 //! in every process at the latest.
 
 pub mod caller;
+pub mod clients;
 mod details;
 pub mod factor;
 #[cfg(test)]
@@ -22,14 +23,15 @@ pub mod session;
 pub mod step_up;
 
 pub use caller::{Access, Caller, REMEMBERED};
+pub use clients::{Clients, CodeWanted, KnownClient, OwnConsent};
 pub use factor::{Factor, RefundLimit};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use more_roles::MoreRoles;
 pub use owner::Owner;
 pub use people::{
-    Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People, SignInStep, SignedIn,
-    StartedFactor, Typed,
+    ActingClient, Bearer, Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People,
+    SignInStep, SignedIn, StartedFactor, Typed,
 };
 pub use role::{Permission, Role};
 pub use scope::{Networks, Scope};

@@ -1,7 +1,7 @@
 //! Accounts of people at the edges of the shop: over HTTP, in the cookies of pages, and at the command line. What they are
 //! is decided in the crate `identity`.
 
-mod body;
+pub(crate) mod body;
 mod cache;
 pub mod command_line;
 mod described;
@@ -10,8 +10,8 @@ mod http;
 mod mailed;
 mod own;
 pub mod own_roles;
-mod people;
-mod problem;
+pub(crate) mod people;
+pub(crate) mod problem;
 mod request;
 mod settings;
 

@@ -179,6 +179,8 @@ async fn account(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
         ("factors", "SELECT id FROM @factors WHERE account = $1"),
         ("sign_ins", "SELECT account FROM @sign_ins WHERE account = $1"),
         ("devices", "SELECT account FROM @devices WHERE account = $1"),
+        ("codes", "SELECT account FROM @codes WHERE account = $1"),
+        ("consents", "SELECT account FROM @consents WHERE account = $1"),
         ("guests", "SELECT id FROM @guests WHERE id = $1"),
     ] {
         let rows = query(&identity, sql, [report.person.to_string().into()]).await?;

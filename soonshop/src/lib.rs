@@ -16,6 +16,7 @@ pub mod import;
 pub mod mail;
 mod metrics;
 pub mod migrate;
+pub mod oauth;
 mod outcome;
 pub mod processes;
 mod rates;
@@ -160,6 +161,8 @@ pub struct Shop {
     pub search: Arc<dyn Search>,
     /// What becomes of mails to people.
     pub mailing: Mailing,
+    /// Where people and programs reach the shop, without the `/` at its end.
+    pub public_address: Option<Arc<str>>,
     /// The clients that may connect.
     pub server_settings: ServerSettings,
     /// A unique name, different also from that of the process before this one.
@@ -179,6 +182,7 @@ impl Shop {
         let erasures = place(&config.erasures, keys_url)?;
         let server_settings = config.connections.server_settings(config.rates.proxies())?;
         let mailing = config.mail.mailing(&store)?;
+        let public_address = config.mail.public_address(&store)?.map(Arc::from);
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;
@@ -220,6 +224,7 @@ impl Shop {
             rates,
             search,
             mailing,
+            public_address,
             server_settings,
             holder,
         })

@@ -45,6 +45,14 @@ pub struct Mailing {
 }
 
 impl MailSettings {
+    /// The public address of the shop, without the `/` at its end, if it is known: a shop on files is one of this machine,
+    /// where nothing else is said.
+    pub(crate) fn public_address(&self, store: &DatabaseLocation) -> anyhow::Result<Option<String>> {
+        let embedded = || matches!(store, DatabaseLocation::Sqlite(_)).then_some(EMBEDDED);
+        let address = self.public_url.as_deref().or_else(embedded).map(public_url).transpose()?;
+        Ok(address.map(|url| url.as_str().trim_end_matches('/').to_owned()))
+    }
+
     /// Checks the settings, and says what becomes of mails. `store` may be a folder.
     pub fn mailing(&self, store: &DatabaseLocation) -> anyhow::Result<Mailing> {
         let public = self.public_url.as_deref().map(public_url).transpose()?;

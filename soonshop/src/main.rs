@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use soonshop::migrate::StartProcess;
 use soonshop::serve::{self, Options};
 use soonshop::{
-    Config, Role, Shop, accounts, api_keys, clock, contexts, doctor, erased, import, migrate, processes,
-    seals, seed, settle,
+    Config, Role, Shop, accounts, api_keys, clock, contexts, doctor, erased, import, migrate, oauth,
+    processes, seals, seed, settle,
 };
 use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
@@ -102,6 +102,11 @@ enum Command {
     Role {
         #[command(subcommand)]
         verb: accounts::own_roles::Verb,
+    },
+    /// Clients of OAuth: the shop's own programs
+    Client {
+        #[command(subcommand)]
+        verb: oauth::command_line::Verb,
     },
     /// Process managers: their instances, and why one waits
     Process {
@@ -233,6 +238,11 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let shop = Shop::open(&cli.config, Role::All)?;
             migrate::check(&shop).await?;
             return Ok(say(&accounts::own_roles::run(&shop, &verb).await?));
+        }
+        Command::Client { verb } => {
+            let shop = Shop::open(&cli.config, Role::All)?;
+            migrate::check(&shop).await?;
+            return Ok(say(&oauth::command_line::run(&shop, &verb).await?));
         }
         Command::Process { verb } => {
             let shop = Shop::open(&cli.config, Role::All)?;

@@ -41,6 +41,7 @@ use uuid::Uuid;
 use crate::accounts::{self, Accounts, OwnAccounts};
 use crate::api_keys::ApiKeys;
 use crate::connections::raise_file_limit;
+use crate::oauth::{self, ClientsOfAccounts};
 use crate::{Role, Shop, checks, docs_page, documentation, metrics, migrate, roles};
 
 /// Mebibytes of `/metrics` that clients have not read yet, in all and of one of them.
@@ -233,9 +234,16 @@ fn router(
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {
+            let issuer = shop.public_address.clone();
+            router = router.merge(oauth::router(accounts.clone(), access.clone(), issuer.clone()));
+            let clients = Arc::new(ClientsOfAccounts::new(accounts.clone(), issuer));
             let own = OwnAccounts::new(accounts, store.clone());
-            let pages =
-                AccountPages { own: Arc::new(own.clone()), access: access.clone(), work: work.clone() };
+            let pages = AccountPages {
+                own: Arc::new(own.clone()),
+                clients,
+                access: access.clone(),
+                work: work.clone(),
+            };
             router = router.merge(accounts::router(own, access.clone()));
             router = router.merge(soonshop_audit_web::account::router(pages));
         }
@@ -293,7 +301,7 @@ fn access(shop: &Shop, options: &Options, accounts: &Accounts) -> anyhow::Result
 pub fn openapi(role: Role) -> OpenApi {
     let mut api = OpenApi::default();
     if role.has(Role::CommandApi) {
-        api = merged(soonshop_command_api::openapi(), accounts::openapi());
+        api = merged(merged(soonshop_command_api::openapi(), accounts::openapi()), oauth::openapi());
     }
     if role.has(Role::QueryApi) {
         let queries = merged(soonshop_query_api::http::openapi(), soonshop_audit_web::http::openapi());

@@ -208,6 +208,10 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ),
     ("page-range-", "proved broken other-key after-broken-seal acknowledged"),
     ("page-run-", "running paused done found refused failed interrupted cancelled silent"),
+    (
+        "page-scope-",
+        "own read read-personal figures shop register trade stock fulfil refund override act-on-behalf audit retry-parked acknowledge",
+    ),
     ("page-sealed-", "log record"),
     ("page-sink-", "cache index rows"),
     ("page-sort-", "recorded occurred"),

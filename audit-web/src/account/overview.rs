@@ -7,6 +7,7 @@ use soonshop_service_kit::access::{OwnProfile, Permission};
 use soonshop_service_kit::endpoint::Answer;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 
+use super::consents::CLIENTS;
 use super::factors::FACTORS;
 use super::forms::notice;
 use super::mailed::EMAIL;
@@ -42,6 +43,7 @@ fn body(view: &View<'_>, profile: &OwnProfile, done: Option<&str>) -> Markup {
         ("email", "account-email-about", EMAIL, "account-email"),
         ("password", "account-password-about", PASSWORD, "account-change-password"),
         ("account-sessions", "account-sessions-about", SESSIONS, "account-sessions-see"),
+        ("account-clients", "account-clients-about", CLIENTS, "account-clients-see"),
     ];
     html! {
         h1 { (view.word("account-own")) }

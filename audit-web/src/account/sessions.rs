@@ -54,7 +54,7 @@ fn list(view: &View<'_>, all: &[OwnSession]) -> Markup {
             tbody {
                 @for one in all {
                     tr {
-                        td data-name=(device) { span translate="no" { (one.device.as_deref().map_or_else(|| "–".into(), visible)) } }
+                        td data-name=(device) { span translate="no" { (holder(one)) } }
                         td data-name=(began) { (view.time(one.began_at)) }
                         td data-name=(used) { (view.time(one.used_at)) }
                         td data-name=(change) {
@@ -76,6 +76,12 @@ fn list(view: &View<'_>, all: &[OwnSession]) -> Markup {
         }
         (back(view))
     }
+}
+
+/// The name of the client that holds a session, or what the device says of itself.
+fn holder(one: &OwnSession) -> std::borrow::Cow<'_, str> {
+    let name = one.client_name.as_deref().or(one.device.as_deref());
+    name.map_or_else(|| "–".into(), visible)
 }
 
 async fn end(call: Call) -> Answer {

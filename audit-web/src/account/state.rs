@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Owner, SelfService};
+use soonshop_service_kit::access::{Access, Clients, Owner, SelfService};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::endpoint::{self, Answer, RequiredPosition, Visit};
 use soonshop_service_kit::rates::{Class, Who, count};
@@ -20,6 +20,8 @@ use crate::pages::frame::{View, answered, described, refusal, see_other, with};
 pub struct AccountPages {
     /// Does what people do with their own accounts.
     pub own: Arc<dyn SelfService>,
+    /// Knows the clients of OAuth, and who consents to them.
+    pub clients: Arc<dyn Clients>,
     /// Authenticates visitors.
     pub access: Access,
     /// Gives turns to what costs something; one for all services of a process.
@@ -99,5 +101,5 @@ pub(super) fn view(call: &Call) -> View<'_> {
 /// sent without a session is not sent again.
 pub(super) fn session(call: &Call, page: &str) -> Result<Uuid, Box<Response>> {
     let elsewhere = || Box::new(see_other(&view(call).to(SIGN_IN, &[("next", page)])));
-    call.caller().session.ok_or_else(elsewhere)
+    call.caller().own_session().ok_or_else(elsewhere)
 }

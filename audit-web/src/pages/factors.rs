@@ -103,7 +103,7 @@ pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
 
 /// The session of an account. A key and the operator's token have none.
 fn session<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
-    call.caller().session.ok_or_else(|| {
+    call.caller().own_session().ok_or_else(|| {
         Problem::conflict(
             "no-second-factor",
             "second factors belong to accounts: sign in with one, and not with a key",

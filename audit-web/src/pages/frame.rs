@@ -259,6 +259,15 @@ pub(crate) fn answered_as(
     response
 }
 
+/// A page whose form may lead on to that place, beside this shop.
+pub(crate) fn leading_to(mut page: Response, source: &str) -> Response {
+    let policy = POLICY.replace("form-action 'self'", &format!("form-action 'self' {source}"));
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    page
+}
+
 /// What a browser tells of the address of this page where it leads on. The link of a mail is told to nobody.
 fn referrer_policy(view: &View<'_>) -> &'static str {
     let has_link = view.location == Location::Account && view.visit.parameter("link").is_some();

@@ -171,7 +171,7 @@ impl<'a> View<'a> {
 
     /// The visitor is signed in with an account, and not with a key.
     pub(crate) fn has_account(&self) -> bool {
-        self.visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.session.is_some())
+        self.visit.visitor.as_ref().is_some_and(|visitor| visitor.caller.own_session().is_some())
     }
 
     /// An address with the common parameters.

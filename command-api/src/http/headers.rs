@@ -83,7 +83,12 @@ pub(super) fn channel(headers: &HeaderMap) -> Result<Option<Channel>, Problem> {
 /// The reason in free text: personal, and encrypted under the caller's own key.
 pub(super) fn note(headers: &HeaderMap, caller: &Caller) -> Result<Option<Personal<String>>, Problem> {
     let mut values = headers.get_all(REASON_NOTE).iter();
-    let (Some(value), Some(writer)) = (values.next(), caller.writer) else { return Ok(None) };
+    let Some(value) = values.next() else { return Ok(None) };
+    let Some(writer) = caller.writer else {
+        let detail =
+            "this caller has no key that would encrypt a note: name the reason by its code, X-Reason";
+        return Err(invalid_header("X-Reason-Note", detail));
+    };
     let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
     let clean = texts::line(text, LONGEST_NOTE).ok().filter(|_| text.len() <= LONGEST_NOTE);
     let clean = clean.filter(|_| values.next().is_none()).ok_or_else(|| {

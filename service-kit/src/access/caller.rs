@@ -15,7 +15,7 @@ use super::factor::{Factor, RefundLimit};
 use super::key::ApiKey;
 use super::keys::{Keys, Secret, StoredKey, StoredSession, Unavailable, bad_token, hash};
 use super::more_roles::MoreRoles;
-use super::people::{Employment, KnownGuest, People, SignedIn};
+use super::people::{ActingClient, Bearer, Employment, KnownGuest, People, SignedIn};
 use super::role::{Permission, Role};
 use super::scope::Scope;
 use crate::problem::{Kind, Problem};
@@ -27,15 +27,17 @@ pub struct Caller {
     /// Of several the first.
     pub role: Role,
     pub more: MoreRoles,
-    /// What their key is limited to.
+    /// What their key, or the client that acts for them, is limited to.
     pub scope: Scope,
-    /// Stored beside every event: `staff:<id of a key or an account>`, `service:<key id>`, `service:operator`,
+    /// Stored beside every event: `staff:<id of a key or an account>`, `service:<id of a key or a client>`, `service:operator`,
     /// `customer:<account id>`, `guest:<guest id>`, or `guest:anonymous` without a token.
     pub actor: Actor,
     /// The data subject that owns the caller's notes: its key encrypts them. A guest writes no notes.
     pub writer: Option<Uuid>,
     /// The session that they are signed in with, stored beside every event; `None`: a key, a token, or nothing.
     pub session: Option<Uuid>,
+    /// A client of OAuth holds that session, and acts for them.
+    pub by_client: bool,
     /// The guest whose token they sent.
     pub guest: Option<KnownGuest>,
     /// Other machines reach this process: a guest may not trade.
@@ -54,6 +56,7 @@ impl Caller {
             actor,
             writer: None,
             session: None,
+            by_client: false,
             guest: None,
             reached_by_others: false,
             factor: Factor::NotAsked,
@@ -103,16 +106,20 @@ impl Caller {
         let actor = Actor { kind, id: person.account.to_string() };
         // Only staff write notes.
         let writer = person.role.map(|_| person.account);
-        let more = person.more.clone();
-        Self {
-            role,
-            more,
-            actor,
-            writer,
-            session: Some(person.session),
-            factor: person.factor,
-            ..Self::guest()
-        }
+        let (by_client, scope) = (person.by_client.is_some(), person.by_client.clone().unwrap_or_default());
+        let (session, factor, more) = (Some(person.session), person.factor, person.more.clone());
+        Self { role, more, scope, actor, writer, session, by_client, factor, ..Self::guest() }
+    }
+
+    /// A client of OAuth that acts for itself: a program. It has no key that would encrypt notes.
+    pub fn acting(client: &ActingClient) -> Self {
+        let actor = Actor { kind: ActorKind::Service, id: client.id.to_string() };
+        Self { role: Role::Service, scope: client.scope.clone(), actor, ..Self::guest() }
+    }
+
+    /// The session of somebody who acts themselves: with it they change their account, which no client does.
+    pub fn own_session(&self) -> Option<Uuid> {
+        self.session.filter(|_| !self.by_client)
     }
 
     /// Counts a request of that class; 429 if the caller was too fast. Sign-ins are counted where keys are checked.
@@ -331,7 +338,10 @@ impl Access {
             return Err(bad_token());
         };
         if let (Some(people), true) = (&self.people, is_access_token(token)) {
-            return self.person(people, token).await.map(|person| Caller::signed_in(&person));
+            return Ok(match self.bearer(people, token).await? {
+                Bearer::Person(person) => Caller::signed_in(&person),
+                Bearer::Client(client) => Caller::acting(&client),
+            });
         }
         if token.starts_with(GUEST) {
             let guest = self.guest_of(token).await?;
@@ -343,8 +353,8 @@ impl Access {
         }
     }
 
-    /// Whose session an access token names.
-    async fn person(&self, people: &Arc<dyn People>, token: &str) -> Result<SignedIn, Problem> {
+    /// Who holds an access token.
+    async fn bearer(&self, people: &Arc<dyn People>, token: &str) -> Result<Bearer, Problem> {
         let credential = hash(token.as_bytes());
         self.count_check(&credential).await?;
         let found = people.bearer(token).await?;
@@ -403,6 +413,13 @@ impl Access {
         }
     }
 
+    /// Counts the check of what a client of OAuth proves itself with, as that of a key: what to [learn](Self::learn) then.
+    pub async fn count_proof(&self, proof: &str) -> Result<[u8; 32], Problem> {
+        let credential = hash(proof.as_bytes());
+        self.count_check(&credential).await?;
+        Ok(credential)
+    }
+
     /// Counts the check of a key or a session, unless it was right before. So whoever tries many is refused before
     /// anything is looked up, and those who have a right one go on, also at the same address.
     pub(super) async fn count_check(&self, credential: &[u8; 32]) -> Result<(), Problem> {
@@ -410,7 +427,7 @@ impl Access {
     }
 
     /// Keeps whether a key or a session was right.
-    pub(super) async fn learn(&self, credential: [u8; 32], right: bool) {
+    pub async fn learn(&self, credential: [u8; 32], right: bool) {
         match (right, self.known.contains_key(&credential)) {
             (true, false) => self.known.insert(credential, ()).await,
             (false, true) => self.known.invalidate(&credential).await,

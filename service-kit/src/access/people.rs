@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::factor::Factor;
 use super::more_roles::MoreRoles;
 use super::role::Role;
+use super::scope::Scope;
 use crate::Problem;
 
 /// Somebody who is signed in, as they are now.
@@ -22,6 +23,22 @@ pub struct SignedIn {
     pub expires_at: DateTime<Utc>,
     /// What the session gave beside a password.
     pub factor: Factor,
+    /// What a client of OAuth that acts for them may; `None`: they act themselves.
+    pub by_client: Option<Scope>,
+}
+
+/// A client of OAuth that acts for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActingClient {
+    pub id: Uuid,
+    pub scope: Scope,
+}
+
+/// Who holds an access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bearer {
+    Person(SignedIn),
+    Client(ActingClient),
 }
 
 /// A session that began in a browser.
@@ -112,8 +129,8 @@ pub enum Employment {
 /// It knows guests by their tokens, too.
 #[async_trait]
 pub trait People: Send + Sync {
-    /// Whose session an access token names; `None`: it is not valid, or the session has ended.
-    async fn bearer(&self, token: &str) -> Result<Option<SignedIn>, Problem>;
+    /// Whose session an access token names, or which client; `None`: it is not valid, or the session has ended.
+    async fn bearer(&self, token: &str) -> Result<Option<Bearer>, Problem>;
 
     /// Whose session a cookie with that secret is of; `None`: none that lives.
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem>;

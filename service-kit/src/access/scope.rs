@@ -1,4 +1,4 @@
-//! What an API key is limited to, beside its role: some permissions, and networks.
+//! What an API key or a token of a client is limited to, beside its role: some permissions, and networks.
 
 use std::sync::Arc;
 
@@ -14,6 +14,11 @@ impl Scope {
     /// No more than these permissions; none at all: whatever the role may.
     pub fn of(permissions: &[Permission]) -> Self {
         Self((!permissions.is_empty()).then(|| permissions.into()))
+    }
+
+    /// These permissions and no others, also where there are none.
+    pub fn only(permissions: Vec<Permission>) -> Self {
+        Self(Some(permissions.into()))
     }
 
     pub fn has(&self, permission: Permission) -> bool {

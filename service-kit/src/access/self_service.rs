@@ -77,6 +77,8 @@ pub struct ClaimWanted<'a> {
 pub struct OwnSession {
     pub id: Uuid,
     pub client: String,
+    /// The name of a client of OAuth.
+    pub client_name: Option<String>,
     /// What the device said of itself.
     pub device: Option<String>,
     pub began_at: DateTime<Utc>,

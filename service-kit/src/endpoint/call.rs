@@ -354,6 +354,11 @@ fn kept_zone(visit: &Visit, params: &[Param]) -> Option<Tz> {
 /// The text of a form, sent by one of our own pages or by a program.
 async fn form_text(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
     from_here(headers)?;
+    form_body(headers, body).await
+}
+
+/// The text of a form, whoever sent it.
+pub async fn form_body(headers: &HeaderMap, body: Body) -> Result<String, Problem> {
     let kind = MediaType::of(headers, &CONTENT_TYPE);
     if !kind.is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded" && kind.is_utf8()) {
         let detail = "a form is sent as `Content-Type: application/x-www-form-urlencoded`, in UTF-8";

@@ -25,7 +25,7 @@ pub(super) async fn form_with_code(
         && takes.needs.asks_for_fresh_factor()
         && visitor.caller.factor == Factor::NotFresh
         && visitor.caller.must_by_role(takes.needs, takes.named).is_ok();
-    let (true, Some(session), Sent::Form(Ok(text))) = (asks, visitor.caller.session, &sent) else {
+    let (true, Some(session), Sent::Form(Ok(text))) = (asks, visitor.caller.own_session(), &sent) else {
         return Ok(sent);
     };
     from_here(headers)?;

@@ -13,7 +13,7 @@ use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::work::address_of;
 
 /// Nobody keeps an answer of these: there may be tokens in it.
-pub(super) async fn never_stored(request: Request, next: Next) -> Response {
+pub(crate) async fn never_stored(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -1,7 +1,7 @@
-//! Sessions of customers and tokens of guests, as they were read less than two seconds ago. Sessions of staff are read at
+//! Sessions of customers, tokens of guests and scopes of clients, as they were read less than two seconds ago. Sessions of staff are read at
 //! each request.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -52,6 +52,26 @@ impl Remembered {
     }
 }
 
+/// What clients that act for themselves may, as it was read lately.
+pub(super) struct ClientScopes(Cache<Uuid, (Instant, Arc<[String]>)>);
+
+impl ClientScopes {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(MOST).time_to_live(REMEMBERED).build())
+    }
+
+    /// The scope of that client, if it was read lately.
+    pub(super) fn get(&self, client: Uuid) -> Option<Arc<[String]>> {
+        let (read_at, scope) = self.0.get(&client)?;
+        (read_at.elapsed() < REMEMBERED).then_some(scope)
+    }
+
+    /// Keeps what a reading that began at that moment found.
+    pub(super) fn keep(&self, client: Uuid, read_at: Instant, scope: &Arc<[String]>) {
+        self.0.insert(client, (read_at, Arc::clone(scope)));
+    }
+}
+
 /// A token as it is remembered.
 pub(super) fn hash(token: &str) -> [u8; 32] {
     let mut hash = [0; 32];
@@ -94,6 +114,8 @@ mod tests {
             staff,
             expires_at: soonshop_domain::clock::now(),
             factor: soonshop_identity::FactorGiven::Never,
+            client: "soonshop".to_owned(),
+            scope: String::new(),
         }
     }
 

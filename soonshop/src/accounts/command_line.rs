@@ -87,7 +87,7 @@ pub enum Verb {
     },
 }
 
-fn reason(text: &str) -> Result<String, String> {
+pub(crate) fn reason(text: &str) -> Result<String, String> {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if (1..=64).contains(&text.len()) && text.bytes().all(good) {
         return Ok(text.to_owned());

@@ -87,7 +87,11 @@ pub(super) struct PasswordChange {
 #[schema(as = Session)]
 pub(super) struct Session {
     id: Uuid,
+    /// `soonshop`: the shop itself. Otherwise the id of a client of OAuth.
     client: String,
+    /// Of a client of OAuth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_name: Option<String>,
     /// What the device said of itself when it signed in.
     #[schema(required)]
     device: Option<String>,
@@ -161,6 +165,7 @@ async fn sessions(
     let items = state.own.sessions(active.session).await?.into_iter().map(|one| Session {
         id: one.id,
         client: one.client,
+        client_name: one.client_name,
         device: one.device,
         began_at: one.began_at,
         used_at: one.used_at,

@@ -214,6 +214,7 @@ impl SelfService for OwnAccounts {
             current: one.id == active.session,
             id: one.id,
             client: one.client,
+            client_name: one.client_name,
             device: one.device,
             began_at: one.began_at,
             used_at: one.used_at,

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 use soonshop_identity::{
-    ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Guest, Identity, NewFactor,
-    Password, SecondStep, SignIn, SignInDevice, StartedSession,
+    ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Guest, Holder, Identity,
+    NewFactor, Password, SecondStep, SignIn, SignInDevice, StartedSession,
 };
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::clients::permitted;
 use soonshop_service_kit::access::{
-    Access, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor, ListedFactors, MoreRoles,
-    People, Permission, Role, SignInStep, SignedIn, StartedFactor, Typed,
+    Access, ActingClient, Bearer, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor,
+    ListedFactors, MoreRoles, People, Permission, Role, SignInStep, SignedIn, StartedFactor, Typed,
 };
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
@@ -19,16 +20,17 @@ use soonshop_texts::Language;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::cache::{Guests, Remembered, hash};
+use super::cache::{ClientScopes, Guests, Remembered, hash};
 use super::problem::{ended, factor_problem, problem};
 use super::settings::FactorSettings;
 
 /// Accounts and their sessions, with what this process read of them lately.
 #[derive(Clone)]
 pub(crate) struct Accounts {
-    pub(super) identity: Identity,
+    pub(crate) identity: Identity,
     remembered: Arc<Remembered>,
     guests: Arc<Guests>,
+    clients: Arc<ClientScopes>,
     settings: Arc<FactorSettings>,
 }
 
@@ -47,7 +49,7 @@ fn roles(active: &ActiveSession) -> Option<(Role, MoreRoles)> {
 }
 
 /// The request that causes a change, by nobody who is known yet.
-pub(super) fn cause() -> Cause {
+pub(crate) fn cause() -> Cause {
     let system = Cause::system();
     match RequestContext::current() {
         Some(context) => Cause {
@@ -65,6 +67,15 @@ fn device<'a>(browser: &Browser<'a>) -> SignInDevice<'a> {
     SignInDevice { name: browser.name, token: browser.device, language }
 }
 
+/// 403 for a session of a client: an account is changed by its owner alone.
+fn own_alone(active: &ActiveSession) -> Result<(), Problem> {
+    if active.is_own() {
+        return Ok(());
+    }
+    let detail = "an account is seen and changed by its owner alone, and not by a client that acts for them";
+    Err(Problem::forbidden("not-permitted", detail))
+}
+
 /// Who is signed in with an access token, and their session.
 pub(super) async fn in_session(
     accounts: &Accounts,
@@ -76,23 +87,32 @@ pub(super) async fn in_session(
     caller.count(class).await?;
     let session = caller.session.ok_or_else(ended)?;
     let active = accounts.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
+    own_alone(&active)?;
     let cause = Cause { actor: caller.actor, session: Some(session), ..cause() };
     Ok((active, cause))
 }
 
 impl Accounts {
     pub(crate) fn new(identity: Identity, settings: FactorSettings) -> Self {
-        let (remembered, guests) = (Arc::new(Remembered::new()), Arc::new(Guests::new()));
-        Self { identity, remembered, guests, settings: Arc::new(settings) }
+        Self {
+            identity,
+            remembered: Arc::new(Remembered::new()),
+            guests: Arc::new(Guests::new()),
+            clients: Arc::new(ClientScopes::new()),
+            settings: Arc::new(settings),
+        }
     }
 
     fn signed_in(&self, active: &ActiveSession) -> SignedIn {
         let factor = match active.factor {
             FactorGiven::Never if self.settings.is_required_of(&active.roles) => Factor::Missing,
             FactorGiven::Never | FactorGiven::Before => Factor::NotFresh,
+            // What asks for a fresh one asks its owner, and not the client that acts for them.
+            FactorGiven::Fresh if !active.is_own() => Factor::NotFresh,
             FactorGiven::Fresh => Factor::Fresh,
         };
         let (role, more) = roles(active).map_or_else(Default::default, |(role, more)| (Some(role), more));
+        let by_client = (!active.is_own()).then(|| permitted(active.scope.split(' '), role.is_none()));
         SignedIn {
             account: active.account,
             session: active.session,
@@ -100,6 +120,7 @@ impl Accounts {
             more,
             expires_at: active.expires_at,
             factor,
+            by_client,
         }
     }
 
@@ -113,15 +134,33 @@ impl Accounts {
     }
 
     /// The session as it is now, and its owner as the cause of a change.
-    pub(super) async fn owner(&self, session: Uuid) -> Result<(ActiveSession, Cause), Problem> {
+    pub(crate) async fn owner(&self, session: Uuid) -> Result<(ActiveSession, Cause), Problem> {
         let active = self.identity.active(session).await.map_err(problem)?.ok_or_else(ended)?;
+        own_alone(&active)?;
         let actor = Caller::signed_in(&self.signed_in(&active)).actor;
         Ok((active, Cause { actor, session: Some(session), ..cause() }))
     }
 
     /// Some session of this shop has ended.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.remembered.clear();
+    }
+
+    /// A client that acts for itself: what its token says, and of that no more than its row; `None`: it is removed.
+    async fn acting(&self, id: Uuid, scope: &str) -> Result<Option<ActingClient>, Problem> {
+        let known = match self.clients.get(id) {
+            Some(known) => known,
+            None => {
+                let read_at = Instant::now();
+                let found = self.identity.scope_of_client(id).await.map_err(problem)?;
+                let Some(found) = found else { return Ok(None) };
+                let known: Arc<[String]> = found.into();
+                self.clients.keep(id, read_at, &known);
+                known
+            }
+        };
+        let names = scope.split(' ').filter(|name| known.iter().any(|own| own == name));
+        Ok(Some(ActingClient { id, scope: permitted(names, false) }))
     }
 
     async fn active(&self, session: Uuid) -> Result<Option<ActiveSession>, Problem> {
@@ -137,11 +176,17 @@ impl Accounts {
 
 #[async_trait]
 impl People for Accounts {
-    async fn bearer(&self, token: &str) -> Result<Option<SignedIn>, Problem> {
+    async fn bearer(&self, token: &str) -> Result<Option<Bearer>, Problem> {
         let Some(claims) = self.identity.claims(token).await.map_err(problem)? else { return Ok(None) };
-        let active = self.active(claims.session).await?;
-        let active = active.filter(|active| active.account == claims.account);
-        Ok(active.as_ref().map(|active| self.signed_in(active)))
+        let (account, session) = match claims.holder {
+            Holder::Session { account, session } => (account, session),
+            Holder::Client(id) => return Ok(self.acting(id, &claims.scope).await?.map(Bearer::Client)),
+        };
+        let active = self.active(session).await?;
+        let active = active.filter(|active| active.account == account && active.client == claims.client);
+        // A token may be for less than its session.
+        let active = active.map(|active| ActiveSession { scope: claims.scope, ..active });
+        Ok(active.as_ref().map(|active| Bearer::Person(self.signed_in(active))))
     }
 
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem> {

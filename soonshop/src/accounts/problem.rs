@@ -12,7 +12,7 @@ use crate::cause::chain;
 const SOON: Duration = Duration::from_secs(2);
 
 /// The problem of an error. The same for each reason why nobody is signed in.
-pub(super) fn problem(error: Error) -> Problem {
+pub(crate) fn problem(error: Error) -> Problem {
     match error {
         Error::SignIn => Problem::unauthenticated(
             "sign-in-failed",
@@ -86,9 +86,14 @@ pub(super) fn problem(error: Error) -> Problem {
             let detail = "accounts cannot be read or written just now";
             Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
         }
-        error @ (Error::NotFound | Error::Exists | Error::TooManyRoles | Error::Internal(_)) => {
-            Problem::internal(error.to_string())
-        }
+        // The endpoints of OAuth say these in their own words.
+        error @ (Error::Client
+        | Error::Grant
+        | Error::Scope
+        | Error::NotFound
+        | Error::Exists
+        | Error::TooManyRoles
+        | Error::Internal(_)) => Problem::internal(error.to_string()),
     }
 }
 

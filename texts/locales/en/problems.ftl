@@ -5,6 +5,7 @@ problem-not-found = There is nothing with this name.
 problem-invalid-id = The id in the address is not a UUID.
 problem-invalid-query = A parameter of the address cannot be read.
 problem-not-permitted = Your role is not allowed to do this.
+problem-bad-authorization-request = A program sent you here with a request that is not right: go back there, and tell whoever made it.
 problem-bad-token = The key is unknown or was revoked.
 problem-address-not-allowed = This API key is not accepted from the address that the request comes from.
 problem-token-expired = The key has expired.

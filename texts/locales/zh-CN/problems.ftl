@@ -5,6 +5,7 @@ problem-not-found = 没有此名称的内容。
 problem-invalid-id = 地址中的编号不是 UUID。
 problem-invalid-query = 地址中的参数无法识别。
 problem-not-permitted = 您的角色无权执行此操作。
+problem-bad-authorization-request = 将您带到这里的程序发出的请求不正确：请返回该程序，并告知其提供者。
 problem-bad-token = 密钥未知或已吊销。
 problem-address-not-allowed = 此 API 密钥不接受来自该请求地址的访问。
 problem-token-expired = 密钥已过期。
