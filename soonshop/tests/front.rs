@@ -8,14 +8,20 @@ mod accounts;
 mod claims;
 #[path = "fixture/config.rs"]
 mod config;
+#[path = "front/consenting.rs"]
+mod consenting;
 #[path = "front/factors.rs"]
 mod factors;
+#[path = "front/granted.rs"]
+mod granted;
 #[path = "front/guessing.rs"]
 mod guessing;
 #[path = "front/guests.rs"]
 mod guests;
 #[path = "front/mailed.rs"]
 mod mailed;
+#[path = "front/oauth.rs"]
+mod oauth;
 #[path = "front/pages.rs"]
 mod pages;
 

@@ -88,6 +88,7 @@ const MAY_STAY: &[&str] = &[
     "session",
     "signing_key",
     "gate",
+    "client",
     "registration",
     "api",
     "API",
