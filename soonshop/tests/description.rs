@@ -41,9 +41,16 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-/// Whether people sign in here: these endpoints are no commands and no queries, and have a table of their own.
+const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// Whether clients of OAuth ask here, which get the errors of OAuth.
+fn is_of_oauth(path: &str) -> bool {
+    path.starts_with("/oauth/")
+}
+
+/// Whether people or clients sign in here: these endpoints are no commands and no queries, and have tables of their own.
 fn is_of_accounts(path: &str) -> bool {
-    path.starts_with("/auth/") || path.starts_with("/.well-known/")
+    path.starts_with("/auth/") || path.starts_with("/.well-known/") || is_of_oauth(path)
 }
 
 /// The operations that are commands or queries.
@@ -54,11 +61,17 @@ fn of_tables(document: &Value) -> Vec<(String, &Value)> {
 
 #[test]
 fn api_md_lists_every_endpoint_of_accounts() {
-    let heading = "\n## Signing in";
+    let of_clients = |path: &str| is_of_oauth(path) || path == OAUTH_METADATA;
+    lists_endpoints("\n## Signing in", |path| is_of_accounts(path) && !of_clients(path));
+    lists_endpoints("\n## Clients of OAuth", of_clients);
+}
+
+/// Compares the table below this heading with the endpoints of these paths.
+fn lists_endpoints(heading: &str, is_there: impl Fn(&str) -> bool) {
     let document = serde_json::to_value(openapi(Role::CommandApi)).unwrap();
     let described: Vec<_> = operations(&document)
         .into_iter()
-        .filter(|(what, _)| is_of_accounts(what.split_once(' ').unwrap().1))
+        .filter(|(what, _)| is_there(what.split_once(' ').unwrap().1))
         .map(|(what, operation)| {
             let session =
                 if operation["security"] == serde_json::json!([{}]) { "" } else { "an access token" };
@@ -76,7 +89,7 @@ fn api_md_lists_every_endpoint_of_accounts() {
         described.into_iter().map(|(what, session, _)| format!("{what}: {session}")).collect();
     assert_eq!(
         documented, described,
-        "the table of signing in in docs/api.md differs: UPDATE_DOCS=1 adds rows"
+        "the table below{heading} in docs/api.md differs: UPDATE_DOCS=1 adds rows"
     );
 }
 
@@ -308,16 +321,16 @@ fn every_operation_lists_the_statuses_that_it_can_answer() {
         let (method, path) = what.split_once(' ').unwrap();
         let security = operation["security"].as_array().unwrap();
         assert!(!security.is_empty(), "{what} says nothing of keys");
-        let accounts = is_of_accounts(path);
+        let (accounts, oauth) = (is_of_accounts(path), is_of_oauth(path));
         let command = !(method == "GET" || path.starts_with("/api/audit") || accounts);
         let body = operation.get("requestBody").is_some();
         let by_id = ["{id}", "{position}", "/processes/", "/views/"].iter().any(|part| path.contains(part));
         let expected = [
-            ("403", command || method == "POST" || !security.contains(&serde_json::json!({}))),
-            ("404", by_id || method == "GET" && path.contains('{')),
+            ("403", command || method == "POST" && !oauth || !security.contains(&serde_json::json!({}))),
+            ("404", by_id || method == "GET" && path.contains('{') || path == OAUTH_METADATA),
             ("412", command),
-            ("415", body),
-            ("422", command || accounts && body),
+            ("415", body && !oauth),
+            ("422", command || accounts && body && !oauth),
             ("428", command && ["PUT", "DELETE"].contains(&method)),
         ];
         for (status, listed) in expected {
@@ -326,8 +339,13 @@ fn every_operation_lists_the_statuses_that_it_can_answer() {
         for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
             let shared = response["$ref"].as_str().map(|at| document.pointer(&at[1..]).unwrap());
             let content = &shared.unwrap_or(response)["content"];
-            let problem = &content["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(problem, "#/components/schemas/Problem", "{what} {status}");
+            let (kind, schema) = if oauth {
+                ("application/json", "OAuthError")
+            } else {
+                ("application/problem+json", "Problem")
+            };
+            let refusal = &content[kind]["schema"]["$ref"];
+            assert_eq!(refusal, &format!("#/components/schemas/{schema}"), "{what} {status}");
         }
     }
 }

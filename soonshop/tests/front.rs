@@ -244,7 +244,10 @@ async fn every_answer_has_the_security_headers_and_every_refusal_is_a_problem_or
             let kind = field("content-type");
             // Readiness and the health of the audit trail are reports, also when something is wrong.
             let report = status == 503 && path.starts_with("/health/") && kind == "application/json";
-            let message = kind == "application/problem+json" || kind.starts_with("text/html") || report;
+            // Clients of OAuth get its errors.
+            let of_oauth = path.starts_with("/oauth/") && kind == "application/json";
+            let message =
+                kind == "application/problem+json" || kind.starts_with("text/html") || report || of_oauth;
             assert!(status < 400 || message, "{what}: {kind}");
         }
     }

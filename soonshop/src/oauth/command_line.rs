@@ -134,12 +134,13 @@ fn line(client: &ListedClient) -> String {
     let at = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let removed = client.removed_at.map_or_else(|| "-".to_owned(), at);
     let kind = if client.public { "public" } else { "secret" };
-    format!(
-        "{}  {kind}  made {}  removed {removed:<20}  scope {}  {}{}",
+    let first = format!(
+        "{}  {kind}  made {}  removed {removed:<20}  scope {}  {}",
         client.id,
         at(client.made_at),
         client.scope.join(","),
         client.name,
-        client.redirects.iter().map(|one| format!("\n    {one}")).collect::<String>(),
-    )
+    );
+    let redirects = client.redirects.iter().map(|one| format!("    {one}"));
+    std::iter::once(first).chain(redirects).collect::<Vec<_>>().join("\n")
 }

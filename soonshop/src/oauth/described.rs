@@ -165,6 +165,7 @@ pub(crate) fn openapi() -> OpenApi {
             ("401", "The client is unknown, or what it proves itself with is wrong."),
             ("413", "The form is too large."),
             ("429", "Too many requests."),
+            ("500", "Something went wrong inside."),
             ("503", "It cannot be done just now."),
         ] {
             let refusal = with_headers(ResponseBuilder::new()).description(why);
