@@ -161,8 +161,6 @@ pub struct Shop {
     pub search: Arc<dyn Search>,
     /// What becomes of mails to people.
     pub mailing: Mailing,
-    /// Where people and programs reach the shop, without the `/` at its end.
-    pub public_address: Option<Arc<str>>,
     /// The clients that may connect.
     pub server_settings: ServerSettings,
     /// A unique name, different also from that of the process before this one.
@@ -182,7 +180,6 @@ impl Shop {
         let erasures = place(&config.erasures, keys_url)?;
         let server_settings = config.connections.server_settings(config.rates.proxies())?;
         let mailing = config.mail.mailing(&store)?;
-        let public_address = config.mail.public_address(&store)?.map(Arc::from);
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;
@@ -224,10 +221,15 @@ impl Shop {
             rates,
             search,
             mailing,
-            public_address,
             server_settings,
             holder,
         })
+    }
+
+    /// Where people and programs reach the shop, without the `/` at its end, if it is known.
+    pub(crate) fn public_address(&self) -> anyhow::Result<Option<Arc<str>>> {
+        let address = self.config.mail.public_address(self.store_database.location())?;
+        Ok(address.map(Arc::from))
     }
 
     pub fn key_store(&self) -> anyhow::Result<KeyStore> {

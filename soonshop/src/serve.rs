@@ -234,7 +234,7 @@ fn router(
             Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {
-            let issuer = shop.public_address.clone();
+            let issuer = shop.public_address()?;
             router = router.merge(oauth::router(accounts.clone(), access.clone(), issuer.clone()));
             let clients = Arc::new(ClientsOfAccounts::new(accounts.clone(), issuer));
             let own = OwnAccounts::new(accounts, store.clone());

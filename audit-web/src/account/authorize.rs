@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::LOCATION;
+use axum::http::header::{AUTHORIZATION, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -68,8 +68,10 @@ async fn visit(pages: &AccountPages, parts: &Parts) -> Result<Visit, Problem> {
     Ok(Visit::of(parts, Some(&visitor)))
 }
 
-fn session(visit: &Visit) -> Option<Uuid> {
-    visit.visitor.as_ref().and_then(|visitor| visitor.caller.own_session())
+/// The session of a browser: who holds no more than a token, for minutes, begins nothing that lasts longer.
+fn session(visit: &Visit, headers: &HeaderMap) -> Option<Uuid> {
+    let visitor = visit.visitor.as_ref().filter(|_| !headers.contains_key(AUTHORIZATION));
+    visitor.and_then(|visitor| visitor.caller.own_session())
 }
 
 /// The client of a request, and where it wants its answer. Only once both are known is anything sent there.
@@ -113,7 +115,7 @@ async fn ask(
         Judged::Bad(error) => return Ok(requester.refuse(error)),
     };
     let view = View::account(visit, &[]);
-    let Some(session) = session(visit) else {
+    let Some(session) = session(visit, headers) else {
         let here = format!("{AUTHORIZE}?{query}");
         if came_from_elsewhere(headers) {
             return Ok(goes_on(&view, &here));
@@ -224,7 +226,7 @@ async fn decide(
         Judged::Good(asked) => asked,
         Judged::Bad(error) => return Ok(requester.refuse(error)),
     };
-    let Some(session) = session(visit) else {
+    let Some(session) = session(visit, headers) else {
         let here = format!("{AUTHORIZE}?{}", fields.query());
         return Ok(see_other(&View::account(visit, &[]).to(SIGN_IN, &[("next", &here)])));
     };

@@ -171,6 +171,10 @@ async fn a_customer_consents_once_and_the_client_acts_for_them_until_they_withdr
         let to = got.headers().get(LOCATION).map(|to| to.to_str().unwrap().to_owned()).unwrap_or_default();
         assert!(got.status() == 303 && to.starts_with("/account/sign-in"), "{path}: {} {to}", got.status());
     }
+    // Nor does their own access token consent: it is no session of a browser.
+    let (own, _) = shop.sign_in(&accounts[0]).await;
+    let got = shop.with_token("GET", &address, &own).await;
+    assert!(got.headers()[LOCATION].to_str().unwrap().starts_with("/account/sign-in"));
     // Remembered: the next code comes at once, after a form of ours as a page that goes on; for more, it is asked again.
     let request = shop.request("GET", &address).header(COOKIE, &browser.cookie);
     let page = request.header("sec-fetch-site", "same-origin").send().await.unwrap().text().await.unwrap();
