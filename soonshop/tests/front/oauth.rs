@@ -243,3 +243,30 @@ async fn the_metadata_says_where_everything_is() {
     assert!(!got["scopes_supported"].as_array().unwrap().contains(&json!("reveal")));
     shop.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_acts_for_itself_has_what_programs_may_and_no_other_redirects_are_registered() {
+    let (shop, _) = Served::with(&[]).await;
+    let create = async |redirects: &[&str], scopes: &[&str]| {
+        let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let (redirects, scopes) = (owned(redirects), owned(scopes));
+        let verb = Verb::Create { name: "night job".to_owned(), redirects, scopes, public: false };
+        run(&shop.shop, &verb).await.map(|done| done.text)
+    };
+    for (redirects, scopes, why) in [
+        (&[][..], &["own"][..], "nothing is its own"),
+        (&[], &["read", "refund"], "no program may"),
+        (&["http://app.example/cb"], &["own"], "begins with https://"),
+        (&[CALLBACK, "https://app.example"], &["own"], "write it as https://app.example/"),
+        (&["org.example.app:/cb"], &["own"], "only a public client has one"),
+    ] {
+        let refused = create(redirects, scopes).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
+    assert_eq!(run(&shop.shop, &Verb::List { json: false }).await.unwrap().text, "");
+    // Each once, in the order of the table.
+    create(&[CALLBACK], &["trade", "own", "trade", "read"]).await.unwrap();
+    let listed = run(&shop.shop, &Verb::List { json: false }).await.unwrap().text;
+    assert!(listed.contains("scope own,read,trade  night job\n    https://app.example/cb"), "{listed}");
+    shop.stop().await;
+}
