@@ -176,6 +176,7 @@ const COUNTS: &[&str] = &[
     "failed_sign_ins",
     "all_ended",
     "second_factors",
+    "linked",
     "recovery_codes",
     "left",
     "secret",

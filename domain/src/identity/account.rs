@@ -154,6 +154,16 @@ pub enum Event {
     ConsentWithdrawn {
         client: Uuid,
     },
+    /// Its owner may sign in with this provider of identities, too.
+    SignInLinked {
+        /// Its name in the settings.
+        provider: String,
+        issuer: String,
+    },
+    SignInUnlinked {
+        provider: String,
+        issuer: String,
+    },
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the trait has it")]
@@ -161,7 +171,7 @@ fn owner(_: &Event, stream: Uuid) -> Option<Uuid> {
     Some(stream)
 }
 
-plain_facts!(owner, Account, 2);
+plain_facts!(owner, Account, 3);
 
 /// The state that the facts of an account make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +190,8 @@ pub struct Account {
     pub second_factors: u32,
     /// How many recovery codes are left.
     pub recovery_codes: i64,
+    /// How many identities at providers it has.
+    pub linked: u32,
     /// The last request for another password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset_requested: Option<Uuid>,
@@ -222,6 +234,8 @@ impl Account {
             Event::ConsentWithdrawn { client } => {
                 self.clients.remove(&client);
             }
+            Event::SignInLinked { .. } => self.linked = self.linked.saturating_add(1),
+            Event::SignInUnlinked { .. } => self.linked = self.linked.saturating_sub(1),
         }
     }
 }
@@ -274,6 +288,14 @@ mod tests {
                 },
                 EventKind::ConsentWithdrawn => Self::ConsentWithdrawn {
                     client: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000d),
+                },
+                EventKind::SignInLinked => Self::SignInLinked {
+                    provider: "example".to_owned(),
+                    issuer: "https://accounts.example".to_owned(),
+                },
+                EventKind::SignInUnlinked => Self::SignInUnlinked {
+                    provider: "example".to_owned(),
+                    issuer: "https://accounts.example".to_owned(),
                 },
             }
         }
