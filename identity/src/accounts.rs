@@ -38,8 +38,8 @@ pub(crate) struct NewAccount {
     /// The HMAC.
     pub(crate) address: String,
     pub(crate) roles: Roles,
-    /// The hash.
-    pub(crate) password: String,
+    /// The hash; `None`: a provider opens it.
+    pub(crate) password: Option<String>,
 }
 
 /// What is recorded of an account that is opened with a password.
@@ -61,7 +61,7 @@ impl Identity {
     pub async fn open(&self, opening: Opening<'_>, cause: &Cause) -> Result<(), Error> {
         let address = self.address(opening.address).await?;
         let password = self.hasher.hash(opening.password, "").await?;
-        let account = NewAccount { id: opening.id, address, roles: opening.roles, password };
+        let account = NewAccount { id: opening.id, address, roles: opening.roles, password: Some(password) };
         let tx = self.begin().await?;
         if !self.insert_account(&tx, &account).await? {
             return Err(Error::Exists);
@@ -82,14 +82,15 @@ impl Identity {
         let now = self.db.now();
         let sql = format!(
             "INSERT INTO @accounts (id, address, roles, staff_since, password, password_generation, opened_at) \
-             VALUES ($1, $2, $3, {}, $4, 1, {now}) ON CONFLICT DO NOTHING",
-            if account.roles.is_staff() { now } else { "NULL" }
+             VALUES ($1, $2, $3, {}, $4, {}, {now}) ON CONFLICT DO NOTHING",
+            if account.roles.is_staff() { now } else { "NULL" },
+            i64::from(account.password.is_some())
         );
         let values = [
             account.id.to_string().into(),
             account.address.as_str().into(),
             account.roles.stored()?.into(),
-            account.password.as_str().into(),
+            account.password.clone().into(),
         ];
         Ok(tx.execute(self.db.statement(&sql, values)).await?.rows_affected() == 1)
     }
@@ -99,7 +100,7 @@ impl Identity {
         &self,
         tx: &DatabaseTransaction,
         id: Uuid,
-        events: [Event; 3],
+        events: impl IntoIterator<Item = Event>,
         cause: &Cause,
     ) -> Result<(), Error> {
         let mut account = self.lock(tx, id).await?.ok_or(Error::NotFound)?;
@@ -158,6 +159,8 @@ impl Identity {
             "DELETE FROM @sessions WHERE account = $1",
             "DELETE FROM @factors WHERE account = $1",
             "DELETE FROM @sign_ins WHERE account = $1",
+            "DELETE FROM @provider_sign_ins WHERE account = $1",
+            "DELETE FROM @providers WHERE account = $1",
             "DELETE FROM @devices WHERE account = $1",
             "DELETE FROM @mails WHERE account = $1 OR request IN (SELECT id FROM @requests WHERE user_id = $1 \
              OR address_hash IN (SELECT address FROM @accounts WHERE id = $1))",
@@ -167,7 +170,7 @@ impl Identity {
             "DELETE FROM @attempts WHERE what IN (SELECT 'typed:' || address FROM @accounts WHERE id = $1) \
              OR EXISTS (SELECT 1 FROM @accounts WHERE id = $1 AND (what LIKE 'device:' || address || ':%' \
              OR what LIKE 'proven:' || address || ':%' OR what LIKE 'after-link:' || address || ':%'))",
-            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'confirming:' || $1, 'totp:' || $1, 'recovery:' || $1, 'codes:' || $1, 'consents:' || $1) OR what LIKE 'mailed:%:account:' || $1 \
+            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'confirming:' || $1, 'totp:' || $1, 'recovery:' || $1, 'codes:' || $1, 'consents:' || $1, 'linking:' || $1) OR what LIKE 'mailed:%:account:' || $1 \
              OR what IN (SELECT 'mailed:' || purpose || ':typed:' || address FROM @accounts, \
              (SELECT 'register' AS purpose UNION SELECT 'reset' UNION SELECT 'email') of_all WHERE id = $1)",
             "DELETE FROM @accounts WHERE id = $1",

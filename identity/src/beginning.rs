@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::access_token::{self, Holder, LIFE};
 use crate::facts::Fact;
+use crate::first_step::FirstStep;
 use crate::guess::Guess;
 use crate::keyring::REFRESH;
 use crate::passwords::random;
@@ -19,7 +20,7 @@ use crate::sessions::{
 use crate::signing::Signer;
 use crate::store::Account;
 use crate::stored::{HOUR, moment, uuid};
-use crate::{Cause, Error, Identity, SignInDevice};
+use crate::{Cause, Error, Identity, ProviderIdentity, SignInDevice};
 
 /// How long a session lasts at most: of staff a working day.
 const LASTS: i64 = 30 * 24 * HOUR;
@@ -43,6 +44,9 @@ pub(crate) struct NewSession<'a> {
     pub(crate) verified: VerifiedAccount,
     pub(crate) kind: CredentialKind,
     pub(crate) device: SignInDevice<'a>,
+    pub(crate) first: FirstStep,
+    /// What a provider says just now, and the stored form of who it says it of.
+    pub(crate) who: Option<(&'a ProviderIdentity<'a>, &'a str)>,
     /// A better hash, and the one that it replaces.
     pub(crate) upgrade: Option<(String, String)>,
     /// The second factor that was typed, and was counted; `None` at the first step.
@@ -60,6 +64,8 @@ pub(crate) struct Start<'a> {
     pub(crate) device_name: Option<String>,
     pub(crate) known_device: Option<&'a str>,
     pub(crate) factors: Vec<String>,
+    /// The provider of identities whose roles count in it.
+    pub(crate) provider: Option<&'a str>,
     pub(crate) from: BegunFrom,
     pub(crate) unusual: bool,
     pub(crate) proved_at: Option<i64>,
@@ -108,7 +114,7 @@ impl Identity {
     /// Begins a session: whatever the door, the account is locked, and must be what it was when its password was
     /// verified. One with a second factor begins none without it: [`Error::SecondFactor`].
     pub(crate) async fn begin_session(&self, new: NewSession<'_>) -> Result<StartedSession, Error> {
-        let NewSession { verified, kind, device, upgrade, guess, cause } = new;
+        let NewSession { verified, kind, device, first, who, upgrade, guess, cause } = new;
         let name = self.sealed(verified.account, device.name).await;
         // Read first: they belong to other rows, and without them nothing begins.
         let signer = self.signer().await?;
@@ -124,13 +130,24 @@ impl Identity {
             tx.execute(self.db.statement(sql, values)).await?;
         }
         let now = self.now(&tx).await?;
-        let staff = account.roles.is_staff();
         let session = ids::new();
+        if let Some(who) = who {
+            let by = cause.by_owner(account.id, account.roles.is_staff(), None);
+            if let Err(error) = self.take_identity(&tx, &mut account, who, now, &by).await {
+                // The roles that it took away are gone, whether it signs anybody in or not.
+                if matches!(error, Error::ProviderNotForRole) {
+                    tx.commit().await?;
+                }
+                return Err(error);
+            }
+        }
+        let roles = account.roles.in_session(first.provider());
+        let staff = roles.is_staff();
         let by = cause.by_owner(account.id, staff, Some(session));
-        let mut factors = vec!["password".to_owned()];
+        let mut factors = vec![first.name()];
         match guess {
             None if self.has_factor(&tx, account.id).await? => {
-                let pending = self.wait_for_factor(&tx, &account, now).await?;
+                let pending = self.wait_for_factor(&tx, &account, &first, now).await?;
                 tx.commit().await?;
                 return Err(Error::SecondFactor(pending));
             }
@@ -160,6 +177,7 @@ impl Identity {
             device_name: name,
             known_device: Some(device.hash.stored()),
             factors,
+            provider: first.provider(),
             from: BegunFrom::SignIn,
             unusual,
             proved_at,
@@ -180,13 +198,14 @@ impl Identity {
         (signer, number, key): (&Signer, i32, &hmac::Key),
         start: Start<'_>,
     ) -> Result<StartedSession, Error> {
-        let (session, now, staff) = (start.session, start.now, account.roles.is_staff());
+        let roles = account.roles.in_session(start.provider);
+        let (session, now, staff) = (start.session, start.now, roles.is_staff());
         self.make_room(tx, account, &start).await?;
         let expires_at = now + if staff { LASTS_FOR_STAFF } else { LASTS };
         let made = Made::new(start.kind, (number, key), signer, (account.id, &start))?;
         let sql = "INSERT INTO @sessions (id, account, epoch, client, device, cookie_hash, generation, refresh_key, token_hash, \
-                   began_at, used_at, expires_at, proved_at, known_device, scope) \
-                   VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11, $12, $13)";
+                   began_at, used_at, expires_at, proved_at, known_device, scope, provider) \
+                   VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, $9, $10, $11, $12, $13, $14)";
         let values = [
             session.to_string().into(),
             account.id.to_string().into(),
@@ -201,6 +220,7 @@ impl Identity {
             start.proved_at.into(),
             start.known_device.into(),
             start.scope.into(),
+            start.provider.into(),
         ];
         tx.execute(self.db.statement(sql, values)).await?;
         let expires_at = moment(expires_at)?;
@@ -214,11 +234,11 @@ impl Identity {
         };
         let fact = Fact { stream: session, number: 1, at: now, command: "session.start", cause: start.by };
         self.record(tx, fact, event).await?;
-        let permissions = self.permitted(tx, &account.roles).await?;
+        let permissions = self.permitted(tx, &roles).await?;
         let active = ActiveSession {
             account: account.id,
             session,
-            roles: account.roles.all(),
+            roles: roles.all(),
             permissions,
             staff,
             expires_at,

@@ -176,6 +176,10 @@ impl Identity {
         tx.execute(self.db.statement(sql, [account.id.to_string().into(), hash.into()])).await?;
         let by = ("account.change-password", cause);
         self.record_of_account(&tx, &mut account, now, by, Event::PasswordChanged { reason }).await?;
+        if reason == PasswordReason::Reset {
+            // Whoever had the account before may have linked who they are elsewhere.
+            self.unlink(&tx, &mut account, None, now, cause).await?;
+        }
         self.end_all_but(&tx, &mut account, stays, now).await?;
         let event = Event::AllSessionsEnded { reason: EndedBy::PasswordChanged };
         self.record_of_account(&tx, &mut account, now, by, event).await?;

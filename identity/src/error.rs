@@ -71,6 +71,18 @@ pub enum Error {
     /// So many asked for a mail within this hour that no more are taken.
     #[error("too many mails were asked for within this hour")]
     TooManyRequests,
+    /// Nobody has linked this identity of a provider to an account.
+    #[error("this identity belongs to no account")]
+    NotLinked,
+    /// The identity is another account's, or the account is somebody else at this provider.
+    #[error("this identity or this account is linked otherwise")]
+    LinkedElsewhere,
+    /// The provider does not say that it has verified the address.
+    #[error("the provider has verified no address")]
+    NoVerifiedAddress,
+    /// Accounts with these roles do not sign in with this provider.
+    #[error("this provider is not for such accounts")]
+    ProviderNotForRole,
     #[error("there is no such account")]
     NotFound,
     #[error("this user or this address has an account already")]

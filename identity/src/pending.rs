@@ -4,6 +4,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
 
 use crate::beginning::{NewSession, VerifiedAccount};
+use crate::first_step::FirstStep;
 use crate::passwords::random;
 use crate::pending_token::{self, PendingHash, PendingSignIn};
 use crate::sessions::{CredentialKind, StartedSession};
@@ -33,7 +34,7 @@ impl Identity {
     pub async fn second_factor(&self, step: SecondStep<'_>, cause: &Cause) -> Result<StartedSession, Error> {
         let pending = PendingHash::of(step.token).ok_or(Error::SignInEnded)?;
         let sql = format!(
-            "SELECT account, epoch, password_generation FROM @sign_ins WHERE hash = $1 AND expires_at > {}",
+            "SELECT account, epoch, password_generation, steps FROM @sign_ins WHERE hash = $1 AND expires_at > {}",
             self.db.now()
         );
         let row = self.db.connection.query_one(self.db.statement(&sql, [pending.stored().into()])).await?;
@@ -48,6 +49,8 @@ impl Identity {
             verified,
             kind: step.kind,
             device: step.device,
+            first: FirstStep::read(&row.try_get_by_index::<String>(3)?),
+            who: None,
             upgrade: None,
             guess: Some((pending, guess)),
             cause,
@@ -63,6 +66,7 @@ impl Identity {
         &self,
         tx: &DatabaseTransaction,
         account: &Account,
+        first: &FirstStep,
         now: i64,
     ) -> Result<PendingSignIn, Error> {
         let mut secret = [0; 32];
@@ -77,12 +81,13 @@ impl Identity {
         );
         tx.execute(self.db.statement(&sql, [id.as_str().into(), now.into()])).await?;
         let sql = "INSERT INTO @sign_ins (hash, account, epoch, password_generation, steps, expires_at) \
-                   VALUES ($1, $2, $3, $4, 'password', $5)";
+                   VALUES ($1, $2, $3, $4, $5, $6)";
         let values = [
             hash.stored().into(),
             id.into(),
             account.epoch.into(),
             account.generation.into(),
+            first.name().into(),
             (now + WAITS).into(),
         ];
         tx.execute(self.db.statement(sql, values)).await?;

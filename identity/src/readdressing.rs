@@ -98,6 +98,9 @@ impl Identity {
             tx.execute(self.db.statement(sql, [id.to_string().into()])).await?;
         }
         let by = cause.by_owner(id, account.roles.is_staff(), None);
+        if purpose == Purpose::Undo {
+            self.unlink(&tx, &mut account, None, now, &by).await?;
+        }
         self.end_all_but(&tx, &mut account, None, now).await?;
         let event = Event::AllSessionsEnded { reason: EndedBy::EmailChanged };
         self.record_of_account(&tx, &mut account, now, ("account.change-address", &by), event).await?;

@@ -57,6 +57,10 @@ impl Identity {
             return Err(Error::Grant);
         }
         let session = ids::new();
+        // The roles that count in the session that consented count in this one.
+        let sql = "SELECT provider FROM @sessions WHERE id = $1";
+        let of = tx.query_one(self.db.statement(sql, [consented_in.to_string().into()])).await?;
+        let provider: Option<String> = of.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
         let start = Start {
             session,
             client: &sent.client.id.to_string(),
@@ -66,6 +70,7 @@ impl Identity {
             known_device: None,
             // They were given in the session that consented.
             factors: Vec::new(),
+            provider: provider.as_deref(),
             from: BegunFrom::Code,
             unusual: false,
             proved_at: row.try_get_by_index(5)?,

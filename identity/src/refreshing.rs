@@ -28,10 +28,11 @@ struct Row {
     ended: bool,
     refresh_key: Option<i32>,
     proved_at: Option<i64>,
+    provider: Option<String>,
 }
 
 const COLUMNS: &str = "generation, token_hash, previous_hash, rotated_at, grace, epoch, client, scope, expires_at, ended_at, \
-                       refresh_key, proved_at";
+                       refresh_key, proved_at, provider";
 
 impl Row {
     fn read(row: &QueryResult) -> Result<Self, Error> {
@@ -48,6 +49,7 @@ impl Row {
             ended: row.try_get_by_index::<Option<i64>>(9)?.is_some(),
             refresh_key: row.try_get_by_index(10)?,
             proved_at: row.try_get_by_index(11)?,
+            provider: row.try_get_by_index(12)?,
         })
     }
 
@@ -130,7 +132,8 @@ impl Identity {
             return Err(Error::Token);
         }
         let scope = grant_scope::text(&narrowed(refresher.scope, &grant_scope::names(&row.scope))?);
-        let staff = account.roles.is_staff();
+        let roles = account.roles.in_session(row.provider.as_deref());
+        let staff = roles.is_staff();
         let next = token.next(&key).ok_or(Error::Token)?;
         match row.judge(&token, now, started_at) {
             Step::Rotate { grace } => {
@@ -155,7 +158,7 @@ impl Identity {
                 return Err(Error::Token);
             }
         }
-        let permissions = self.permitted(&tx, &account.roles).await?;
+        let permissions = self.permitted(&tx, &roles).await?;
         tx.commit().await?;
         let of = Holder::Session { account: owner, session: token.session() };
         let at = now.div_euclid(1000);
@@ -163,7 +166,7 @@ impl Identity {
         let active = ActiveSession {
             account: owner,
             session: token.session(),
-            roles: account.roles.all(),
+            roles: roles.all(),
             permissions,
             staff,
             expires_at: moment(row.expires_at)?,
@@ -212,6 +215,7 @@ mod tests {
             ended: false,
             refresh_key: Some(1),
             proved_at: None,
+            provider: None,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Opening an account with the link of a registration. The intent is written down first; the user is a command, which the
 //! log decides; then the account is opened. What a crash leaves is finished later, with the same ids.
 
-use sea_orm::{ConnectionTrait as _, QueryResult};
-use soonshop_domain::identity::account::{OpenedBy, PasswordReason};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, QueryResult};
+use soonshop_domain::identity::account::{Event, OpenedBy, PasswordReason};
 use soonshop_domain::ids;
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ pub struct Proven {
     pub user: Uuid,
     pub address: String,
     pub name: Option<String>,
-    address_hash: String,
+    pub(crate) address_hash: String,
 }
 
 impl std::fmt::Debug for Proven {
@@ -113,26 +113,65 @@ impl Identity {
         let request = registration.request.to_string();
         let sql = "DELETE FROM @mails WHERE request = $1";
         tx.execute(self.db.statement(sql, [request.as_str().into()])).await?;
-        let sql = "DELETE FROM @requests WHERE id = $1 RETURNING password";
+        let sql = "DELETE FROM @requests WHERE id = $1 RETURNING password, provider, issuer, subject, roles";
         let row = tx.query_one(self.db.statement(sql, [request.into()])).await?;
         let Some(row) = row else { return Ok(()) };
-        let password: String = row.try_get_by_index(0)?;
+        let password: Option<String> = row.try_get_by_index(0)?;
+        let roles: Option<String> = row.try_get_by_index(4)?;
+        let roles = roles.as_deref().map(Roles::read).transpose()?;
         let account = NewAccount {
             id: user,
             address: registration.address_hash.clone(),
-            roles: Roles::given([CUSTOMER]),
+            roles: roles.unwrap_or_else(|| Roles::given([CUSTOMER])),
             password,
         };
-        let opened = self.insert_account(&tx, &account).await?;
+        let of: Option<(String, String, String)> = match row.try_get_by_index(1)? {
+            Some(provider) => Some((provider, row.try_get_by_index(2)?, row.try_get_by_index(3)?)),
+            None => None,
+        };
+        let free = match &of {
+            Some((_, issuer, subject)) => !self.is_linked(&tx, issuer, subject).await?,
+            None => true,
+        };
+        let opened = free && self.insert_account(&tx, &account).await?;
         if opened {
-            let events =
-                opening_facts(&account.roles, OpenedBy::Registration, user_version, PasswordReason::Set);
-            let cause = cause.by_owner(user, false, None);
-            self.record_opening(&tx, user, events, &cause).await?;
+            let cause = cause.by_owner(user, account.roles.is_staff(), None);
+            match of {
+                Some(of) => self.record_opening_by_provider(&tx, &account, of, user_version, &cause).await?,
+                None => {
+                    let by = OpenedBy::Registration;
+                    let events = opening_facts(&account.roles, by, user_version, PasswordReason::Set);
+                    self.record_opening(&tx, user, events, &cause).await?;
+                }
+            }
         }
         // Where it cannot be opened, the request is over all the same.
         tx.commit().await?;
         if opened { Ok(()) } else { Err(Error::Exists) }
+    }
+
+    /// The same of an account that a provider opens: it has no password, and is linked. Where the identity is linked at this
+    /// moment, it is tried again, and comes to nothing then.
+    async fn record_opening_by_provider(
+        &self,
+        tx: &DatabaseTransaction,
+        new: &NewAccount,
+        (provider, issuer, subject): (String, String, String),
+        user_version: i64,
+        cause: &Cause,
+    ) -> Result<(), Error> {
+        let events = [
+            Event::AccountOpened { roles: new.roles.all(), by: OpenedBy::Provider },
+            Event::EmailVerified { user_version },
+        ];
+        self.record_opening(tx, new.id, events, cause).await?;
+        let mut account = self.lock(tx, new.id).await?.ok_or(Error::NotFound)?;
+        let now = self.now(tx).await?;
+        let of = (provider.as_str(), issuer.as_str(), subject.as_str());
+        if self.insert_link(tx, &mut account, of, now, cause).await? {
+            return Ok(());
+        }
+        Err(Error::Exists)
     }
 
     /// A registration comes to nothing: the address belongs to somebody else.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::first_step::FirstStep;
 
 /// The role of a customer. Every other one makes its holder staff.
 pub const CUSTOMER: &str = "customer";
@@ -30,6 +31,31 @@ impl Roles {
         self
     }
 
+    /// These in the place of those that this provider gave before.
+    #[must_use]
+    pub(crate) fn with_claimed(mut self, provider: &str, roles: Vec<String>) -> Self {
+        let source = FirstStep::Provider(provider.to_owned()).name();
+        if roles.is_empty() {
+            self.0.remove(&source);
+        } else {
+            self.0.insert(source, roles.into_iter().collect());
+        }
+        self
+    }
+
+    /// Those that count in a session that began with this provider, or with a password: what a provider gives counts in
+    /// its own sessions alone.
+    #[must_use]
+    pub(crate) fn in_session(&self, provider: Option<&str>) -> Self {
+        let counts = |source: &String| match FirstStep::read(source) {
+            FirstStep::Provider(of) => provider == Some(of.as_str()),
+            FirstStep::Password => true,
+        };
+        Self(
+            self.0.iter().filter(|(source, _)| counts(source)).map(|(s, r)| (s.clone(), r.clone())).collect(),
+        )
+    }
+
     /// All of them, each once, in order.
     pub fn all(&self) -> Vec<String> {
         let all: BTreeSet<&String> = self.0.values().flatten().collect();
@@ -53,6 +79,17 @@ impl Roles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_that_a_provider_gives_count_in_its_own_sessions_alone() {
+        let roles = Roles::given(["support"]).with_claimed("work", vec!["admin".to_owned()]);
+        assert_eq!(roles.stored().unwrap(), r#"{"provider:work":["admin"],"staff":["support"]}"#);
+        assert_eq!(roles.in_session(Some("work")).all(), ["admin", "support"]);
+        for other in [None, Some("other"), Some("wor")] {
+            assert_eq!(roles.in_session(other).all(), ["support"], "{other:?}");
+        }
+        assert_eq!(roles.with_claimed("work", Vec::new()), Roles::given(["support"]));
+    }
 
     #[test]
     fn roles_are_stored_by_their_source_and_listed_once() {

@@ -197,13 +197,14 @@ impl Identity {
     async fn living_where(&self, column: &str, value: String) -> Result<Option<ActiveSession>, Error> {
         let (now, defined) = (self.db.now(), self.defined_roles_in_one());
         let sql = format!(
-            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, s.client, s.scope, {defined} FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, s.client, s.scope, {defined}, s.provider FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE s.{column} = $1 AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
              AND a.disabled_at IS NULL AND {OF_A_CLIENT}"
         );
         let row = self.db.connection.query_one(self.db.statement(&sql, [value.into()])).await?;
         let Some(row) = row else { return Ok(None) };
-        let roles = Roles::read(&row.try_get_by_index::<String>(2)?)?;
+        let provider: Option<String> = row.try_get_by_index(9)?;
+        let roles = Roles::read(&row.try_get_by_index::<String>(2)?)?.in_session(provider.as_deref());
         Ok(Some(ActiveSession {
             session: uuid(&row.try_get_by_index::<String>(0)?)?,
             account: uuid(&row.try_get_by_index::<String>(1)?)?,

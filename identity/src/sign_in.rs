@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::beginning::{NewSession, VerifiedAccount};
 use crate::delays::{Attempt, Budget};
 use crate::devices::DeviceHash;
+use crate::first_step::FirstStep;
 use crate::passwords::Verified;
 use crate::sessions::{CredentialKind, StartedSession};
 use crate::store::{ACCOUNT, Account};
@@ -76,7 +77,9 @@ impl Identity {
             VerifiedAccount { account: account.id, epoch: account.epoch, generation: account.generation };
         let upgrade = better.zip(stored);
         let (kind, device) = (asked.kind, asked.device);
-        self.begin_session(NewSession { verified, kind, device, upgrade, guess: None, cause }).await
+        let first = FirstStep::Password;
+        let new = NewSession { verified, kind, device, first, who: None, upgrade, guess: None, cause };
+        self.begin_session(new).await
     }
 
     /// What an attempt is counted by: a device that signed in before has a budget of its own.

@@ -187,6 +187,7 @@ migrators! {
         ("004_devices", "sql/devices.sql", "sql/devices.sql"),
         ("005_guests", "sql/guests.sql", "sql/guests.sql"),
         ("006_clients", "sql/clients.sql", "sql/clients.sql"),
+        ("007_providers", "sql/providers.sql", "sql/providers.sql"),
         ("009_roles", "sql/roles.sql", "sql/roles.sql"),
         ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql")
     ];

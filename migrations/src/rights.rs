@@ -97,7 +97,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT (id, roles, staff_since, disabled_at, epoch)", "accounts"),
             (
                 QUERY,
-                "SELECT (id, account, epoch, client, scope, cookie_hash, proved_at, expires_at, ended_at)",
+                "SELECT (id, account, epoch, client, scope, cookie_hash, proved_at, expires_at, ended_at, provider)",
                 "sessions",
             ),
             (QUERY, "SELECT", "roles"),

@@ -28,6 +28,8 @@ mod mailing;
 mod operating;
 #[path = "workers/own_roles.rs"]
 mod own_roles;
+#[path = "workers/providing.rs"]
+mod providing;
 #[path = "workers/reacting.rs"]
 mod reacting;
 #[path = "workers/recording.rs"]
