@@ -11,6 +11,7 @@ mod mailed;
 mod next;
 mod overview;
 mod password;
+mod providers;
 mod sessions;
 mod signing_in;
 mod state;
@@ -33,6 +34,7 @@ fn table() -> Vec<state::Endpoint> {
     table.extend(mailed::table());
     table.extend(overview::table());
     table.extend(password::table());
+    table.extend(providers::table());
     table.extend(sessions::table());
     table.extend(consents::table());
     table.extend(crate::pages::factors::table());
@@ -44,6 +46,7 @@ mod tests {
     use soonshop_domain::context;
     use soonshop_service_kit::rates::Class;
 
+    use super::providers::CALLBACK;
     use super::table;
 
     #[test]
@@ -52,6 +55,7 @@ mod tests {
             assert_eq!(page.context(), context::IDENTITY, "{}", page.path);
             assert!(page.path == "/account" || page.path.starts_with("/account/"), "{}", page.path);
             let changes = page.class != Class::Reads;
+            assert!(page.name != CALLBACK || !changes, "its own code counts it as a sign-in");
             assert_eq!(changes, page.action.form().is_some(), "{} {}", page.path, page.name);
         }
     }

@@ -20,6 +20,7 @@ const PREFIXES: [&str; 4] = ["page-", "aggregate-", "actor-", "role-"];
 
 /// The texts with variables, whose values the pages give in this order.
 const VARIABLES: &[(&str, &[&str])] = &[
+    ("account-provider-link-one", &["provider"]),
     ("aggregates", &["count"]),
     ("appended-lately", &["count", "minutes"]),
     ("at-positions", &["count", "found"]),
@@ -57,6 +58,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ("slider-at", &["version", "last", "moment"]),
     ("state-more", &["count"]),
     ("step-missing", &["event", "elapsed", "expected", "limit"]),
+    ("sign-in-with", &["provider"]),
     ("tail", &["count"]),
     ("is-stalled", &["position"]),
     ("title-about", &["page", "what"]),

@@ -16,6 +16,7 @@ mod more_roles;
 pub mod owner;
 pub mod people;
 pub mod personal_access;
+pub mod providers;
 pub mod role;
 pub mod scope;
 pub mod self_service;
@@ -33,6 +34,7 @@ pub use people::{
     ActingClient, Bearer, Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People,
     SignInStep, SignedIn, StartedFactor, Typed,
 };
+pub use providers::{Leaving, OfferedProvider, OwnProvider, ProviderAnswer, Providers, Returned};
 pub use role::{Permission, Role};
 pub use scope::{Networks, Scope};
 pub use self_service::{

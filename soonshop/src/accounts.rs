@@ -12,6 +12,7 @@ mod own;
 pub mod own_roles;
 pub(crate) mod people;
 pub(crate) mod problem;
+mod providers;
 mod request;
 mod settings;
 
@@ -19,4 +20,6 @@ pub(crate) use described::openapi;
 pub(crate) use http::router;
 pub(crate) use own::OwnAccounts;
 pub(crate) use people::Accounts;
+pub use providers::ProviderOptions;
+pub(crate) use providers::Service as Providers;
 pub use settings::FactorSettings;

@@ -47,7 +47,7 @@ use soonshop_search::Search;
 use soonshop_service_kit::serve::ServerSettings;
 use soonshop_service_kit::work::Bounds;
 
-pub use accounts::FactorSettings;
+pub use accounts::{FactorSettings, ProviderOptions};
 pub use connections::ConnectionSettings;
 pub use mail::{MailSettings, Mailing};
 pub use rates::RateOptions;
@@ -125,6 +125,8 @@ pub struct Config {
     pub rates: RateOptions,
     #[command(flatten)]
     pub factors: FactorSettings,
+    #[command(flatten)]
+    pub sign_in: ProviderOptions,
     /// The requests that may run and wait at the same time, each in all and of one caller: searches, expensive
     /// queries, exports, and mebibytes of answers that clients have not read
     #[arg(long, env = "SOONSHOP_WORK", default_value_t, value_name = "NAME=ALL/EACH,…", global = true)]

@@ -38,7 +38,7 @@ use utoipa::openapi::path::PathItem;
 use utoipa::openapi::tag::TagBuilder;
 use uuid::Uuid;
 
-use crate::accounts::{self, Accounts, OwnAccounts};
+use crate::accounts::{self, Accounts, OwnAccounts, Providers};
 use crate::api_keys::ApiKeys;
 use crate::connections::raise_file_limit;
 use crate::oauth::{self, ClientsOfAccounts};
@@ -237,10 +237,13 @@ fn router(
             let issuer = shop.public_address()?;
             router = router.merge(oauth::router(accounts.clone(), access.clone(), issuer.clone()));
             let clients = Arc::new(ClientsOfAccounts::new(accounts.clone(), issuer));
+            let (sign_in, public) = (&shop.config.sign_in, shop.config.mail.public_url.as_deref());
+            let providers = Providers::new(accounts.clone(), store.clone(), sign_in, public)?;
             let own = OwnAccounts::new(accounts, store.clone());
             let pages = AccountPages {
                 own: Arc::new(own.clone()),
                 clients,
+                providers: Arc::new(providers),
                 access: access.clone(),
                 work: work.clone(),
             };

@@ -724,6 +724,7 @@ fn start_up() {
         connections: soonshop::ConnectionSettings::default(),
         rates: soonshop::RateOptions::off(),
         factors: soonshop::FactorSettings::default(),
+        sign_in: soonshop::ProviderOptions::default(),
         work: soonshop_service_kit::work::Bounds::default(),
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());

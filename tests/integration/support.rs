@@ -19,6 +19,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Set {
     Embedded,
+    /// PostgreSQL, and the rest embedded.
+    Postgres,
     /// PostgreSQL, RabbitMQ, Redis, Elasticsearch.
     Rabbit,
     /// PostgreSQL, NATS, Redis, OpenSearch.
@@ -84,17 +86,20 @@ impl Place {
             connections: soonshop::ConnectionSettings::default(),
             rates: soonshop::RateOptions::off(),
             factors: soonshop::FactorSettings::default(),
+            sign_in: soonshop::ProviderOptions::default(),
             work: soonshop_service_kit::work::Bounds::default(),
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);
         if set != Set::Embedded {
             administer(&format!("CREATE DATABASE {id}")).await;
             config.store = in_path(&server("POSTGRES_URL"), &id);
-            config.cache = format!("{}?prefix={id}:", server("REDIS_URL"));
+            if set != Set::Postgres {
+                config.cache = format!("{}?prefix={id}:", server("REDIS_URL"));
+            }
             database = Some(id.clone());
         }
         match set {
-            Set::Embedded => {}
+            Set::Embedded | Set::Postgres => {}
             Set::Rabbit => {
                 rabbit("PUT", &format!("vhosts/{id}"));
                 config.bus = in_path(&server("AMQP_URL"), &id);

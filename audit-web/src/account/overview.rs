@@ -12,6 +12,7 @@ use super::factors::FACTORS;
 use super::forms::notice;
 use super::mailed::EMAIL;
 use super::password::PASSWORD;
+use super::providers::card;
 use super::sessions::SESSIONS;
 use super::state::{Call, Endpoint, session, shown, view};
 use crate::pages::frame::{ACCOUNT, PAGES, View, answered};
@@ -32,10 +33,10 @@ async fn overview(call: Call) -> Answer {
     let profile = call.shared.own.profile(session).await?;
     let view = view(&call);
     let done = call.params.text("done").and_then(|done| view.word_of(&format!("account-done-{done}")));
-    Ok(answered(&view, StatusCode::OK, "account-own", None, &body(&view, &profile, done)))
+    Ok(answered(&view, StatusCode::OK, "account-own", None, &body(&call, &view, &profile, done)))
 }
 
-fn body(view: &View<'_>, profile: &OwnProfile, done: Option<&str>) -> Markup {
+fn body(call: &Call, view: &View<'_>, profile: &OwnProfile, done: Option<&str>) -> Markup {
     let known = |text: &Option<String>| {
         text.as_deref().map_or_else(|| "–".to_owned(), |text| visible(text).into_owned())
     };
@@ -65,6 +66,7 @@ fn body(view: &View<'_>, profile: &OwnProfile, done: Option<&str>) -> Markup {
                 p.soft { (view.word("account-factors-about")) }
                 p { a href=(view.to(FACTORS, &[])) { (view.word("account-factors-see")) } }
             }
+            (card(call, view))
             @if view.may(Permission::Audit) {
                 section.card {
                     h2 { (view.word("front-trail")) }

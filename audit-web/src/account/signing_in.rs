@@ -11,6 +11,7 @@ use soonshop_service_kit::rates::Class;
 use super::forms::{Field, Form};
 use super::mailed::{FORGOT, REGISTER};
 use super::next::{SIGN_IN, after};
+use super::providers::buttons;
 use super::state::{Call, Endpoint, email, password, sent, shown, view};
 use crate::pages::access::{code, with_cookies};
 use crate::pages::frame::{View, see_other};
@@ -61,8 +62,9 @@ fn form(next: &str) -> Form<'_> {
 }
 
 /// The ways on for who has no account, or no password.
-fn ways(view: &View<'_>) -> Markup {
+fn ways(call: &Call, view: &View<'_>, next: &str) -> Markup {
     html! {
+        (buttons(call, view, next))
         p { a href=(view.to(FORGOT, &[])) { (view.word("account-forgot")) } }
         p { a href=(view.to(REGISTER, &[])) { (view.word("account-register")) } }
     }
@@ -71,7 +73,8 @@ fn ways(view: &View<'_>) -> Markup {
 fn door(call: &Call) -> axum::response::Response {
     let view = view(call);
     let done = call.params.text("done").and_then(|done| view.word_of(&format!("account-done-{done}")));
-    form(after(call.params.text("next"))).page(&view, done, &ways(&view))
+    let next = after(call.params.text("next"));
+    form(next).page(&view, done, &ways(call, &view, next))
 }
 
 async fn sign_in(call: Call) -> Answer {
@@ -89,12 +92,12 @@ async fn sign_in(call: Call) -> Answer {
         }
         Err(problem) => {
             let view = view(&call);
-            Ok(form(next).again(&call, &view, &problem, &ways(&view)))
+            Ok(form(next).again(&call, &view, &problem, &ways(&call, &view, next)))
         }
     }
 }
 
-fn second_step<'f>(next: &'f str, token: &'f str) -> Form<'f> {
+pub(super) fn second_step<'f>(next: &'f str, token: &'f str) -> Form<'f> {
     Form {
         title: "second-factor",
         why: "second-factor-why",
@@ -105,7 +108,7 @@ fn second_step<'f>(next: &'f str, token: &'f str) -> Form<'f> {
     }
 }
 
-fn begin_again(view: &View<'_>, next: &str) -> Markup {
+pub(super) fn begin_again(view: &View<'_>, next: &str) -> Markup {
     html! { p { a href=(view.to(SIGN_IN, &[("next", next)])) { (view.word("sign-in-again")) } } }
 }
 
@@ -118,7 +121,7 @@ async fn second_factor(call: Call) -> Answer {
         // It begins again with the password.
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
             let view = view(&call);
-            Ok(form(next).again(&call, &view, &problem, &ways(&view)))
+            Ok(form(next).again(&call, &view, &problem, &ways(&call, &view, next)))
         }
         Err(problem) => {
             let view = view(&call);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use futures::future::BoxFuture;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::{Access, Clients, Owner, SelfService};
+use soonshop_service_kit::access::{Access, Clients, Owner, Providers, SelfService};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::endpoint::{self, Answer, RequiredPosition, Visit};
 use soonshop_service_kit::rates::{Class, Who, count};
@@ -22,6 +22,8 @@ pub struct AccountPages {
     pub own: Arc<dyn SelfService>,
     /// Knows the clients of OAuth, and who consents to them.
     pub clients: Arc<dyn Clients>,
+    /// Leads to providers of identities, and back.
+    pub providers: Arc<dyn Providers>,
     /// Authenticates visitors.
     pub access: Access,
     /// Gives turns to what costs something; one for all services of a process.

@@ -34,6 +34,12 @@ pub const HOST_COOKIE: &str = "__Host-soonshop_session";
 /// opens nothing.
 const DEVICE_COOKIES: [&str; 2] = ["soonshop_device", "__Host-soonshop_device"];
 
+/// The names of the cookie of a sign-in at a provider of identities, which comes back from another site.
+const PROVIDER_COOKIES: [&str; 2] = ["soonshop_provider", "__Host-soonshop_provider"];
+
+/// For how many seconds a browser keeps that.
+const PROVIDER_KEPT: i64 = 10 * 60;
+
 /// For how many seconds a browser keeps it: as long as the device is known.
 const DEVICE_KEPT: i64 = 90 * 24 * 60 * 60;
 
@@ -82,7 +88,24 @@ fn sent(headers: &HeaderMap) -> Option<[u8; 32]> {
 
 /// The secret in the session's cookie.
 fn sent_secret(headers: &HeaderMap) -> Option<[u8; 32]> {
-    BASE64.decode(sent_cookie(headers, [COOKIE, HOST_COOKIE])?).ok()?.try_into().ok()
+    secret_in(headers, [COOKIE, HOST_COOKIE])
+}
+
+/// The secret in the cookie of these names.
+fn secret_in(headers: &HeaderMap, names: [&'static str; 2]) -> Option<[u8; 32]> {
+    BASE64.decode(sent_cookie(headers, names)?).ok()?.try_into().ok()
+}
+
+/// The secret of the sign-in at a provider that this browser began.
+pub fn provider_secret(headers: &HeaderMap) -> Option<[u8; 32]> {
+    secret_in(headers, PROVIDER_COOKIES)
+}
+
+/// The cookie of a sign-in at a provider; `None` takes it away. A link from another site brings it along.
+pub fn provider_cookie(secret: Option<&[u8; 32]>, headers: &HeaderMap) -> String {
+    let (value, seconds) =
+        secret.map_or_else(Default::default, |secret| (BASE64.encode(secret), PROVIDER_KEPT));
+    cookie_for("Lax", PROVIDER_COOKIES, &value, seconds, headers)
 }
 
 /// The value of the cookie of these names.
@@ -94,7 +117,7 @@ fn sent_cookie<'h>(headers: &'h HeaderMap, names: [&'static str; 2]) -> Option<&
 }
 
 /// The browser that sent these.
-fn browser(headers: &HeaderMap) -> Browser<'_> {
+pub fn browser(headers: &HeaderMap) -> Browser<'_> {
     Browser {
         name: headers.get(USER_AGENT).and_then(|value| value.to_str().ok()),
         device: sent_cookie(headers, DEVICE_COOKIES),
@@ -107,8 +130,18 @@ fn cookie(value: &str, seconds: i64, headers: &HeaderMap) -> String {
 }
 
 fn named_cookie(names: [&'static str; 2], value: &str, seconds: i64, headers: &HeaderMap) -> String {
-    let secure = if came_over_tls(headers) { "; Secure" } else { "" };
-    format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", name(names, headers))
+    cookie_for("Strict", names, value, seconds, headers)
+}
+
+fn cookie_for(
+    same_site: &str,
+    names: [&'static str; 2],
+    value: &str,
+    seconds: i64,
+    headers: &HeaderMap,
+) -> String {
+    let (name, secure) = (name(names, headers), if came_over_tls(headers) { "; Secure" } else { "" });
+    format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}{secure}")
 }
 
 impl Access {
@@ -187,7 +220,8 @@ impl Access {
         self.people.as_ref().ok_or_else(bad_token)
     }
 
-    async fn begun(&self, begun: &Begun, headers: &HeaderMap) -> Result<Vec<String>, Problem> {
+    /// The values of `Set-Cookie` of a session that began; the session whose cookie is sent ends.
+    pub async fn begun(&self, begun: &Begun, headers: &HeaderMap) -> Result<Vec<String>, Problem> {
         Caller::signed_in(&begun.person).count(Class::Writes).await?;
         self.sign_out(headers).await?;
         let seconds = (begun.person.expires_at - clock::now()).num_seconds();
@@ -345,6 +379,26 @@ mod tests {
         let cleared = access.sign_out(&tls(pair)).await.unwrap();
         assert_eq!(cleared, "__Host-soonshop_session=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict; Secure");
         assert_eq!(access.visitor(&tls(pair)).await.unwrap().caller.role, Role::Guest);
+    }
+
+    #[test]
+    fn the_cookie_of_a_sign_in_at_a_provider_comes_back_by_a_link_and_is_of_this_host_alone() {
+        let over_tls = headers(&[(&X_FORWARDED_PROTO, "https")]);
+        let cookie = provider_cookie(Some(&[7; 32]), &over_tls);
+        assert!(cookie.starts_with("__Host-soonshop_provider="), "{cookie}");
+        assert!(cookie.ends_with("; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
+        let plain = provider_cookie(Some(&[7; 32]), &HeaderMap::new());
+        assert_eq!(provider_secret(&back(&plain)), Some([7; 32]));
+        let pair = cookie.split(';').next().unwrap();
+        let planted = pair.strip_prefix("__Host-").unwrap();
+        for (sent, found) in [(pair, Some([7; 32])), (planted, None), ("__Host-soonshop_provider=AAAA", None)]
+        {
+            let sent = headers(&[(&COOKIES, sent), (&X_FORWARDED_PROTO, "https")]);
+            assert_eq!(provider_secret(&sent), found);
+        }
+        assert!(
+            provider_cookie(None, &over_tls).starts_with("__Host-soonshop_provider=; Path=/; Max-Age=0;")
+        );
     }
 
     #[tokio::test]

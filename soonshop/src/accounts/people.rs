@@ -62,7 +62,7 @@ pub(crate) fn cause() -> Cause {
 }
 
 /// The browser as the device that somebody signs in on.
-fn device<'a>(browser: &Browser<'a>) -> SignInDevice<'a> {
+pub(super) fn device<'a>(browser: &Browser<'a>) -> SignInDevice<'a> {
     let language = Language::of(&browser.language).tag();
     SignInDevice { name: browser.name, token: browser.device, language }
 }
@@ -124,7 +124,7 @@ impl Accounts {
         }
     }
 
-    fn of_browser(&self, started: StartedSession) -> Result<Begun, Problem> {
+    pub(super) fn of_browser(&self, started: StartedSession) -> Result<Begun, Problem> {
         match started.credentials {
             Credentials::Cookie(secret) => {
                 Ok(Begun { person: self.signed_in(&started.active), secret, device: started.device_token })

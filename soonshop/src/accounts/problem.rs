@@ -86,13 +86,17 @@ pub(crate) fn problem(error: Error) -> Problem {
             let detail = "accounts cannot be read or written just now";
             Problem::unavailable("database-unavailable", detail, Duration::from_secs(1))
         }
-        // The endpoints of OAuth say these in their own words.
+        // The endpoints of OAuth say these in their own words; the doors of providers take theirs before.
         error @ (Error::Client
         | Error::Grant
         | Error::Scope
         | Error::NotFound
         | Error::Exists
         | Error::TooManyRoles
+        | Error::NotLinked
+        | Error::LinkedElsewhere
+        | Error::NoVerifiedAddress
+        | Error::ProviderNotForRole
         | Error::Internal(_)) => Problem::internal(error.to_string()),
     }
 }
