@@ -19,6 +19,7 @@ mod naming;
 mod personal_access;
 mod privacy;
 mod processes;
+mod providers;
 mod rates;
 mod replay;
 mod replica;
