@@ -87,7 +87,7 @@ impl Identity {
                 now.into(),
             ];
             tx.execute(self.db.statement(sql, values)).await?;
-            let event = Event::ConsentGiven { client, scope };
+            let event = Event::AccessGranted { client, scope };
             self.record_of_account(&tx, account, now, ("account.consent", cause), event).await?;
         }
         let code = self.insert_code(&tx, &consenting, asked).await?;
@@ -188,7 +188,7 @@ impl Identity {
             let session = uuid(&row.try_get_by_index::<String>(0)?)?;
             self.end_one(&tx, session, now, cause, EndedBy::Revoked).await?;
         }
-        let event = Event::ConsentWithdrawn { client };
+        let event = Event::AccessWithdrawn { client };
         self.record_of_account(&tx, &mut account, now, ("account.withdraw-consent", cause), event).await?;
         tx.commit().await?;
         Ok(true)

@@ -147,11 +147,11 @@ pub enum Event {
         left: i64,
     },
     /// A client of OAuth may do this for its owner: all of it, from now on.
-    ConsentGiven {
+    AccessGranted {
         client: Uuid,
         scope: Vec<String>,
     },
-    ConsentWithdrawn {
+    AccessWithdrawn {
         client: Uuid,
     },
     /// Its owner may sign in with this provider of identities, too.
@@ -228,10 +228,10 @@ impl Account {
             Event::RecoveryCodesMade { left } | Event::RecoveryCodeUsed { left } => {
                 self.recovery_codes = left;
             }
-            Event::ConsentGiven { client, .. } => {
+            Event::AccessGranted { client, .. } => {
                 self.clients.insert(client);
             }
-            Event::ConsentWithdrawn { client } => {
+            Event::AccessWithdrawn { client } => {
                 self.clients.remove(&client);
             }
             Event::SignInLinked { .. } => self.linked = self.linked.saturating_add(1),
@@ -282,11 +282,11 @@ mod tests {
                 }
                 EventKind::RecoveryCodesMade => Self::RecoveryCodesMade { left: 10 },
                 EventKind::RecoveryCodeUsed => Self::RecoveryCodeUsed { left: 9 },
-                EventKind::ConsentGiven => Self::ConsentGiven {
+                EventKind::AccessGranted => Self::AccessGranted {
                     client: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000d),
                     scope: vec!["own".to_owned()],
                 },
-                EventKind::ConsentWithdrawn => Self::ConsentWithdrawn {
+                EventKind::AccessWithdrawn => Self::AccessWithdrawn {
                     client: Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000d),
                 },
                 EventKind::SignInLinked => Self::SignInLinked {

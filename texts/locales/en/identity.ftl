@@ -36,9 +36,9 @@ event-RecoveryCodeUsed = Recovery code used
         [one] one is left
        *[other] { $left } are left
     }
-event-ConsentGiven = Consent given
+event-AccessGranted = Consent given
     .sentence = Client { $client } may act for account { $self }: { $scope }
-event-ConsentWithdrawn = Consent withdrawn
+event-AccessWithdrawn = Consent withdrawn
     .sentence = Client { $client } may not act for account { $self } any more
 event-ClientRegistered = Client registered
     .sentence = Client { $self } was registered as { $name }, for { $scope }

@@ -186,7 +186,7 @@ async fn a_consent_is_remembered_for_confidential_clients_and_its_facts_say_all_
     begun.facts(&shop).await;
     let all = recorded(&begun.store, "account", begun.account).await;
     // Twice the same is no fact.
-    let expected = ["ConsentGiven", "ConsentGiven", "ConsentGiven", "ConsentGiven", "ConsentWithdrawn"];
+    let expected = ["AccessGranted", "AccessGranted", "AccessGranted", "AccessGranted", "AccessWithdrawn"];
     assert_eq!(all[3..], expected);
     assert_eq!(recorded(&begun.store, "client", public.id).await, ["ClientRegistered"]);
     let all = begun.store.log().read(1, 1_000).await.unwrap();
