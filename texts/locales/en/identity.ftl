@@ -36,9 +36,9 @@ event-RecoveryCodeUsed = Recovery code used
         [one] one is left
        *[other] { $left } are left
     }
-event-AccessGranted = Consent given
+event-AccessGranted = Access of a client granted
     .sentence = Client { $client } may act for account { $self }: { $scope }
-event-AccessWithdrawn = Consent withdrawn
+event-AccessWithdrawn = Access of a client withdrawn
     .sentence = Client { $client } may not act for account { $self } any more
 event-ClientRegistered = Client registered
     .sentence = Client { $self } was registered as { $name }, for { $scope }
