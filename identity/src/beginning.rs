@@ -166,9 +166,9 @@ impl Identity {
             }
         }
         let proved_at = (factors.len() > 1).then_some(now);
-        let language = device.language;
+        self.set_language(&tx, &mut account, device.language).await?;
         let device = self.remember_device(&tx, &account, device.token, now).await?;
-        let unusual = self.notice(&tx, &account, device.is_new, (language, now)).await?;
+        let unusual = self.notice(&tx, &account, device.is_new, now).await?;
         let start = Start {
             session,
             client: CLIENT,

@@ -9,7 +9,7 @@ use crate::delays::Budget;
 use crate::passwords::Verified;
 use crate::sign_in::pad;
 use crate::store::{ACCOUNT, Account};
-use crate::{ActiveSession, Cause, Error, Identity, Password, Roles};
+use crate::{ActiveSession, Cause, Error, Identity, MailKind, Password, Roles};
 
 /// A change of somebody's own password.
 #[derive(Debug, Clone)]
@@ -183,6 +183,7 @@ impl Identity {
         self.end_all_but(&tx, &mut account, stays, now).await?;
         let event = Event::AllSessionsEnded { reason: EndedBy::PasswordChanged };
         self.record_of_account(&tx, &mut account, now, by, event).await?;
+        self.tell(&tx, &account, MailKind::PasswordChanged, now).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::sign_in::pad;
 use crate::store::Account;
 use crate::stored::{moment, uuid};
 use crate::totp::Secret;
-use crate::{ActiveSession, Cause, Error, Identity, Password};
+use crate::{ActiveSession, Cause, Error, Identity, MailKind, Password};
 
 /// How long a factor waits for its first code, in milliseconds.
 pub(crate) const UNPROVED_KEPT: i64 = 15 * 60 * 1000;
@@ -182,6 +182,7 @@ impl Identity {
         self.prove(&tx, active.session, now).await?;
         let event = Event::SecondFactorAdded { factor, kind: FactorKind::Totp };
         self.record_of_account(&tx, &mut account, now, ("account.add-factor", cause), event).await?;
+        self.tell(&tx, &account, MailKind::FactorAdded, now).await?;
         let codes = if self.recovery_codes_left(&tx, account.id).await? == 0 {
             self.new_recovery_codes(&tx, &mut account, now, cause).await?
         } else {
@@ -248,6 +249,7 @@ impl Identity {
         }
         let event = Event::SecondFactorRemoved { factor, kind: FactorKind::Totp };
         self.record_of_account(&tx, &mut account, now, ("account.remove-factor", cause), event).await?;
+        self.tell(&tx, &account, MailKind::FactorRemoved, now).await?;
         let stays = self.has_factor(&tx, account.id).await?.then_some(active.session);
         if stays.is_none() {
             let sql = "DELETE FROM @factors WHERE account = $1";
@@ -271,6 +273,7 @@ impl Identity {
             return Err(Error::NoFactor);
         }
         let codes = self.new_recovery_codes(&tx, &mut account, now, cause).await?;
+        self.tell(&tx, &account, MailKind::RecoveryCodesMade, now).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -323,6 +326,7 @@ impl Identity {
         self.end_all_but(&tx, &mut account, None, now).await?;
         let event = Event::AllSessionsEnded { reason: EndedBy::SignedOutEverywhere };
         self.record_of_account(&tx, &mut account, now, by, event).await?;
+        self.tell(&tx, &account, MailKind::FactorRemoved, now).await?;
         tx.commit().await?;
         Ok(true)
     }

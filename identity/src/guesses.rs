@@ -12,7 +12,7 @@ use crate::guess::Guess;
 use crate::store::Account;
 use crate::stored::{HOUR, uuid};
 use crate::totp::Secret;
-use crate::{ActiveSession, Cause, Error, Identity};
+use crate::{ActiveSession, Cause, Error, Identity, MailKind};
 
 impl Identity {
     /// Counts a code that was typed for an account. [`Error::TooManyCodes`]: it is not compared. What has the form of no
@@ -113,6 +113,7 @@ impl Identity {
         let left = self.recovery_codes_left(tx, account.id).await?;
         let by = ("account.use-recovery-code", cause);
         self.record_of_account(tx, account, now, by, Event::RecoveryCodeUsed { left }).await?;
+        self.tell(tx, account, MailKind::RecoveryCodeUsed, now).await?;
         Ok(true)
     }
 

@@ -31,11 +31,21 @@ pub enum MailKind {
     SignIn,
     /// The link that claims the order of a guest.
     Claim,
+    /// The account has another password.
+    PasswordChanged,
+    /// It has another second factor, the first or one more.
+    FactorAdded,
+    /// A second factor was removed.
+    FactorRemoved,
+    /// It has other recovery codes.
+    RecoveryCodesMade,
+    /// A recovery code stood in for a second factor.
+    RecoveryCodeUsed,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Register,
         Self::AccountExists,
         Self::Reset,
@@ -43,6 +53,11 @@ impl MailKind {
         Self::Undo,
         Self::SignIn,
         Self::Claim,
+        Self::PasswordChanged,
+        Self::FactorAdded,
+        Self::FactorRemoved,
+        Self::RecoveryCodesMade,
+        Self::RecoveryCodeUsed,
     ];
 
     /// As it is stored, and in the keys of its texts.
@@ -55,6 +70,29 @@ impl MailKind {
             Self::Undo => "undo",
             Self::SignIn => "sign-in",
             Self::Claim => "claim",
+            Self::PasswordChanged => "password-changed",
+            Self::FactorAdded => "factor-added",
+            Self::FactorRemoved => "factor-removed",
+            Self::RecoveryCodesMade => "recovery-codes-made",
+            Self::RecoveryCodeUsed => "recovery-code-used",
+        }
+    }
+
+    /// Whether it tells an owner what happened to their account, when it happened, and leads nowhere.
+    pub fn is_notice(self) -> bool {
+        match self {
+            Self::Register
+            | Self::AccountExists
+            | Self::Reset
+            | Self::Email
+            | Self::Undo
+            | Self::Claim => false,
+            Self::SignIn
+            | Self::PasswordChanged
+            | Self::FactorAdded
+            | Self::FactorRemoved
+            | Self::RecoveryCodesMade
+            | Self::RecoveryCodeUsed => true,
         }
     }
 
@@ -65,7 +103,13 @@ impl MailKind {
             Self::Email => Some(Purpose::Email),
             Self::Undo => Some(Purpose::Undo),
             Self::Claim => Some(Purpose::Claim),
-            Self::AccountExists | Self::SignIn => None,
+            Self::AccountExists
+            | Self::SignIn
+            | Self::PasswordChanged
+            | Self::FactorAdded
+            | Self::FactorRemoved
+            | Self::RecoveryCodesMade
+            | Self::RecoveryCodeUsed => None,
         }
     }
 

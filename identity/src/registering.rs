@@ -113,11 +113,12 @@ impl Identity {
         let request = registration.request.to_string();
         let sql = "DELETE FROM @mails WHERE request = $1";
         tx.execute(self.db.statement(sql, [request.as_str().into()])).await?;
-        let sql = "DELETE FROM @requests WHERE id = $1 RETURNING password, provider, issuer, subject, roles";
+        let sql = "DELETE FROM @requests WHERE id = $1 RETURNING password, provider, issuer, subject, roles, language";
         let row = tx.query_one(self.db.statement(sql, [request.into()])).await?;
         let Some(row) = row else { return Ok(()) };
         let password: Option<String> = row.try_get_by_index(0)?;
         let roles: Option<String> = row.try_get_by_index(4)?;
+        let language: String = row.try_get_by_index(5)?;
         let roles = roles.as_deref().map(Roles::read).transpose()?;
         let account = NewAccount {
             id: user,
@@ -144,6 +145,8 @@ impl Identity {
                     self.record_opening(&tx, user, events, &cause).await?;
                 }
             }
+            let sql = "UPDATE @accounts SET language = $2 WHERE id = $1";
+            tx.execute(self.db.statement(sql, [user.to_string().into(), language.into()])).await?;
         }
         // Where it cannot be opened, the request is over all the same.
         tx.commit().await?;

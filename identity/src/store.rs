@@ -40,9 +40,12 @@ pub(crate) struct Account {
     pub(crate) password: Option<String>,
     pub(crate) generation: i64,
     pub(crate) number: i64,
+    /// The tag of the language of its mails: that of the last sign-in.
+    pub(crate) language: String,
 }
 
-pub(crate) const ACCOUNT: &str = "id, roles, disabled_at, epoch, password, password_generation, number";
+pub(crate) const ACCOUNT: &str =
+    "id, roles, disabled_at, epoch, password, password_generation, number, language";
 
 impl Account {
     pub(crate) fn read(row: &QueryResult) -> Result<Self, Error> {
@@ -54,6 +57,7 @@ impl Account {
             password: row.try_get_by_index(4)?,
             generation: row.try_get_by_index(5)?,
             number: row.try_get_by_index(6)?,
+            language: row.try_get_by_index(7)?,
         })
     }
 }

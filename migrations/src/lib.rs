@@ -188,6 +188,7 @@ migrators! {
         ("005_guests", "sql/guests.sql", "sql/guests.sql"),
         ("006_clients", "sql/clients.sql", "sql/clients.sql"),
         ("007_providers", "sql/providers.sql", "sql/providers.sql"),
+        ("008_language", "sql/language.sql", "sql/language.sql"),
         ("009_roles", "sql/roles.sql", "sql/roles.sql"),
         ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql")
     ];

@@ -44,3 +44,5 @@ mod releasing;
 mod sealing;
 #[path = "workers/signing_in.rs"]
 mod signing_in;
+#[path = "workers/telling.rs"]
+mod telling;

@@ -55,3 +55,28 @@ mail-sign-in = New sign-in to your account
         Somebody, probably you, signed in to your account at { $shop } on a device that was not used for it before, at { $at }.
 
         If it was you, there is nothing to do. If it was not you, somebody knows the password: ask for another one where you sign in. All devices are signed out then.
+mail-password-changed = Your password was changed
+    .text =
+        Your account at { $shop } has another password since { $at }, and the other devices were signed out.
+
+        If it was you, there is nothing to do. If it was not you, somebody else has your account: say that you have forgotten the password where you sign in, and choose another one. Look at the second factors of your account then, and write to the shop if you cannot get in.
+mail-factor-added = Your account has another second factor
+    .text =
+        Since { $at } your account at { $shop } has another second factor: signing in asks for a code of the app that was added.
+
+        If it was you, there is nothing to do. If it was not you, somebody else has your account: write to the shop, which can remove it, and choose another password.
+mail-factor-removed = A second factor of your account was removed
+    .text =
+        A second factor of your account at { $shop } was removed at { $at }. If it was the last one, the password alone is enough to sign in.
+
+        If it was you, there is nothing to do. If it was not you, somebody else has your account: say that you have forgotten the password where you sign in, choose another one, and add a second factor again.
+mail-recovery-codes-made = Your account has new recovery codes
+    .text =
+        Your account at { $shop } has new recovery codes since { $at }. The ones before can no longer be used.
+
+        If it was you, there is nothing to do. If it was not you, somebody else has your account: choose another password, and make new recovery codes yourself.
+mail-recovery-code-used = A recovery code of your account was used
+    .text =
+        A recovery code was used for your account at { $shop } at { $at }, in place of a second factor. It cannot be used again.
+
+        If it was you, there is nothing to do, but to make new recovery codes before the last one is used. If it was not you, somebody knows your password and has your recovery codes: choose another password, and make new recovery codes.

@@ -100,7 +100,7 @@ impl Owned {
 }
 
 /// By the database's clock.
-async fn now(shop: &Shop) -> i64 {
+pub(crate) async fn now(shop: &Shop) -> i64 {
     let sql = format!("SELECT {}", shop.db("identity").now());
     shop.number("identity", &sql).await
 }

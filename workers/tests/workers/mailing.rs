@@ -9,7 +9,7 @@ use soonshop_event_log::Database;
 use soonshop_event_store::{CommandContext, EventStore};
 use soonshop_identity::{
     AddressAsked, Asked, CUSTOMER, Cause, Error, Given, Identity, Mail, MailKind, Opening, Password, Purpose,
-    Roles, SignIn, SignInDevice, Unsent,
+    Roles, SignIn, Unsent,
 };
 use soonshop_workers::mails::{Mailer, Mails, fault};
 use soonshop_workers::readdressing::{self, Changed};
@@ -36,12 +36,10 @@ on_both!(
     one_network_uses_up_its_own_share_of_what_is_asked_for,
     who_set_a_password_by_a_link_signs_in_there_however_many_strangers_try,
     who_is_erased_gets_no_mail_and_has_no_request_left,
-    an_owner_is_told_of_a_sign_in_on_a_device_that_is_not_known_but_of_the_first_one,
-    a_mail_about_a_sign_in_goes_to_the_address_that_the_account_has,
     nothing_personal_of_a_registration_is_stored_in_clear,
 );
 
-const NEW: &str = "eight blue herons";
+pub(crate) const NEW: &str = "eight blue herons";
 
 /// Keeps the mails, or does not take them.
 #[derive(Default)]
@@ -62,16 +60,16 @@ impl Mailer for Letters {
 }
 
 /// A shop whose mails are kept.
-struct Mailed<'a> {
+pub(crate) struct Mailed<'a> {
     shop: &'a Shop,
-    store: EventStore,
-    identity: Identity,
+    pub(crate) store: EventStore,
+    pub(crate) identity: Identity,
     letters: Arc<Letters>,
     worker: Mails,
 }
 
 impl<'a> Mailed<'a> {
-    async fn new(shop: &'a Shop) -> Self {
+    pub(crate) async fn new(shop: &'a Shop) -> Self {
         let (store, identity, letters) = (shop.store(), identity(shop), Arc::new(Letters::default()));
         identity.prepare().await.unwrap();
         let worker = Mails {
@@ -94,20 +92,20 @@ impl<'a> Mailed<'a> {
         self.identity.ask(asked, &Cause::system()).await
     }
 
-    /// Works until there is nothing to do; the mails that were sent meanwhile, but those about sign-ins.
+    /// Works until there is nothing to do; the mails that were sent meanwhile, but notices.
     async fn mails(&self) -> Vec<Mail> {
         let mut mails = self.all_mails().await;
-        mails.retain(|mail| mail.kind != MailKind::SignIn);
+        mails.retain(|mail| !mail.kind.is_notice());
         mails
     }
 
-    async fn all_mails(&self) -> Vec<Mail> {
+    pub(crate) async fn all_mails(&self) -> Vec<Mail> {
         while self.worker.round().await.unwrap() {}
         std::mem::take(&mut *self.letters.sent.lock().unwrap())
     }
 
     /// The token of the link in the one mail that the request leads to.
-    async fn link(&self, purpose: Purpose, typed: &str) -> String {
+    pub(crate) async fn link(&self, purpose: Purpose, typed: &str) -> String {
         self.ask(purpose, typed).await.unwrap();
         let mut mails = self.mails().await;
         assert_eq!(mails.len(), 1, "{mails:?}");
@@ -121,21 +119,21 @@ impl<'a> Mailed<'a> {
         Ok(finish(&self.store, &self.identity, &proven, &Cause::system()).await.unwrap())
     }
 
-    async fn reset(&self, link: &str) -> Result<(), Error> {
+    pub(crate) async fn reset(&self, link: &str) -> Result<(), Error> {
         let new = Password::new(NEW).unwrap();
         self.identity.reset_by_link(link, new, "", &Cause::system()).await
     }
 
-    async fn signs_in(&self, password: &str) -> bool {
+    pub(crate) async fn signs_in(&self, password: &str) -> bool {
         self.identity.sign_in(typed(password), &Cause::system()).await.is_ok()
     }
 
-    async fn rows(&self, table: &str) -> i64 {
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
         self.shop.number("identity", &format!("SELECT count(*) FROM @{table}")).await
     }
 
     /// A customer's account, whose user has its address.
-    async fn account(&self) -> uuid::Uuid {
+    pub(crate) async fn account(&self) -> uuid::Uuid {
         let id = self.user(ADDRESS).await;
         let opening = Opening {
             id,
@@ -605,56 +603,4 @@ async fn nothing_personal_of_a_registration_is_stored_in_clear(shop: Shop) {
             assert!(!row.payload.contains(secret) && !row.metadata.contains(secret), "{secret}");
         }
     }
-}
-
-async fn an_owner_is_told_of_a_sign_in_on_a_device_that_is_not_known_but_of_the_first_one(shop: Shop) {
-    let mailed = Mailed::new(&shop).await;
-    mailed.account().await;
-    let sign_in = async |token: Option<&str>| {
-        // What was typed, and what the device says, are in no mail.
-        let device = SignInDevice { name: Some("A browser"), token, language: "zh-CN" };
-        let asked = SignIn { address: "ADA@Example.org", device, ..typed(PASSWORD) };
-        let started = mailed.identity.sign_in(asked, &Cause::system()).await.unwrap();
-        (started.active.session, started.device_token.unwrap())
-    };
-    let (first, token) = sign_in(None).await;
-    assert_eq!(mailed.all_mails().await, [], "the first one of all");
-    let (known, _) = sign_in(Some(&token)).await;
-    assert_eq!(mailed.all_mails().await, [], "a device that is known");
-    // The sessions of long ago are deleted, and it still is not the first one.
-    shop.run("identity", "DELETE FROM @sessions").await;
-    let (unusual, other) = sign_in(None).await;
-    let mails = mailed.all_mails().await;
-    assert_eq!((mails.len(), mails[0].kind, mails[0].address.as_str()), (1, MailKind::SignIn, ADDRESS));
-    assert_eq!((mails[0].language.as_str(), &mails[0].link), ("zh-CN", &None));
-    sign_in(Some(&other)).await;
-    assert_eq!(mailed.all_mails().await, [], "it is known now");
-    for _ in 0..4 {
-        sign_in(Some("ssd_made-up")).await;
-    }
-    assert_eq!(mailed.all_mails().await.len(), 2, "three within an hour");
-    let worker = facts(&shop, &mailed.store);
-    while worker.round().await.unwrap() {}
-    for (session, is_unusual) in [(first, false), (known, false), (unusual, true)] {
-        let rows = mailed.store.log().stream("session", &session.to_string(), 0, 1).await.unwrap();
-        assert!(rows[0].payload.contains(&format!("\"unusual\":{is_unusual}")), "{}", rows[0].payload);
-    }
-}
-
-/// I32.
-async fn a_mail_about_a_sign_in_goes_to_the_address_that_the_account_has(shop: Shop) {
-    let mailed = Mailed::new(&shop).await;
-    let id = mailed.account().await;
-    for _ in 0..2 {
-        assert!(mailed.signs_in(PASSWORD).await);
-    }
-    assert_eq!(mailed.rows("mails").await, 1);
-    // Staff wrote another address into the user since: it is not the account's, which its owner proved.
-    let details = user::Details::try_new(id, Some("Zed"), Some("mallory@example.org"), None, None).unwrap();
-    let context = CommandContext::new(ids::new(), b"a test".to_vec(), Metadata::default());
-    let update = user::Command::Change { details };
-    let changed = mailed.store.execute::<User>(id, update, context).await;
-    assert!(changed.is_ok());
-    assert_eq!(mailed.all_mails().await, []);
-    assert_eq!(mailed.rows("mails").await, 0);
 }
