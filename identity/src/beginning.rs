@@ -23,7 +23,7 @@ use crate::stored::{HOUR, moment, uuid};
 use crate::{Cause, Error, Identity, ProviderIdentity, SignInDevice};
 
 /// How long a session lasts at most: of staff a working day.
-const LASTS: i64 = 30 * 24 * HOUR;
+pub(crate) const LASTS: i64 = 30 * 24 * HOUR;
 const LASTS_FOR_STAFF: i64 = 12 * HOUR;
 /// How many sessions an account begins within an hour, and has at a time; of each client of OAuth apart, so that none of
 /// them ends those of the owner.

@@ -42,6 +42,9 @@ pub enum Error {
     /// The token or the session is not valid, or not any more.
     #[error("the token is not valid")]
     Token,
+    /// The session was not used for too long.
+    #[error("the session was not used for too long")]
+    Idle,
     /// The password that confirms a change is wrong.
     #[error("the password is wrong")]
     WrongPassword,

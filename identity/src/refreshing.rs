@@ -29,10 +29,11 @@ struct Row {
     refresh_key: Option<i32>,
     proved_at: Option<i64>,
     provider: Option<String>,
+    used_at: i64,
 }
 
 const COLUMNS: &str = "generation, token_hash, previous_hash, rotated_at, grace, epoch, client, scope, expires_at, ended_at, \
-                       refresh_key, proved_at, provider";
+                       refresh_key, proved_at, provider, used_at";
 
 impl Row {
     fn read(row: &QueryResult) -> Result<Self, Error> {
@@ -50,6 +51,7 @@ impl Row {
             refresh_key: row.try_get_by_index(10)?,
             proved_at: row.try_get_by_index(11)?,
             provider: row.try_get_by_index(12)?,
+            used_at: row.try_get_by_index(13)?,
         })
     }
 
@@ -135,7 +137,13 @@ impl Identity {
         let roles = account.roles.in_session(row.provider.as_deref());
         let staff = roles.is_staff();
         let next = token.next(&key).ok_or(Error::Token)?;
-        match row.judge(&token, now, started_at) {
+        let step = match row.judge(&token, now, started_at) {
+            Step::Rotate { .. } | Step::SameAgain if self.idle.are_over(staff, row.used_at, now) => {
+                Step::End(EndedBy::Idle)
+            }
+            step => step,
+        };
+        match step {
             Step::Rotate { grace } => {
                 let sql = "UPDATE @sessions SET generation = generation + 1, previous_hash = token_hash, token_hash = $3, \
                            rotated_at = $4, grace = $5, used_at = $4 WHERE id = $1 AND generation = $2 AND ended_at IS NULL";
@@ -155,7 +163,7 @@ impl Identity {
                 let cause = cause.by_owner(owner, staff, Some(token.session()));
                 self.end_one(&tx, token.session(), now, &cause, reason).await?;
                 tx.commit().await?;
-                return Err(Error::Token);
+                return Err(if reason == EndedBy::Idle { Error::Idle } else { Error::Token });
             }
         }
         let permissions = self.permitted(&tx, &roles).await?;
@@ -216,6 +224,7 @@ mod tests {
             refresh_key: Some(1),
             proved_at: None,
             provider: None,
+            used_at: NOW,
         }
     }
 

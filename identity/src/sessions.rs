@@ -111,7 +111,7 @@ pub struct ListedSession {
     /// What the device said of itself; `None`: nothing, or it was erased.
     pub device: Option<String>,
     pub began_at: DateTime<Utc>,
-    /// The last sign-in or refresh.
+    /// To about a minute.
     pub used_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
 }
@@ -197,7 +197,7 @@ impl Identity {
     async fn living_where(&self, column: &str, value: String) -> Result<Option<ActiveSession>, Error> {
         let (now, defined) = (self.db.now(), self.defined_roles_in_one());
         let sql = format!(
-            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, s.client, s.scope, {defined}, s.provider FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT s.id, s.account, a.roles, s.expires_at, s.proved_at, {now}, s.client, s.scope, {defined}, s.provider, s.used_at FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE s.{column} = $1 AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
              AND a.disabled_at IS NULL AND {OF_A_CLIENT}"
         );
@@ -205,16 +205,22 @@ impl Identity {
         let Some(row) = row else { return Ok(None) };
         let provider: Option<String> = row.try_get_by_index(9)?;
         let roles = Roles::read(&row.try_get_by_index::<String>(2)?)?.in_session(provider.as_deref());
+        let (now, used_at): (i64, i64) = (row.try_get_by_index(5)?, row.try_get_by_index(10)?);
+        if self.idle.are_over(roles.is_staff(), used_at, now) {
+            return Ok(None);
+        }
+        let session: String = row.try_get_by_index(0)?;
+        self.note_use(&session, used_at, now).await;
         Ok(Some(ActiveSession {
-            session: uuid(&row.try_get_by_index::<String>(0)?)?,
+            session: uuid(&session)?,
             account: uuid(&row.try_get_by_index::<String>(1)?)?,
             staff: roles.is_staff(),
             permissions: permitted(row.try_get_by_index::<Option<String>>(8)?.as_deref(), &roles),
             roles: roles.all(),
             expires_at: moment(row.try_get_by_index(3)?)?,
-            factor: FactorGiven::at(row.try_get_by_index(4)?, row.try_get_by_index(5)?),
             client: row.try_get_by_index(6)?,
             scope: row.try_get_by_index(7)?,
+            factor: FactorGiven::at(row.try_get_by_index(4)?, now),
         }))
     }
 
@@ -222,13 +228,18 @@ impl Identity {
     pub async fn sessions(&self, account: Uuid) -> Result<Vec<ListedSession>, Error> {
         let now = self.db.now();
         let sql = format!(
-            "SELECT s.id, s.client, s.device, s.began_at, s.used_at, s.expires_at, k.name FROM @sessions s \
+            "SELECT s.id, s.client, s.device, s.began_at, s.used_at, s.expires_at, k.name, a.roles, {now} FROM @sessions s \
              JOIN @accounts a ON a.id = s.account LEFT JOIN @clients k ON k.id = s.client WHERE s.account = $1 AND s.ended_at IS NULL AND s.expires_at > {now} \
              AND s.epoch = a.epoch AND a.disabled_at IS NULL AND {OF_A_CLIENT} ORDER BY s.began_at DESC, s.id DESC"
         );
         let mut all = Vec::new();
         for row in self.db.connection.query_all(self.db.statement(&sql, [account.to_string().into()])).await?
         {
+            let staff = Roles::read(&row.try_get_by_index::<String>(6)?)?.is_staff();
+            let used_at: i64 = row.try_get_by_index(4)?;
+            if self.idle.are_over(staff, used_at, row.try_get_by_index(7)?) {
+                continue;
+            }
             let device: Option<String> = row.try_get_by_index(2)?;
             all.push(ListedSession {
                 id: uuid(&row.try_get_by_index::<String>(0)?)?,
@@ -236,7 +247,7 @@ impl Identity {
                 client_name: row.try_get_by_index(6)?,
                 device: self.opened(device).await?,
                 began_at: moment(row.try_get_by_index(3)?)?,
-                used_at: moment(row.try_get_by_index(4)?)?,
+                used_at: moment(used_at)?,
                 expires_at: moment(row.try_get_by_index(5)?)?,
             });
         }

@@ -16,7 +16,7 @@ use crate::keyring::{ADDRESS, Keyring};
 use crate::passwords::{Cost, Hasher};
 use crate::signing::Signing;
 use crate::stored::{milliseconds, uuid};
-use crate::{Error, Roles};
+use crate::{Error, IdleLimits, Roles};
 
 /// Accounts and their sessions.
 #[derive(Clone)]
@@ -27,6 +27,7 @@ pub struct Identity {
     pub(crate) keyring: Keyring,
     pub(crate) hasher: Hasher,
     pub(crate) signing: Signing,
+    pub(crate) idle: IdleLimits,
     began: Instant,
     started_at: Arc<OnceCell<i64>>,
 }
@@ -70,6 +71,7 @@ impl Identity {
             keyring: Keyring::new(db.clone(), masters.clone()),
             hasher: Hasher::new(cost),
             signing: Signing::new(db.clone(), masters),
+            idle: IdleLimits::default(),
             db,
             people,
             began: Instant::now(),

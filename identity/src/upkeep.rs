@@ -1,4 +1,4 @@
-//! Upkeep, by one process at a time: keys are rotated, and old rows deleted.
+//! Upkeep, by one process at a time: keys are rotated, sessions that nobody uses ended, and old rows deleted.
 
 use sea_orm::ConnectionTrait as _;
 
@@ -17,9 +17,10 @@ const ATTEMPTS_KEPT: i64 = 24;
 const MAILED_KEPT: i64 = 8 * 24;
 
 impl Identity {
-    /// Rotates signing keys, and deletes what is old enough.
+    /// Rotates signing keys, ends sessions that were not used for too long, and deletes what is old enough.
     pub async fn tend(&self) -> Result<(), Error> {
         self.tend_keys().await?;
+        self.end_idle().await?;
         let now = self.db.now();
         for (sql, kept) in [
             (

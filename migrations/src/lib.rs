@@ -190,7 +190,8 @@ migrators! {
         ("007_providers", "sql/providers.sql", "sql/providers.sql"),
         ("008_language", "sql/language.sql", "sql/language.sql"),
         ("009_roles", "sql/roles.sql", "sql/roles.sql"),
-        ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql")
+        ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql"),
+        ("011_idle", "sql/idle.sql", "sql/idle.sql")
     ];
 }
 

@@ -97,9 +97,11 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "SELECT (id, roles, staff_since, disabled_at, epoch)", "accounts"),
             (
                 QUERY,
-                "SELECT (id, account, epoch, client, scope, cookie_hash, proved_at, expires_at, ended_at, provider)",
+                "SELECT (id, account, epoch, client, scope, cookie_hash, proved_at, used_at, expires_at, ended_at, \
+                 provider)",
                 "sessions",
             ),
+            (QUERY, "UPDATE (used_at)", "sessions"),
             (QUERY, "SELECT", "roles"),
             (QUERY, "SELECT (id, scope, removed_at)", "clients"),
             (QUERY, "SELECT (id, token_hash, first_command, used_at)", "guests"),

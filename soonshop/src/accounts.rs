@@ -7,6 +7,7 @@ pub mod command_line;
 mod described;
 mod factors;
 mod http;
+mod idle;
 mod mailed;
 mod own;
 pub mod own_roles;
@@ -18,6 +19,7 @@ mod settings;
 
 pub(crate) use described::openapi;
 pub(crate) use http::router;
+pub use idle::SessionSettings;
 pub(crate) use own::OwnAccounts;
 pub(crate) use people::Accounts;
 pub use providers::ProviderOptions;

@@ -47,7 +47,7 @@ use soonshop_search::Search;
 use soonshop_service_kit::serve::ServerSettings;
 use soonshop_service_kit::work::Bounds;
 
-pub use accounts::{FactorSettings, ProviderOptions};
+pub use accounts::{FactorSettings, ProviderOptions, SessionSettings};
 pub use connections::ConnectionSettings;
 pub use mail::{MailSettings, Mailing};
 pub use rates::RateOptions;
@@ -127,6 +127,8 @@ pub struct Config {
     pub factors: FactorSettings,
     #[command(flatten)]
     pub sign_in: ProviderOptions,
+    #[command(flatten)]
+    pub sessions: SessionSettings,
     /// The requests that may run and wait at the same time, each in all and of one caller: searches, expensive
     /// queries, exports, and mebibytes of answers that clients have not read
     #[arg(long, env = "SOONSHOP_WORK", default_value_t, value_name = "NAME=ALL/EACH,…", global = true)]
@@ -241,7 +243,9 @@ impl Shop {
 
     /// Accounts and their sessions, as a process sees them that starts now.
     pub fn identity(&self) -> anyhow::Result<Identity> {
-        Ok(Identity::new(self.store_database.namespace("identity")?, self.key_store()?, Cost::default()))
+        let identity =
+            Identity::new(self.store_database.namespace("identity")?, self.key_store()?, Cost::default());
+        Ok(identity.with_idle_limits(self.config.sessions.limits()))
     }
 
     pub fn log(&self) -> anyhow::Result<EventLog> {

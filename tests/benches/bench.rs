@@ -725,6 +725,7 @@ fn start_up() {
         rates: soonshop::RateOptions::off(),
         factors: soonshop::FactorSettings::default(),
         sign_in: soonshop::ProviderOptions::default(),
+        sessions: soonshop::SessionSettings::default(),
         work: soonshop_service_kit::work::Bounds::default(),
     };
     let (mut starts, mut memory) = (Vec::new(), Vec::new());

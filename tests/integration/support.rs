@@ -87,6 +87,7 @@ impl Place {
             rates: soonshop::RateOptions::off(),
             factors: soonshop::FactorSettings::default(),
             sign_in: soonshop::ProviderOptions::default(),
+            sessions: soonshop::SessionSettings::default(),
             work: soonshop_service_kit::work::Bounds::default(),
         };
         let (mut database, mut vhost, mut stream) = (None, None, None);

@@ -20,6 +20,8 @@ mod factors;
 mod guessing;
 #[path = "workers/guests.rs"]
 mod guests;
+#[path = "workers/idle.rs"]
+mod idle;
 #[path = "workers/keeping.rs"]
 mod keeping;
 #[path = "workers/mailing.rs"]

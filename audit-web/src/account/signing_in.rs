@@ -28,7 +28,7 @@ pub(super) fn table() -> Vec<Endpoint> {
     let step = vec![token, code().or_empty(), next()];
     vec![
         shown(SIGN_IN, "identity.sign-in-page", vec![next(), done], |call| {
-            Box::pin(async move { Ok(door(&call)) })
+            Box::pin(async move { door(&call).await })
         }),
         sent(
             SIGN_IN,
@@ -70,11 +70,13 @@ fn ways(call: &Call, view: &View<'_>, next: &str) -> Markup {
     }
 }
 
-fn door(call: &Call) -> axum::response::Response {
+async fn door(call: &Call) -> Answer {
     let view = view(call);
     let done = call.params.text("done").and_then(|done| view.word_of(&format!("account-done-{done}")));
+    let idle = done.is_none() && call.shared.access.was_idle(&call.headers_in).await?;
+    let said = done.or(idle.then(|| view.word("signed-out-idle")));
     let next = after(call.params.text("next"));
-    form(next).page(&view, done, &ways(call, &view, next))
+    Ok(form(next).page(&view, said, &ways(&call, &view, next)))
 }
 
 async fn sign_in(call: Call) -> Answer {

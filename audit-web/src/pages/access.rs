@@ -34,13 +34,10 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Class::Reads,
             Action::new(with(vec![to()]), described(), |call| async move {
                 let view = View::of(&call);
-                let body = form(
-                    &view,
-                    call.params.text("to").unwrap_or(HOME),
-                    call.shared.access.has_people(),
-                    None,
-                    "",
-                );
+                let access = &call.shared.access;
+                let idle = access.was_idle(&call.headers_in).await?.then(|| view.word("signed-out-idle"));
+                let to = call.params.text("to").unwrap_or(HOME);
+                let body = form(&view, to, access.has_people(), idle, "");
                 Ok(answered(&view, StatusCode::OK, "sign-in", None, &body))
             })
             .without_factor()

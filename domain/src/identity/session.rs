@@ -33,6 +33,8 @@ pub enum EndedBy {
     TooMany,
     /// The code that began it came again.
     CodeReused,
+    /// It was not used for too long.
+    Idle,
 }
 
 #[derive(

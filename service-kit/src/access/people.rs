@@ -135,6 +135,9 @@ pub trait People: Send + Sync {
     /// Whose session a cookie with that secret is of; `None`: none that lives.
     async fn cookie(&self, secret: &[u8; 32]) -> Result<Option<SignedIn>, Problem>;
 
+    /// Whether the session of that cookie ended because it was not used for too long.
+    async fn was_idle(&self, secret: &[u8; 32]) -> Result<bool, Problem>;
+
     /// Begins a session for a browser, or its second step. The same 401 for whatever is wrong.
     async fn sign_in(&self, typed: Typed<'_>, browser: Browser<'_>) -> Result<SignInStep, Problem>;
 

@@ -187,6 +187,14 @@ impl Access {
         }
     }
 
+    /// Whether the session whose cookie is sent ended because it was not used for too long.
+    pub async fn was_idle(&self, headers: &HeaderMap) -> Result<bool, Problem> {
+        match (&self.people, sent_secret(headers)) {
+            (Some(people), Some(secret)) => people.was_idle(&secret).await,
+            _ => Ok(false),
+        }
+    }
+
     /// Whether people sign in here with an e-mail address and a password.
     pub fn has_people(&self) -> bool {
         self.people.is_some()

@@ -194,6 +194,10 @@ impl People for Accounts {
         Ok(active.as_ref().map(|active| self.signed_in(active)))
     }
 
+    async fn was_idle(&self, secret: &[u8; 32]) -> Result<bool, Problem> {
+        self.identity.was_idle(secret).await.map_err(problem)
+    }
+
     async fn sign_in(&self, typed: Typed<'_>, browser: Browser<'_>) -> Result<SignInStep, Problem> {
         let asked = SignIn {
             address: typed.email,

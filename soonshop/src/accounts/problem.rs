@@ -19,6 +19,10 @@ pub(crate) fn problem(error: Error) -> Problem {
             "the e-mail address or the password is wrong, or this account may not sign in",
         ),
         Error::Token => ended(),
+        Error::Idle => Problem::unauthenticated(
+            "session-ended",
+            "you were signed out because the session was not used for too long: sign in again with POST /auth/login",
+        ),
         Error::WrongPassword => {
             Problem::invalid("wrong-password", "the old password is wrong").with_pointer("/old_password")
         }

@@ -108,3 +108,4 @@ page-account-provider-unlink = Unlink
 page-account-provider-unlink-why = Type your password. Devices that signed in with this provider are signed out then.
 page-account-done-linked = The provider is linked. You can sign in with it.
 page-account-done-unlinked = The provider is unlinked.
+page-signed-out-idle = You were signed out because you did not use the shop for too long. Sign in again.

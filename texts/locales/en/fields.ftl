@@ -63,6 +63,7 @@ field-reason = reason
     .goods-missing = goods missing
     .goodwill = goodwill
     .identity-check = identity check
+    .idle = not used for too long
     .import = import
     .insufficient-stock = not enough in stock
     .left = left the shop

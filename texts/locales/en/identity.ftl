@@ -92,6 +92,7 @@ field-disabled = disabled
 field-email_requested = last request for another e-mail address
 field-ended = ended
     .code-reused = the code that began it came again
+    .idle = not used for too long
     .restarted = its token came again after a restart
     .revoked = revoked
     .signed-out = signed out

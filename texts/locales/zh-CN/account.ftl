@@ -108,3 +108,4 @@ page-account-provider-unlink = 解除关联
 page-account-provider-unlink-why = 请输入您的密码。解除后，通过该身份提供方登录的设备都会退出登录。
 page-account-done-linked = 已关联。您可以使用它登录。
 page-account-done-unlinked = 已解除关联。
+page-signed-out-idle = 由于长时间未使用，您已退出登录。请重新登录。

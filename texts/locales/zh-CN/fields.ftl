@@ -63,6 +63,7 @@ field-reason = 原因
     .goods-missing = 商品缺失
     .goodwill = 善意补偿
     .identity-check = 身份核查
+    .idle = 长时间未使用
     .import = 导入
     .insufficient-stock = 库存不足
     .left = 已离职

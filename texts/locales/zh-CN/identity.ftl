@@ -83,6 +83,7 @@ field-disabled = 已停用
 field-email_requested = 最近一次更改电子邮箱请求
 field-ended = 结束原因
     .code-reused = 开始会话的授权码再次出现
+    .idle = 长时间未使用
     .restarted = 重启后令牌再次出现
     .revoked = 已撤销
     .signed-out = 已退出

@@ -1,0 +1,147 @@
+//! Sessions that nobody uses end. It is judged wherever a session is looked up or goes on, by the moment of its last use,
+//! which is written once a minute at most; a worker writes down what ended so.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use soonshop_domain::identity::session::EndedBy;
+use uuid::Uuid;
+
+use crate::beginning::LASTS;
+use crate::sessions::cookie_hash;
+use crate::stored::{HOUR, milliseconds, uuid};
+use crate::{Cause, Error, Identity, Roles};
+
+/// How long the use of a session is not written again, in milliseconds. A session may end so much earlier than its limit,
+/// and never later: each look at one that is older writes.
+const WRITTEN: i64 = 60_000;
+
+/// How many sessions a worker ends at a time.
+const AT_A_TIME: u32 = 1_000;
+
+/// After how long without use a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdleLimits {
+    pub staff: Duration,
+    pub customers: Duration,
+}
+
+impl Default for IdleLimits {
+    fn default() -> Self {
+        let customers = Duration::from_millis(30 * 24 * HOUR.unsigned_abs());
+        Self { staff: Duration::from_hours(1), customers }
+    }
+}
+
+impl IdleLimits {
+    fn of(self, staff: bool) -> i64 {
+        milliseconds(if staff { self.staff } else { self.customers })
+    }
+
+    /// Whether a session that was used then was not used for too long.
+    pub(crate) fn are_over(self, staff: bool, used_at: i64, now: i64) -> bool {
+        now - used_at >= self.of(staff)
+    }
+}
+
+impl Identity {
+    /// With other limits than those of a shop where nothing is set.
+    #[must_use]
+    pub fn with_idle_limits(mut self, idle: IdleLimits) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Writes down that a session is used now, unless that was written a moment ago.
+    pub(crate) async fn note_use(&self, session: &str, used_at: i64, now: i64) {
+        if now - used_at < WRITTEN {
+            return;
+        }
+        let sql = "UPDATE @sessions SET used_at = $2 WHERE id = $1 AND used_at < $2 AND ended_at IS NULL";
+        let values = [session.into(), now.into()];
+        if let Err(error) = self.db.connection.execute(self.db.statement(sql, values)).await {
+            tracing::warn!(%error, "the use of a session could not be stored: it may end early");
+        }
+    }
+
+    /// Whether the session whose cookie has this secret ended because nobody used it.
+    pub async fn was_idle(&self, secret: &[u8; 32]) -> Result<bool, Error> {
+        let now = self.db.now();
+        let sql = format!(
+            "SELECT a.roles, s.used_at, coalesce(s.ended_at, {now}) FROM @sessions s JOIN @accounts a ON a.id = s.account \
+             WHERE s.cookie_hash = $1 AND s.expires_at > {now} AND s.epoch = a.epoch AND a.disabled_at IS NULL"
+        );
+        let values = [cookie_hash(secret).into()];
+        let Some(row) = self.db.connection.query_one(self.db.statement(&sql, values)).await? else {
+            return Ok(false);
+        };
+        let staff = Roles::read(&row.try_get_by_index::<String>(0)?)?.is_staff();
+        Ok(self.idle.are_over(staff, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+    }
+
+    /// Ends the sessions that were not used for too long, with their facts.
+    pub(crate) async fn end_idle(&self) -> Result<(), Error> {
+        let (staff, customers) = (self.idle.of(true), self.idle.of(false));
+        // Who worked here once may be a customer now: of those it is decided when they are read.
+        self.end_idle_where("a.staff_since IS NOT NULL", staff.min(customers)).await?;
+        // A session that lasts no longer than its limit needs none.
+        if customers < LASTS {
+            self.end_idle_where("a.staff_since IS NULL", customers).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_idle_where(&self, whose: &str, limit: i64) -> Result<(), Error> {
+        let now = self.db.now();
+        let sql = format!(
+            "SELECT s.id, s.account, s.used_at, a.roles, {now} FROM @sessions s JOIN @accounts a ON a.id = s.account \
+             WHERE {whose} AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
+             AND a.disabled_at IS NULL AND s.used_at <= {now} - $1 ORDER BY s.used_at, s.id LIMIT {AT_A_TIME}"
+        );
+        for row in self.db.connection.query_all(self.db.statement(&sql, [limit.into()])).await? {
+            let (session, account): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let (used_at, roles): (i64, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            if self.idle.are_over(Roles::read(&roles)?.is_staff(), used_at, row.try_get_by_index(4)?) {
+                self.end_one_idle(uuid(&account)?, uuid(&session)?, used_at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a session, unless it was used meanwhile.
+    async fn end_one_idle(&self, account: Uuid, session: Uuid, used_at: i64) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        if self.lock(&tx, account).await?.is_none() {
+            return Ok(());
+        }
+        let sql = "SELECT 1 FROM @sessions WHERE id = $1 AND used_at = $2";
+        let values = [session.to_string().into(), used_at.into()];
+        if tx.query_one(self.db.statement(sql, values)).await?.is_none() {
+            return Ok(());
+        }
+        let now = self.now(&tx).await?;
+        self.end_one(&tx, session, now, &Cause::system(), EndedBy::Idle).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_when_its_limit_has_passed_of_staff_sooner() {
+        let limits = IdleLimits::default();
+        for (staff, unused, over) in [
+            (true, HOUR - 1, false),
+            (true, HOUR, true),
+            (false, HOUR, false),
+            (false, 30 * 24 * HOUR - 1, false),
+            (false, 30 * 24 * HOUR, true),
+        ] {
+            assert_eq!(limits.are_over(staff, 1_000, 1_000 + unused), over, "{staff} {unused}");
+        }
+        assert!(!limits.are_over(true, 2_000, 1_000), "a clock that went back");
+    }
+}
