@@ -171,6 +171,7 @@ const COUNTS: &[&str] = &[
     "accounts",
     "hours",
     "user_version",
+    "changes",
     "verified",
     "passwords",
     "failed_sign_ins",

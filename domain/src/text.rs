@@ -27,6 +27,10 @@ pub enum TextError {
     NotACode,
     #[error("two of the names are the same")]
     SameName,
+    #[error("it is not the code of a country, such as FR (ISO 3166)")]
+    NotACountry,
+    #[error("it is not the tag of a language, such as en or zh-CN")]
+    NotALanguage,
 }
 
 /// The rule for every text: in NFC, without characters that nobody sees (zero-width, soft hyphen, byte order mark, marks

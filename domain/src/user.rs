@@ -1,8 +1,19 @@
-//! Users: their details, and their erasure. Personal values are encrypted under the person's `account` key.
+//! Users: their details, their address book, what they agreed to, and their erasure. Personal values are encrypted under the
+//! person's `account` key.
+
+pub mod address;
+pub mod consent;
+pub mod kept;
+
+use chrono::NaiveDate;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::address::MOST_ADDRESSES;
+use self::consent::{Consent, Medium, Via, Wording};
+pub use self::kept::Entry;
+use self::kept::{CHANGES_A_DAY, Kept, keep};
 use crate::claim::scope;
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
@@ -63,6 +74,27 @@ pub enum Command {
     ChangeEmail {
         email: Personal<String>,
     },
+    AddAddress {
+        address: Uuid,
+        entry: Entry,
+    },
+    /// The address as it is from now on, all of it.
+    ChangeAddress {
+        address: Uuid,
+        entry: Entry,
+    },
+    RemoveAddress {
+        address: Uuid,
+    },
+    GiveConsent {
+        medium: Medium,
+        words: Wording,
+        via: Via,
+    },
+    WithdrawConsent {
+        medium: Medium,
+        via: Via,
+    },
     /// Always executed together with [`person::Command::RequestErasure`].
     Delete,
 }
@@ -88,6 +120,36 @@ pub enum Event {
         #[serde(flatten)]
         details: Details,
     },
+    AddressAdded {
+        /// Its id, by which an order may name it. No other address has it, also when this one is gone.
+        address: Uuid,
+        #[serde(flatten)]
+        entry: Entry,
+        /// The day that it counts to.
+        day: NaiveDate,
+    },
+    /// The address as it is from now on, all of it.
+    AddressChanged {
+        address: Uuid,
+        #[serde(flatten)]
+        entry: Entry,
+        day: NaiveDate,
+    },
+    AddressRemoved {
+        address: Uuid,
+    },
+    /// The person agreed to advertising by this medium, in these words.
+    ConsentGiven {
+        medium: Medium,
+        #[serde(flatten)]
+        words: Wording,
+        via: Via,
+        day: NaiveDate,
+    },
+    ConsentWithdrawn {
+        medium: Medium,
+        via: Via,
+    },
     UserDeleted {},
 }
 
@@ -95,7 +157,11 @@ impl Sensitive for Event {
     fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
         match self {
             Self::UserRegistered { details } | Self::UserDetailsChanged { details } => details.personal(),
-            Self::UserDeleted {} => Vec::new(),
+            Self::AddressAdded { entry, .. } | Self::AddressChanged { entry, .. } => entry.at.personal(),
+            Self::UserDeleted {}
+            | Self::AddressRemoved { .. }
+            | Self::ConsentGiven { .. }
+            | Self::ConsentWithdrawn { .. } => Vec::new(),
         }
     }
 }
@@ -103,40 +169,35 @@ impl Sensitive for Event {
 impl EventInfo for Event {
     fn subject(&self, stream: Uuid) -> Option<Uuid> {
         match self {
-            Self::UserRegistered { .. } | Self::UserDetailsChanged { .. } | Self::UserDeleted {} => {
-                Some(stream)
-            }
+            Self::UserRegistered { .. }
+            | Self::UserDetailsChanged { .. }
+            | Self::UserDeleted {}
+            | Self::AddressAdded { .. }
+            | Self::AddressChanged { .. }
+            | Self::AddressRemoved { .. }
+            | Self::ConsentGiven { .. }
+            | Self::ConsentWithdrawn { .. } => Some(stream),
         }
     }
 
     fn amount(&self) -> Option<Money> {
-        match self {
-            Self::UserRegistered { .. } | Self::UserDetailsChanged { .. } | Self::UserDeleted {} => None,
-        }
+        None
     }
 
-    fn amount_path(kind: EventKind) -> Option<&'static str> {
-        match kind {
-            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => None,
-        }
+    fn amount_path(_: EventKind) -> Option<&'static str> {
+        None
     }
 
-    fn name_paths(kind: EventKind) -> &'static [&'static str] {
-        match kind {
-            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => &[],
-        }
+    fn name_paths(_: EventKind) -> &'static [&'static str] {
+        &[]
     }
 
-    fn is_refusal(kind: EventKind) -> bool {
-        match kind {
-            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => false,
-        }
+    fn is_refusal(_: EventKind) -> bool {
+        false
     }
 
-    fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
-        match kind {
-            EventKind::UserRegistered | EventKind::UserDetailsChanged | EventKind::UserDeleted => None,
-        }
+    fn expects(_: EventKind) -> Option<Expectation<EventKind>> {
+        None
     }
 }
 
@@ -149,14 +210,20 @@ pub enum Error {
     UserDeleted,
     #[error("the user exists already")]
     UserExists,
+    #[error("the user has no address of this id")]
+    AddressNotFound,
+    #[error("a user has at most {MOST_ADDRESSES} addresses: remove one")]
+    TooManyAddresses,
+    #[error("a user's addresses and consents change at most {CHANGES_A_DAY} times a day: try again tomorrow")]
+    TooManyChanges,
 }
 
 impl Classified for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::UserNotFound => ErrorKind::NotFound,
+            Self::UserNotFound | Self::AddressNotFound => ErrorKind::NotFound,
             Self::UserDeleted => ErrorKind::Gone,
-            Self::UserExists => ErrorKind::Conflict,
+            Self::UserExists | Self::TooManyAddresses | Self::TooManyChanges => ErrorKind::Conflict,
         }
     }
 }
@@ -171,27 +238,30 @@ pub enum User {
     Active {
         #[serde(flatten)]
         details: Details,
+        #[serde(flatten)]
+        kept: Kept,
     },
     Deleted,
 }
 
 impl Decider for User {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
 
-    fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
+    fn decide(&self, command: Command, facts: &Facts) -> Result<Vec<Event>, Error> {
         match (self, command) {
             (Self::Unknown, Command::Register { details }) => Ok(vec![Event::UserRegistered { details }]),
             (Self::Unknown, _) => Err(Error::UserNotFound),
             (Self::Active { .. }, Command::Register { .. }) => Err(Error::UserExists),
-            (Self::Active { details: old }, Command::Change { details }) if *old == details => Ok(vec![]),
+            (Self::Active { details: old, .. }, Command::Change { details }) if *old == details => Ok(vec![]),
             (Self::Active { .. }, Command::Change { details }) => {
                 Ok(vec![Event::UserDetailsChanged { details }])
             }
-            (Self::Active { details: old }, Command::ChangeEmail { email }) => {
+            (Self::Active { details: old, .. }, Command::ChangeEmail { email }) => {
                 let details = Details { email: Some(email), ..old.clone() };
                 Ok(vec![Event::UserDetailsChanged { details }])
             }
             (Self::Active { .. }, Command::Delete) => Ok(vec![Event::UserDeleted {}]),
+            (Self::Active { kept, .. }, command) => keep(kept, command, facts),
             (Self::Deleted, Command::Delete) => Ok(vec![]),
             (Self::Deleted, _) => Err(Error::UserDeleted),
         }
@@ -205,18 +275,47 @@ impl Decider for User {
                 vec![Hold { scope: scope::EMAIL, values: email.into_iter().collect() }]
             }
             Event::UserDeleted {} => vec![Hold { scope: scope::EMAIL, values: Vec::new() }],
+            // They have their address as before.
+            Event::AddressAdded { .. }
+            | Event::AddressChanged { .. }
+            | Event::AddressRemoved { .. }
+            | Event::ConsentGiven { .. }
+            | Event::ConsentWithdrawn { .. } => Vec::new(),
         }
     }
 }
 
 impl User {
     pub(crate) fn evolve(&mut self, event: Event) {
-        *self = match event {
-            Event::UserRegistered { details } | Event::UserDetailsChanged { details } => {
-                Self::Active { details }
+        match event {
+            Event::UserRegistered { details } => *self = Self::Active { details, kept: Kept::default() },
+            Event::UserDeleted {} => *self = Self::Deleted,
+            event => {
+                if let Self::Active { details, kept } = self {
+                    change(details, kept, event);
+                }
             }
-            Event::UserDeleted {} => Self::Deleted,
-        };
+        }
+    }
+}
+
+/// What an event makes of an active user.
+fn change(details: &mut Details, kept: &mut Kept, event: Event) {
+    match event {
+        Event::UserRegistered { .. } | Event::UserDeleted {} => {}
+        Event::UserDetailsChanged { details: new } => *details = new,
+        Event::AddressAdded { address, entry, day } | Event::AddressChanged { address, entry, day } => {
+            kept.put(address, entry);
+            kept.counted(day);
+        }
+        Event::AddressRemoved { address } => kept.remove(address),
+        Event::ConsentGiven { medium, words, via, day } => {
+            kept.agree(Consent { medium, given: Some(words), via });
+            kept.counted(day);
+        }
+        Event::ConsentWithdrawn { medium, via } => {
+            kept.agree(Consent { medium, given: None, via });
+        }
     }
 }
 
@@ -368,6 +467,7 @@ pub mod person {
 mod tests {
     use cqrs_es::test::TestFramework;
 
+    use super::address::Address;
     use super::*;
     use crate::golden::{Sample, encrypted};
 
@@ -383,8 +483,47 @@ mod tests {
                 EventKind::UserRegistered => Self::UserRegistered { details: details("1") },
                 EventKind::UserDetailsChanged => Self::UserDetailsChanged { details: details("2") },
                 EventKind::UserDeleted => Self::UserDeleted {},
+                EventKind::AddressAdded => Self::AddressAdded {
+                    address: address(),
+                    entry: entry("3"),
+                    day: "2026-01-02".parse().unwrap(),
+                },
+                EventKind::AddressChanged => Self::AddressChanged {
+                    address: address(),
+                    entry: entry("4"),
+                    day: "2026-01-02".parse().unwrap(),
+                },
+                EventKind::AddressRemoved => Self::AddressRemoved { address: address() },
+                EventKind::ConsentGiven => Self::ConsentGiven {
+                    medium: Medium::Email,
+                    words: Wording::try_new("2026-01", "zh-CN").unwrap(),
+                    via: Via::AccountPage,
+                    day: "2026-01-02".parse().unwrap(),
+                },
+                EventKind::ConsentWithdrawn => {
+                    Self::ConsentWithdrawn { medium: Medium::Email, via: Via::AccountPage }
+                }
             }
         }
+    }
+
+    fn address() -> Uuid {
+        Uuid::from_u128(0x0199_aabb_0000_7000_8000_0000_0000_000d)
+    }
+
+    fn entry(suffix: &str) -> Entry {
+        let own = |text: &str| encrypted(Purpose::Account, &format!("{text}{suffix}"));
+        let at = Address {
+            label: Some(own("bGFiZWw")),
+            name: own("bmFtZQ"),
+            street: own("c3RyZWV0"),
+            postal_code: Some(own("cG9zdA")),
+            city: own("Y2l0eQ"),
+            region: Some(own("cmVnaW9u")),
+            country: "GB".to_owned(),
+            phone: Some(own("cGhvbmU")),
+        };
+        Entry { at, default_shipping: true, default_billing: false }
     }
 
     impl Sample for person::Event {

@@ -228,16 +228,17 @@ impl Identity {
     pub async fn sessions(&self, account: Uuid) -> Result<Vec<ListedSession>, Error> {
         let now = self.db.now();
         let sql = format!(
-            "SELECT s.id, s.client, s.device, s.began_at, s.used_at, s.expires_at, k.name, a.roles, {now} FROM @sessions s \
+            "SELECT s.id, s.client, s.device, s.began_at, s.used_at, s.expires_at, k.name, a.roles, {now}, s.provider FROM @sessions s \
              JOIN @accounts a ON a.id = s.account LEFT JOIN @clients k ON k.id = s.client WHERE s.account = $1 AND s.ended_at IS NULL AND s.expires_at > {now} \
              AND s.epoch = a.epoch AND a.disabled_at IS NULL AND {OF_A_CLIENT} ORDER BY s.began_at DESC, s.id DESC"
         );
         let mut all = Vec::new();
         for row in self.db.connection.query_all(self.db.statement(&sql, [account.to_string().into()])).await?
         {
-            let staff = Roles::read(&row.try_get_by_index::<String>(6)?)?.is_staff();
+            let provider: Option<String> = row.try_get_by_index(9)?;
+            let roles = Roles::read(&row.try_get_by_index::<String>(7)?)?.in_session(provider.as_deref());
             let used_at: i64 = row.try_get_by_index(4)?;
-            if self.idle.are_over(staff, used_at, row.try_get_by_index(7)?) {
+            if self.idle.are_over(roles.is_staff(), used_at, row.try_get_by_index(8)?) {
                 continue;
             }
             let device: Option<String> = row.try_get_by_index(2)?;

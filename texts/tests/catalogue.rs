@@ -168,7 +168,11 @@ fn every_code_of_the_domain_and_of_the_system_has_a_name() {
 /// Keys that are composed at run time: their prefix, and every code that can follow. Each code must be in a source, as
 /// a string or as the name of a variant.
 const PUT_TOGETHER: &[(&str, &str)] = &[
-    ("mail-", "register account-exists reset email undo sign-in claim"),
+    (
+        "mail-",
+        "register account-exists reset email undo sign-in claim password-changed factor-added factor-removed recovery-codes-made \
+         recovery-code-used",
+    ),
     ("page-account-done-", "registered later reset email undo signed-out password email-asked claimed"),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (

@@ -188,7 +188,7 @@ impl Call {
         id: Uuid,
         sent: Option<&Personal<String>>,
     ) -> Result<bool, Problem> {
-        let User::Active { mut details } = self.store.load::<User>(id).await.map_err(refused)?.0 else {
+        let User::Active { mut details, .. } = self.store.load::<User>(id).await.map_err(refused)?.0 else {
             return Ok(true);
         };
         self.store.keys().store().decrypt(&mut [&mut details]).await.map_err(unreadable)?;
