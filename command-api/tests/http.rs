@@ -570,7 +570,11 @@ fn operations() -> Vec<(String, String, Value)> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            let path = path.replace("{id}", &Uuid::new_v4().to_string()).replace("{sku}", "mug");
+            let path = path
+                .replace("{id}", &Uuid::new_v4().to_string())
+                .replace("{sku}", "mug")
+                .replace("{address}", &Uuid::new_v4().to_string())
+                .replace("{medium}", "email");
             found.push((method.to_uppercase(), path, operation.clone()));
         }
     }

@@ -36,6 +36,10 @@ def parameters_of(path):
     if path.startswith(("/auth/sessions/", "/auth/factors/")):
         # Those who ask have keys and no sessions.
         return {"id": chosen(KNOWN["users"])}
+    if "{address}" in path or "{medium}" in path:
+        known = {"id": chosen(KNOWN["users"])}
+        # No address is known: one that is not there is asked for.
+        return known | ({"medium": chosen(["email", "post"])} if "{medium}" in path else {"address": known["id"]})
     collection = {"people": "users"}.get(path.split("/")[1], path.split("/")[1])
     return {"id": chosen(KNOWN[collection])}
 

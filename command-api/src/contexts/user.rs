@@ -1,9 +1,13 @@
 //! Users over HTTP, and erasures: of a person (a user or a guest), and of the notes of an API key's holder.
 
+mod book;
+mod consents;
+
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::Purpose;
+use soonshop_domain::text::TextError;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, Command, User};
 use soonshop_service_kit::Problem;
@@ -26,6 +30,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         POST   "/users"                "user.register":                Register,    New,    Optional, Created("/users/{id}"), "Register a user"                => begins::<User, _>(register);
         PUT    "/users/{id}"           "user.change":                  Shop,        Own,    Optional, Done,                   "Replace a user's details"       => prepares(change);
         DELETE "/users/{id}"           "user.delete":                  Shop,        Own,    Optional, Removed,                "Delete and erase a user"       => removes(delete);
+        POST   "/users/{id}/addresses" "user.add-address":             Shop,        Own,    Optional, Created("/users/{id}/addresses/{address}"), "Add an address to a user's address book" => prepares(book::add);
+        PUT    "/users/{id}/addresses/{address}" "user.change-address": Shop,       Own,    Optional, Done,                   "Replace an address"             => prepares(book::change);
+        DELETE "/users/{id}/addresses/{address}" "user.remove-address": Shop,       Own,    Optional, Removed,                "Remove an address"              => removes(book::remove);
+        PUT    "/users/{id}/consents/{medium}" "user.set-consent":     Shop,        Own,    Optional, Done,                   "Give or withdraw the consent to advertising by a medium" => prepares(consents::set);
         POST   "/people/{id}/erasures" "person.request-erasure":       ErasePerson, Person, Optional, Done,                   "Erase a person, user or guest"  => prepares(erase_person);
         POST   "/keys/{id}/erasures"   "person.request-staff-erasure": EraseStaff,  Staff,  Optional, Done,                   "Erase the notes of a key's holder" => prepares(erase_staff);
     }
@@ -56,7 +64,12 @@ impl Input for Details {
 fn details(id: Uuid, body: &Details) -> Result<user::Details, Problem> {
     let Details { name, email, phone, country, occurred_at: _ } = body;
     user::Details::try_new(id, name.as_deref(), email.as_deref(), phone.as_deref(), country.as_deref())
-        .map_err(|(pointer, error)| Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer))
+        .map_err(refused_field)
+}
+
+/// Why a text was refused, and where it is.
+fn refused_field((pointer, error): (&'static str, TextError)) -> Problem {
+    Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer)
 }
 
 fn register(id: Uuid, body: Details) -> Result<Command, Problem> {

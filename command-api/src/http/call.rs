@@ -57,6 +57,8 @@ pub(crate) struct Call {
     detail: Option<String>,
     import_key: Option<String>,
     occurred_at: Option<DateTime<Utc>>,
+    /// The id of the part that it adds to a thing: its `Location` names it.
+    adds: Option<Uuid>,
     body: JsonText,
 }
 
@@ -148,6 +150,7 @@ impl Call {
             detail: None,
             import_key,
             occurred_at: None,
+            adds: None,
             body,
         })
     }
@@ -244,6 +247,21 @@ impl Call {
         self.metadata.reason_code.get_or_insert_with(|| reason.to_owned());
     }
 
+    /// Whether it has a reason to store beside its events.
+    pub(crate) fn has_reason(&self) -> bool {
+        self.metadata.reason_code.is_some()
+    }
+
+    /// Whether it is sent on behalf of a customer or a guest.
+    pub(crate) fn is_for_somebody(&self) -> bool {
+        self.represented.is_some()
+    }
+
+    /// The id of the part that it adds to a thing.
+    pub(crate) fn adds(&mut self, part: Uuid) {
+        self.adds = Some(part);
+    }
+
     /// The parameters of the path.
     pub(crate) async fn parameters<P: Parameters>(&mut self) -> Result<P, Problem> {
         let sent = path::sent::<P>(&mut self.parts).await?;
@@ -338,7 +356,7 @@ impl Call {
         context.expected = expected;
         context.import_key.clone_from(&self.import_key);
         context.kind = self.row.success.kind();
-        context.reference = self.row.location(self.parts.uri.path(), id);
+        context.reference = self.row.location(self.parts.uri.path(), self.adds.unwrap_or(id));
         context.detail.clone_from(&self.detail);
         context
     }

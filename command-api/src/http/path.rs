@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::extract::FromRequestParts as _;
 use axum::http::request::Parts;
 use soonshop_domain::text::Sku;
+use soonshop_domain::user::consent::Medium;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::uint32;
 use soonshop_service_kit::extract::Path;
@@ -58,6 +59,20 @@ impl Parameter for Sku {
 
     fn canonical(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Parameter for Medium {
+    fn schema() -> Object {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::NAMES.iter().copied())).build()
+    }
+
+    fn parse(sent: &str) -> Result<Self, String> {
+        sent.parse().map_err(|_| format!("is none of {}", Self::NAMES.join(", ")))
+    }
+
+    fn canonical(&self) -> String {
+        self.as_ref().to_owned()
     }
 }
 

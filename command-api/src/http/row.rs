@@ -31,7 +31,8 @@ pub(crate) enum Key {
     Required,
 }
 
-/// The answer to success. Its path may use the parameters of the row's path, and `{id}`: the id of the changed thing.
+/// The answer to success. Its path may use the parameters of the row's path, and `{id}`: the id of the changed thing, or the
+/// one parameter more of the part that it adds ([`Call::adds`](super::call::Call::adds)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Success {
     /// Something new exists, at this location.
@@ -97,7 +98,7 @@ impl Row {
         self.method == Method::PUT || self.method == Method::DELETE
     }
 
-    /// The value of `Location`, made from the requested path `sent` and the id of the changed thing.
+    /// The value of `Location`, made from the requested path `sent` and the id of the changed thing, or of the added part.
     pub(crate) fn location(&self, sent: &str, id: Uuid) -> Option<String> {
         let named = |name: &str| {
             let (own, sent) = (self.path.split('/'), sent.split('/'));

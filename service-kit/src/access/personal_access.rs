@@ -18,6 +18,15 @@ pub enum Field {
     Name,
     Email,
     Phone,
+    /// Of an address book also its parts, by their own names.
+    #[strum(
+        to_string = "address",
+        serialize = "label",
+        serialize = "street",
+        serialize = "postal_code",
+        serialize = "city",
+        serialize = "region"
+    )]
     Address,
 }
 

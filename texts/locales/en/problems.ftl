@@ -1,5 +1,6 @@
 ### Why something was refused, by the slug of the problem.
 
+problem-address-not-found = The user has no address of this id.
 problem-otherwise = Something went wrong. Try again; the name below says what it was.
 problem-not-found = There is nothing with this name.
 problem-invalid-id = The id in the address is not a UUID.
@@ -8,8 +9,11 @@ problem-not-permitted = Your role is not allowed to do this.
 problem-bad-authorization-request = A program sent you here with a request that is not right: go back there, and tell whoever made it.
 problem-bad-token = The key is unknown or was revoked.
 problem-address-not-allowed = This API key is not accepted from the address that the request comes from.
+problem-reason-required = Who agrees for somebody else says why.
 problem-token-expired = The key has expired.
 problem-cross-site = Another site made your browser send this request; nothing was done.
+problem-too-many-addresses = A user has at most 50 addresses: remove one first.
+problem-too-many-changes = Addresses and consents were changed 100 times today: try again tomorrow.
 problem-too-many-checks = The log is being checked already: wait, and look at the result.
 problem-too-many-requests = Too many requests from you, or from your address: wait a moment.
 problem-too-busy = Too much is going on just now: try again.

@@ -1,5 +1,6 @@
 ### Why something was refused, by the slug of the problem.
 
+problem-address-not-found = 该用户没有此编号的地址。
 problem-otherwise = 出现问题。请重试；下方名称说明原因。
 problem-not-found = 没有此名称的内容。
 problem-invalid-id = 地址中的编号不是 UUID。
@@ -8,8 +9,11 @@ problem-not-permitted = 您的角色无权执行此操作。
 problem-bad-authorization-request = 将您带到这里的程序发出的请求不正确：请返回该程序，并告知其提供者。
 problem-bad-token = 密钥未知或已吊销。
 problem-address-not-allowed = 此 API 密钥不接受来自该请求地址的访问。
+problem-reason-required = 代他人表示同意时须说明原因。
 problem-token-expired = 密钥已过期。
 problem-cross-site = 此请求由其他网站发起，未执行任何操作。
+problem-too-many-addresses = 一个用户最多有 50 个地址：请先移除一个。
+problem-too-many-changes = 今天地址和同意已更改 100 次：请明天再试。
 problem-too-many-checks = 已有人正在核对日志：请稍候，并查看其结果。
 problem-too-many-requests = 您或您所在地址的请求过于频繁，请稍候。
 problem-too-busy = 当前过于繁忙，请重试。
