@@ -4,6 +4,8 @@
 
 mod authorization;
 mod authorize;
+mod addresses;
+mod clients;
 mod consents;
 mod factors;
 mod forms;
@@ -12,6 +14,7 @@ mod next;
 mod overview;
 mod password;
 mod providers;
+mod profile;
 mod sessions;
 mod signing_in;
 mod state;
@@ -36,6 +39,9 @@ fn table() -> Vec<state::Endpoint> {
     table.extend(password::table());
     table.extend(providers::table());
     table.extend(sessions::table());
+    table.extend(profile::table());
+    table.extend(addresses::table());
+    table.extend(clients::table());
     table.extend(consents::table());
     table.extend(crate::pages::factors::table());
     table

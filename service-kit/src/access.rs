@@ -13,6 +13,7 @@ mod guessing;
 pub mod key;
 pub mod keys;
 mod more_roles;
+pub mod own_data;
 pub mod owner;
 pub mod people;
 pub mod personal_access;
@@ -29,6 +30,7 @@ pub use factor::{Factor, RefundLimit};
 pub use key::ApiKey;
 pub use keys::{Keys, Secret, StoredKey, StoredSession, Unavailable};
 pub use more_roles::MoreRoles;
+pub use own_data::{AddressTyped, ConsentChange, DetailsWanted, OwnAddress, OwnConsents, OwnData};
 pub use owner::Owner;
 pub use people::{
     ActingClient, Bearer, Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People,

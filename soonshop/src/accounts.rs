@@ -10,6 +10,7 @@ mod http;
 mod idle;
 mod mailed;
 mod own;
+mod own_data;
 pub mod own_roles;
 pub(crate) mod people;
 pub(crate) mod problem;

@@ -22,6 +22,8 @@ mod guests;
 mod mailed;
 #[path = "front/oauth.rs"]
 mod oauth;
+#[path = "front/own_data.rs"]
+mod own_data;
 #[path = "front/pages.rs"]
 mod pages;
 

@@ -173,7 +173,10 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
         "register account-exists reset email undo sign-in claim password-changed factor-added factor-removed recovery-codes-made \
          recovery-code-used",
     ),
-    ("page-account-done-", "registered later reset email undo signed-out password email-asked claimed"),
+    (
+        "page-account-done-",
+        "registered later reset email undo signed-out password email-asked claimed profile address address-removed",
+    ),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (
         "page-did-",

@@ -124,15 +124,16 @@ pub(crate) async fn context(
 pub struct Person {
     pub name: Option<String>,
     pub email: Option<String>,
+    pub phone: Option<String>,
 }
 
-/// Name and address that a user has in the log; none where there is no such user, or where they were erased.
+/// The details that a user has in the log; none where there is no such user, or where they were erased.
 pub async fn person_of(store: &EventStore, user: Uuid) -> Result<Person, Unfinished> {
     let (state, _) = store.load::<User>(user).await.map_err(unavailable)?;
     let User::Active { mut details, .. } = state else { return Ok(Person::default()) };
     store.keys().store().decrypt(&mut [&mut details]).await?;
     let clear = |value: &Option<Personal<String>>| value.as_ref().and_then(Personal::get).cloned();
-    Ok(Person { name: clear(&details.name), email: clear(&details.email) })
+    Ok(Person { name: clear(&details.name), email: clear(&details.email), phone: clear(&details.phone) })
 }
 
 /// The address that a user has in the log, in clear. `None`: there is none, or it was erased.

@@ -1,69 +1,126 @@
-//! The page of the programs that may act for somebody, which takes that back.
+//! The page of what somebody agreed to, with its history.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
 use soonshop_domain::text::visible;
+use soonshop_domain::user::consent::{Medium, Via, Wording};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::OwnConsent;
+use soonshop_service_kit::access::OwnConsents;
 use soonshop_service_kit::endpoint::Answer;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
-use uuid::Uuid;
 
-use super::authorize::scope_word;
 use super::mailed::back;
 use super::state::{Call, Endpoint, sent, session, shown, view};
 use crate::pages::frame::{View, answered, see_other};
 
-pub(super) const CLIENTS: &str = "/account/clients";
-const WITHDRAWALS: &str = "/account/clients/withdrawals";
+pub(super) const CONSENTS: &str = "/account/consents";
+
+/// The version of the words on this page, `page-account-consent-words`: who changes them changes it.
+const WORDING: &str = "account-page-1";
+
+/// The choices of the form.
+const CHOICES: &[&str] = &["give", "withdraw"];
 
 pub(super) fn table() -> Vec<Endpoint> {
-    let client = Param::new("client", Kind::Id, "A client.").required();
+    let fields = vec![
+        Param::new("medium", Kind::OneOf(Medium::NAMES), "The medium.").required(),
+        Param::new("choice", Kind::OneOf(CHOICES), "Whether it is given or withdrawn.").required(),
+    ];
     vec![
-        shown(CLIENTS, "identity.clients-page", Vec::new(), |call| Box::pin(listed(call))),
-        sent(
-            WITHDRAWALS,
-            "identity.page-withdraw-consent",
-            Class::Writes,
-            (Vec::new(), vec![client]),
-            |call| Box::pin(withdraw(call)),
-        ),
+        shown(CONSENTS, "identity.consents-page", Vec::new(), |call| Box::pin(opened(call))),
+        sent(CONSENTS, "identity.page-consent", Class::Writes, (Vec::new(), fields), |call| {
+            Box::pin(set(call))
+        }),
     ]
 }
 
-async fn listed(call: Call) -> Answer {
-    let session = match session(&call, CLIENTS) {
+fn name(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Email => "account-consent-email",
+        Medium::Phone => "account-consent-phone",
+        Medium::Post => "account-consent-post",
+        Medium::Sms => "account-consent-sms",
+    }
+}
+
+fn place(via: Via) -> &'static str {
+    match via {
+        Via::Registration => "account-consent-via-registration",
+        Via::AccountPage => "account-consent-via-account-page",
+        Via::Api => "account-consent-via-api",
+        Via::Import => "account-consent-via-import",
+    }
+}
+
+async fn opened(call: Call) -> Answer {
+    let session = match session(&call, CONSENTS) {
         Ok(session) => session,
         Err(elsewhere) => return Ok(*elsewhere),
     };
-    let all = call.shared.clients.consents(session).await?;
+    let consents = call.shared.own.consents(session).await?;
     let view = view(&call);
-    Ok(answered(&view, StatusCode::OK, "account-clients", None, &list(&view, &all)))
+    let body = html! {
+        h1 { (view.word("account-consents")) }
+        p { (view.word("account-consent-words")) }
+        div.cards {
+            @for medium in [Medium::Email, Medium::Sms, Medium::Phone, Medium::Post] {
+                (choice(&view, medium, consents.given.contains(&medium)))
+            }
+        }
+        (history(&view, &consents))
+        (back(&view))
+    };
+    Ok(answered(&view, StatusCode::OK, "account-consents", None, &body))
 }
 
-fn list(view: &View<'_>, all: &[OwnConsent]) -> Markup {
-    let (name, scope, given) =
-        (view.word("account-client"), view.word("account-client-may"), view.word("account-client-since"));
-    let change = view.word("account-client-withdraw");
+fn choice(view: &View<'_>, medium: Medium, given: bool) -> Markup {
+    let (now, choice, button) = if given {
+        ("account-consent-given", "withdraw", "account-consent-withdraw")
+    } else {
+        ("account-consent-not-given", "give", "account-consent-give")
+    };
+    let label = format!("{}: {}", view.word(button), view.word(name(medium)));
     html! {
-        h1 { (view.word("account-clients")) }
-        p { (view.word("account-clients-about")) }
-        @if all.is_empty() {
-            p.soft { (view.word("account-clients-none")) }
+        section.card {
+            h2 { (view.word(name(medium))) }
+            p { (view.word(now)) }
+            form method="post" action=(CONSENTS) {
+                input type="hidden" name="medium" value=(medium.as_ref());
+                input type="hidden" name="choice" value=(choice);
+                button aria-label=(label) { (view.word(button)) }
+            }
+        }
+    }
+}
+
+fn history(view: &View<'_>, consents: &OwnConsents) -> Markup {
+    let (when, medium, what) = (
+        view.word("account-consent-when"),
+        view.word("account-consent-medium"),
+        view.word("account-consent-what"),
+    );
+    let (place_of, words) = (view.word("account-consent-place"), view.word("account-consent-wording"));
+    html! {
+        h2 { (view.word("account-consent-history")) }
+        @if consents.history.is_empty() {
+            p { (view.word("account-consent-history-none")) }
         } @else {
             table {
-                thead { tr { @for name in [name, scope, given, change] { th scope="col" { (name) } } } }
+                thead { tr { @for name in [when, medium, what, place_of, words] { th scope="col" { (name) } } } }
                 tbody {
-                    @for one in all {
+                    @for change in &consents.history {
                         tr {
-                            td data-name=(name) { span translate="no" { (visible(&one.name)) } }
-                            td data-name=(scope) { @for name in &one.scope { div { (scope_word(view, name)) } } }
-                            td data-name=(given) { (view.time(one.given_at)) }
-                            td data-name=(change) {
-                                form.line method="post" action=(WITHDRAWALS) {
-                                    input type="hidden" name="client" value=(one.client);
-                                    button.quiet { (change) }
+                            td data-name=(when) { (view.time(change.at)) }
+                            td data-name=(medium) { (view.word(name(change.medium))) }
+                            td data-name=(what) {
+                                (view.word(if change.given.is_some() { "account-consent-given" } else { "account-consent-withdrawn" }))
+                            }
+                            td data-name=(place_of) { (view.word(place(change.via))) }
+                            td data-name=(words) {
+                                @match &change.given {
+                                    Some(given) => span translate="no" { (visible(&given.wording)) " (" (visible(&given.language)) ")" },
+                                    None => "–",
                                 }
                             }
                         }
@@ -71,17 +128,24 @@ fn list(view: &View<'_>, all: &[OwnConsent]) -> Markup {
                 }
             }
         }
-        (back(view))
     }
 }
 
-async fn withdraw(call: Call) -> Answer {
-    let session = match session(&call, CLIENTS) {
+async fn set(call: Call) -> Answer {
+    let session = match session(&call, CONSENTS) {
         Ok(session) => session,
         Err(elsewhere) => return Ok(*elsewhere),
     };
-    let client = call.form.text("client").and_then(|id| Uuid::try_parse(id).ok());
-    let client = client.ok_or_else(|| Problem::malformed("invalid-id", "the form names no client"))?;
-    call.shared.clients.withdraw(session, client).await?;
-    Ok(see_other(&view(&call).to(CLIENTS, &[])))
+    let view = view(&call);
+    let medium: Option<Medium> = call.form.text("medium").and_then(|medium| medium.parse().ok());
+    let medium = medium.ok_or_else(|| Problem::internal("a medium was taken that there is not"))?;
+    let words = match call.form.text("choice") {
+        Some("give") => {
+            let words = Wording::try_new(WORDING, view.language.tag());
+            Some(words.map_err(|(_, error)| Problem::internal(error.to_string()))?)
+        }
+        _ => None,
+    };
+    call.shared.own.set_consent(session, medium, words).await?;
+    Ok(see_other(&view.to(CONSENTS, &[])))
 }

@@ -16,6 +16,9 @@ const FAULT: &str = "fault";
 /// The place of the rule of passwords.
 const RULE: &str = "rule";
 
+/// The value of a box that is ticked.
+pub(super) const TICKED: &str = "yes";
+
 /// A field that people fill in.
 pub(super) struct Field {
     name: &'static str,
@@ -37,8 +40,22 @@ impl Field {
     pub(super) const NEW_PASSWORD: Self =
         Self::new("new_password", "account-new-password", "password", "new-password");
     pub(super) const CODE: Self = Self::new("code", "code", "text", "one-time-code");
-    pub(super) const NAME: Self =
-        Self { required: false, ..Self::new("name", "account-name-field", "text", "name") };
+    pub(super) const NAME: Self = Self::optional("name", "account-name-field", "text", "name");
+    pub(super) const PHONE: Self = Self::optional("phone", "account-phone-field", "tel", "tel");
+    pub(super) const LABEL: Self = Self::optional("label", "account-address-label", "text", "off");
+    pub(super) const RECIPIENT: Self = Self::new("name", "account-address-name", "text", "name");
+    pub(super) const STREET: Self =
+        Self::new("street", "account-address-street", "textarea", "street-address");
+    pub(super) const POSTAL_CODE: Self =
+        Self::optional("postal_code", "account-address-postal-code", "text", "postal-code");
+    pub(super) const CITY: Self = Self::new("city", "account-address-city", "text", "address-level2");
+    pub(super) const REGION: Self =
+        Self::optional("region", "account-address-region", "text", "address-level1");
+    pub(super) const COUNTRY: Self = Self::new("country", "account-address-country", "text", "country");
+    pub(super) const DEFAULT_SHIPPING: Self =
+        Self::optional("default_shipping", "account-address-default-shipping", "checkbox", "off");
+    pub(super) const DEFAULT_BILLING: Self =
+        Self::optional("default_billing", "account-address-default-billing", "checkbox", "off");
 
     const fn new(
         name: &'static str,
@@ -47,6 +64,15 @@ impl Field {
         autocomplete: &'static str,
     ) -> Self {
         Self { name, label, kind, autocomplete, required: true }
+    }
+
+    const fn optional(
+        name: &'static str,
+        label: &'static str,
+        kind: &'static str,
+        autocomplete: &'static str,
+    ) -> Self {
+        Self { required: false, ..Self::new(name, label, kind, autocomplete) }
     }
 
     /// Whether a new password goes into it.
@@ -71,6 +97,8 @@ impl<'v> Refused<'v> {
             ("sign-in-failed", _) => view.word("sign-in-wrong"),
             ("invalid-body", Some("email")) => view.word("account-bad-email"),
             ("invalid-body", Some("name")) => view.word("account-bad-name"),
+            ("invalid-body", Some("country")) => view.word("account-bad-country"),
+            ("invalid-body", Some(_)) => view.word("account-bad-text"),
             ("wrong-password", Some("password")) => view.word("factor-wrong-password"),
             ("wrong-code", _) => view.word("code-wrong"),
             (slug, _) => {
@@ -90,6 +118,8 @@ pub(super) struct Form<'f> {
     pub(super) action: &'f str,
     pub(super) hidden: Vec<(&'static str, &'f str)>,
     pub(super) fields: Vec<Field>,
+    /// What stands in the fields before anybody types.
+    pub(super) given: Vec<(&'static str, &'f str)>,
     /// The text of its button.
     pub(super) button: &'static str,
 }
@@ -100,9 +130,10 @@ impl Form<'_> {
         let at_fault = |field: &Field| {
             refused.and_then(|refused| refused.field.as_deref()).is_some_and(|name| name == field.name)
         };
-        let value = |field: &Field| {
-            let typed = typed.filter(|_| !matches!(field.kind, "password") && field.name != "code")?;
-            typed.form.text(field.name)
+        let value = |field: &Field| match typed {
+            Some(_) if field.kind == "password" || field.name == "code" => None,
+            Some(typed) => typed.form.text(field.name),
+            None => self.given.iter().find(|(name, _)| *name == field.name).map(|(_, text)| *text),
         };
         html! {
             h1 { (view.word(self.title)) }
@@ -118,11 +149,22 @@ impl Form<'_> {
                         (false, true) => Some(RULE),
                         (false, false) => None,
                     };
-                    label for=(id) { (view.word(field.label)) }
-                    input type=(field.kind) id=(id) name=(field.name) value=[value(field)] required[field.required]
-                        autocomplete=(field.autocomplete) spellcheck="false"
-                        minlength=[field.takes_new_password().then_some("8")]
-                        aria-invalid=[wrong.then_some("true")] aria-describedby=[described];
+                    @if field.kind == "checkbox" {
+                        label { input type="checkbox" name=(field.name) value=(TICKED) checked[value(field).is_some()]; " " (view.word(field.label)) }
+                    } @else {
+                        label for=(id) { (view.word(field.label)) }
+                        @if field.kind == "textarea" {
+                            textarea id=(id) name=(field.name) rows="2" required[field.required] autocomplete=(field.autocomplete)
+                                spellcheck="false" aria-invalid=[wrong.then_some("true")] aria-describedby=[described] {
+                                (value(field).unwrap_or_default())
+                            }
+                        } @else {
+                            input type=(field.kind) id=(id) name=(field.name) value=[value(field)] required[field.required]
+                                autocomplete=(field.autocomplete) spellcheck="false"
+                                minlength=[field.takes_new_password().then_some("8")]
+                                aria-invalid=[wrong.then_some("true")] aria-describedby=[described];
+                        }
+                    }
                     @if field.takes_new_password() { p.soft id=(RULE) { (view.word("account-password-rule")) } }
                 }
                 button { (view.word(self.button)) }

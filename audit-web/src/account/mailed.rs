@@ -107,7 +107,7 @@ fn of_link<'f>(
     (title, why, button): (&'static str, &'static str, &'static str),
     fields: Vec<Field>,
 ) -> Form<'f> {
-    Form { title, why, action, hidden: Vec::new(), fields, button }
+    Form { title, why, action, hidden: Vec::new(), fields, given: Vec::new(), button }
 }
 
 fn registration(action: &str) -> Form<'_> {

@@ -7,18 +7,21 @@ use soonshop_service_kit::access::{OwnProfile, Permission};
 use soonshop_service_kit::endpoint::Answer;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 
-use super::consents::CLIENTS;
+use super::addresses::ADDRESSES;
+use super::clients::CLIENTS;
+use super::consents::CONSENTS;
 use super::factors::FACTORS;
 use super::forms::notice;
 use super::mailed::EMAIL;
 use super::password::PASSWORD;
+use super::profile::PROFILE;
 use super::providers::card;
 use super::sessions::SESSIONS;
 use super::state::{Call, Endpoint, session, shown, view};
 use crate::pages::frame::{ACCOUNT, PAGES, View, answered};
 
 /// What was done before somebody comes to this page.
-const DONE: &[&str] = &["password", "email-asked"];
+const DONE: &[&str] = &["password", "email-asked", "profile"];
 
 pub(super) fn table() -> Vec<Endpoint> {
     let done = Param::new("done", Kind::OneOf(DONE), "What was done.").display_only();
@@ -41,6 +44,9 @@ fn body(call: &Call, view: &View<'_>, profile: &OwnProfile, done: Option<&str>) 
         text.as_deref().map_or_else(|| "–".to_owned(), |text| visible(text).into_owned())
     };
     let sections = [
+        ("account-profile", "account-profile-about", PROFILE, "account-profile-change"),
+        ("account-addresses", "account-addresses-about", ADDRESSES, "account-addresses-see"),
+        ("account-consents", "account-consents-about", CONSENTS, "account-consents-see"),
         ("email", "account-email-about", EMAIL, "account-email"),
         ("password", "account-password-about", PASSWORD, "account-change-password"),
         ("account-sessions", "account-sessions-about", SESSIONS, "account-sessions-see"),

@@ -36,6 +36,7 @@ fn changing() -> Form<'static> {
         action: PASSWORD,
         hidden: Vec::new(),
         fields: vec![Field::OLD_PASSWORD, Field::NEW_PASSWORD],
+        given: Vec::new(),
         button: "account-change-password",
     }
 }

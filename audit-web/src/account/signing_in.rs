@@ -57,6 +57,7 @@ fn form(next: &str) -> Form<'_> {
         action: SIGN_IN,
         hidden: vec![("next", next)],
         fields: vec![Field::EMAIL, Field::PASSWORD],
+        given: Vec::new(),
         button: "sign-in",
     }
 }
@@ -106,6 +107,7 @@ pub(super) fn second_step<'f>(next: &'f str, token: &'f str) -> Form<'f> {
         action: SECOND,
         hidden: vec![("next", next), ("token", token)],
         fields: vec![Field::CODE],
+        given: Vec::new(),
         button: "sign-in",
     }
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::own_data::OwnData;
 use crate::Problem;
 
 /// What somebody asks for with nothing but an address.
@@ -94,11 +95,12 @@ pub struct OwnSession {
 pub struct OwnProfile {
     pub name: Option<String>,
     pub email: Option<String>,
+    pub phone: Option<String>,
 }
 
 /// What people do with their own accounts. `session` is that of the one who asks.
 #[async_trait]
-pub trait SelfService: Send + Sync {
+pub trait SelfService: OwnData {
     /// Writes down that a mail is asked for, in that language. The same for every address.
     async fn ask_mail(
         &self,

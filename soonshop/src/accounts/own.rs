@@ -26,7 +26,7 @@ use super::problem::problem;
 #[derive(Clone)]
 pub(crate) struct OwnAccounts {
     pub(super) accounts: Accounts,
-    store: EventStore,
+    pub(super) store: EventStore,
 }
 
 /// An address in its normal form.
@@ -254,6 +254,6 @@ impl SelfService for OwnAccounts {
         let (active, _) = self.accounts.owner(session).await?;
         let person = person_of(&self.store, active.account).await;
         let person = person.map_err(|error| unread(&error, "your details cannot be read just now"))?;
-        Ok(OwnProfile { name: person.name, email: person.email })
+        Ok(OwnProfile { name: person.name, email: person.email, phone: person.phone })
     }
 }

@@ -53,6 +53,10 @@ async fn opened(shop: &Shop, email: &str, role: &str) -> Opened {
 }
 
 impl Opened {
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
     pub(crate) fn email(&self) -> &str {
         &self.email
     }

@@ -12,34 +12,34 @@ use crate::mailed::{link, linked, mail};
 const PASSWORD: &str = "seven green turtles";
 
 /// A browser without a script.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     shop: &'a Served,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
-    fn of(shop: &'a Served) -> Self {
+    pub(crate) fn of(shop: &'a Served) -> Self {
         Self { shop, cookie: String::new() }
     }
 
-    async fn open(&self, method: &str, path: &str) -> Response {
+    pub(crate) async fn open(&self, method: &str, path: &str) -> Response {
         let request = self.shop.request(method, path).header(COOKIE, &self.cookie);
         request.header("accept", "text/html").send().await.unwrap()
     }
 
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let got = self.open("GET", path).await;
         assert_eq!(got.status(), 200, "{path}");
         got.text().await.unwrap()
     }
 
-    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+    pub(crate) async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Response {
         let request = self.shop.client.post(self.shop.url(path)).header(COOKIE, &self.cookie);
         form(request, fields).send().await.unwrap()
     }
 
     /// Sends a form that leads on to this address.
-    async fn goes(&self, path: &str, fields: &[(&str, &str)], to: &str) -> HeaderMap {
+    pub(crate) async fn goes(&self, path: &str, fields: &[(&str, &str)], to: &str) -> HeaderMap {
         let got = self.send(path, fields).await;
         let (status, headers) = (got.status(), got.headers().clone());
         let page = got.text().await.unwrap();
@@ -48,7 +48,7 @@ impl<'a> Browser<'a> {
         headers
     }
 
-    async fn signs_in(&mut self, email: &str, password: &str, next: &str, to: &str) {
+    pub(crate) async fn signs_in(&mut self, email: &str, password: &str, next: &str, to: &str) {
         let fields = [("email", email), ("password", password), ("next", next)];
         let headers = self.goes("/account/sign-in", &fields, to).await;
         let set = headers[SET_COOKIE].to_str().unwrap();
