@@ -60,9 +60,8 @@ pub async fn claim(
     cause: &Cause,
 ) -> Result<Claimed, Unfinished> {
     let (order, _) = store.load::<Order>(link.order).await.map_err(unavailable)?;
-    let guest = match order.placed.map(|placed| placed.customer) {
-        Some(Customer::Guest(guest)) => guest,
-        _ => return Ok(Claimed::Taken),
+    let Some(Customer::Guest(guest)) = order.placed.map(|placed| placed.customer) else {
+        return Ok(Claimed::Taken);
     };
     let request = link.request.to_string();
     let context = context(store, (NAME, &request), "order.claim", account, cause).await?;
