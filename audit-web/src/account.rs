@@ -2,9 +2,9 @@
 //! and changes; and the page on which they consent to a client of OAuth. They call the same functions as the endpoints under
 //! `/auth`, need no script, and are served by the process that takes commands.
 
+mod addresses;
 mod authorization;
 mod authorize;
-mod addresses;
 mod clients;
 mod consents;
 mod factors;
@@ -13,8 +13,8 @@ mod mailed;
 mod next;
 mod overview;
 mod password;
-mod providers;
 mod profile;
+mod providers;
 mod sessions;
 mod signing_in;
 mod state;

@@ -81,12 +81,9 @@ impl MailKind {
     /// Whether it tells an owner what happened to their account, when it happened, and leads nowhere.
     pub fn is_notice(self) -> bool {
         match self {
-            Self::Register
-            | Self::AccountExists
-            | Self::Reset
-            | Self::Email
-            | Self::Undo
-            | Self::Claim => false,
+            Self::Register | Self::AccountExists | Self::Reset | Self::Email | Self::Undo | Self::Claim => {
+                false
+            }
             Self::SignIn
             | Self::PasswordChanged
             | Self::FactorAdded

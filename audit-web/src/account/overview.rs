@@ -21,7 +21,7 @@ use super::state::{Call, Endpoint, session, shown, view};
 use crate::pages::frame::{ACCOUNT, PAGES, View, answered};
 
 /// What was done before somebody comes to this page.
-const DONE: &[&str] = &["password", "email-asked", "profile"];
+const DONE: &[&str] = &["password", "email-asked", "profile", "claimed"];
 
 pub(super) fn table() -> Vec<Endpoint> {
     let done = Param::new("done", Kind::OneOf(DONE), "What was done.").display_only();

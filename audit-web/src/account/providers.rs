@@ -205,6 +205,7 @@ fn form(is_linked: bool, action: &str) -> Form<'_> {
         action,
         hidden: vec![("what", what)],
         fields: vec![Field::PASSWORD],
+        given: Vec::new(),
         button: texts.0,
     }
 }
