@@ -77,7 +77,7 @@ async fn door(call: &Call) -> Answer {
     let idle = done.is_none() && call.shared.access.was_idle(&call.headers_in).await?;
     let said = done.or(idle.then(|| view.word("signed-out-idle")));
     let next = after(call.params.text("next"));
-    Ok(form(next).page(&view, said, &ways(&call, &view, next)))
+    Ok(form(next).page(&view, said, &ways(call, &view, next)))
 }
 
 async fn sign_in(call: Call) -> Answer {
