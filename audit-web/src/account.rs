@@ -15,6 +15,7 @@ mod overview;
 mod password;
 mod profile;
 mod providers;
+mod second_step;
 mod sessions;
 mod signing_in;
 mod state;

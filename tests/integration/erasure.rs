@@ -305,7 +305,7 @@ async fn erased_after_a_backup(backup: &Path) -> (Place, Uuid, Uuid, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_on() {
     let backup = tempfile::tempdir().unwrap();
-    let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
+    let (place, guest, user, path) = Box::pin(erased_after_a_backup(backup.path())).await;
     copy_files(backup.path(), place.folder.path(), &["keys"]);
     let shop = TestShop::serve(place).await;
     let then = shop.client.look(&format!("{path}?as_of=v:1")).await.expect(200).json();
@@ -319,7 +319,7 @@ async fn keys_that_come_back_with_a_backup_open_nothing_from_the_first_request_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_backup_is_erased_again() {
     let backup = tempfile::tempdir().unwrap();
-    let (place, guest, user, path) = erased_after_a_backup(backup.path()).await;
+    let (place, guest, user, path) = Box::pin(erased_after_a_backup(backup.path())).await;
     copy_files(backup.path(), place.folder.path(), &["log", "keys", "process"]);
     // As after any restore of a log: the read models are built again.
     for file in std::fs::read_dir(place.folder.path()).unwrap().map(|file| file.unwrap()) {

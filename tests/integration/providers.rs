@@ -57,7 +57,7 @@ async fn a_verified_address_opens_one_account_and_another_address_there_changes_
     assert_eq!(back.header("refresh"), "0; url=/account/sessions");
     assert!(browser.is_signed_in() && !browser.cookies.contains_key("soonshop_provider"));
     assert_eq!(shop.account_of(&mut browser).await, "Ada@example.org");
-    let identity = shop.shop.shop.identity().unwrap();
+    let identity = shop.served.shop.identity().unwrap();
     let account = identity.accounts().await.unwrap().remove(0);
     assert_eq!(account.roles, ["customer"]);
     assert_eq!(shop.events(account.id, 3).await, ["AccountOpened", "EmailVerified", "SignInLinked"]);
@@ -70,7 +70,7 @@ async fn a_verified_address_opens_one_account_and_another_address_there_changes_
     // Nothing of who somebody is there lies in the tables or in the log.
     let subject = shop.number("SELECT count(*) FROM @providers WHERE subject LIKE '%ada%'").await;
     assert_eq!(subject, 0);
-    for row in shop.shop.shop.log().unwrap().read(1, 1_000).await.unwrap() {
+    for row in shop.served.shop.log().unwrap().read(1, 1_000).await.unwrap() {
         assert!(!row.payload.contains("sub-of-ada") && !row.metadata.contains("sub-of-ada"));
     }
     shop.stop().await;
@@ -110,7 +110,7 @@ async fn an_address_that_has_an_account_links_nothing_and_its_owner_links_with_t
     let provider = &shop.providers[1];
     let claims = provider.claims("43", "bob@example.org", &asked.0["nonce"]);
     let late = provider.token(&provider.head(), &claims);
-    let identity = shop.shop.shop.identity().unwrap();
+    let identity = shop.served.shop.identity().unwrap();
     let cause = soonshop_identity::Cause::system();
     let bobs = identity.accounts().await.unwrap().into_iter().find(|one| one.id != id).unwrap().id;
     identity.end_all_sessions(bobs, &cause).await.unwrap();
@@ -329,14 +329,14 @@ async fn roles_of_claims_count_in_sessions_of_their_provider_alone_and_are_taken
     let mut browser = Browser::default();
     shop.comes(&mut browser, 2, grace, json!({ "groups": ["bosses", "x"] })).await.expect(200);
     shop.get(&mut browser, "/audit/timeline").await.expect(200);
-    let identity = shop.shop.shop.identity().unwrap();
+    let identity = shop.served.shop.identity().unwrap();
     let accounts = identity.accounts().await.unwrap();
     let id = accounts.iter().find(|one| one.roles == ["admin"]).unwrap().id;
     // A password of one's own does not bring them along.
     let cause = soonshop_identity::Cause::system();
     let link = shop.providers[2].issuer().to_owned();
     assert!(identity.linked_providers(id).await.unwrap().iter().any(|one| one.issuer == link));
-    let db = shop.shop.shop.store_database.namespace("identity").unwrap();
+    let db = shop.served.shop.store_database.namespace("identity").unwrap();
     let hash = shop.open("other@example.org", "customer").await;
     let copy = format!(
         "UPDATE @accounts SET password = (SELECT password FROM @accounts WHERE id = '{hash}') WHERE id = '{id}'"
@@ -368,7 +368,7 @@ async fn roles_of_claims_count_in_sessions_of_their_provider_alone_and_are_taken
 async fn i07_who_is_disabled_or_erased_on_the_way_is_not_signed_in(shop: Shop) {
     let ada = ("1", "ada@example.org");
     shop.comes(&mut Browser::default(), 0, ada, json!({})).await.expect(200);
-    let identity = shop.shop.shop.identity().unwrap();
+    let identity = shop.served.shop.identity().unwrap();
     let id = identity.accounts().await.unwrap().remove(0).id;
     let mut browser = Browser::default();
     let asked = shop.leave(&mut browser, 0).await;

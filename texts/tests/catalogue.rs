@@ -175,7 +175,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ),
     (
         "page-account-done-",
-        "registered later reset email undo signed-out password email-asked claimed profile address address-removed",
+        "registered later reset email undo signed-out password email-asked claimed profile address address-removed linked unlinked",
     ),
     ("page-channel-", "storefront admin api webhook import process job cli"),
     (

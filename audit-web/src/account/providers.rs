@@ -16,7 +16,7 @@ use soonshop_service_kit::rates::Class;
 use super::forms::{Field, Form, notice};
 use super::mailed::back;
 use super::next::{SIGN_IN, after};
-use super::signing_in::{begin_again, second_step};
+use super::second_step::{begin_again, second_step};
 use super::state::{Call, Endpoint, as_sign_in, password, sent, session, shown, view};
 use crate::pages::access::with_cookies;
 use crate::pages::frame::{View, answered, see_other};

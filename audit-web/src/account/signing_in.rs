@@ -12,11 +12,10 @@ use super::forms::{Field, Form};
 use super::mailed::{FORGOT, REGISTER};
 use super::next::{SIGN_IN, after};
 use super::providers::buttons;
+use super::second_step::{SECOND, begin_again, second_step};
 use super::state::{Call, Endpoint, email, password, sent, shown, view};
 use crate::pages::access::{code, with_cookies};
 use crate::pages::frame::{View, see_other};
-
-const SECOND: &str = "/account/second-factor";
 
 /// What was done before somebody comes to this page.
 const DONE: &[&str] = &["registered", "later", "reset", "email", "undo", "signed-out"];
@@ -98,22 +97,6 @@ async fn sign_in(call: Call) -> Answer {
             Ok(form(next).again(&call, &view, &problem, &ways(&call, &view, next)))
         }
     }
-}
-
-pub(super) fn second_step<'f>(next: &'f str, token: &'f str) -> Form<'f> {
-    Form {
-        title: "second-factor",
-        why: "second-factor-why",
-        action: SECOND,
-        hidden: vec![("next", next), ("token", token)],
-        fields: vec![Field::CODE],
-        given: Vec::new(),
-        button: "sign-in",
-    }
-}
-
-pub(super) fn begin_again(view: &View<'_>, next: &str) -> Markup {
-    html! { p { a href=(view.to(SIGN_IN, &[("next", next)])) { (view.word("sign-in-again")) } } }
 }
 
 async fn second_factor(call: Call) -> Answer {

@@ -1,6 +1,7 @@
 //! A shop with providers, and browsers that sign in with them.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -18,7 +19,7 @@ pub(super) const PASSWORD: &str = "seven green turtles";
 
 /// A shop with providers.
 pub(super) struct Shop {
-    pub(super) shop: TestShop,
+    pub(super) served: TestShop,
     client: Client,
     pub(super) providers: Vec<Provider>,
 }
@@ -67,19 +68,21 @@ impl Shop {
             } else {
                 "customers = true"
             };
-            file += &format!(
+            write!(
+                file,
                 "[[provider]]\nname = \"{name}\"\ntitle = \"{name}\"\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\n{kind}\n",
                 provider.issuer()
-            );
+            )
+            .unwrap();
         }
         let path = place.folder.path().join("providers.toml");
         std::fs::write(&path, file).unwrap();
         place.config.sign_in.providers = Some(path);
         place.config.mail =
             MailSettings { public_url: Some("https://shop.example".to_owned()), ..MailSettings::default() };
-        let shop = TestShop::serve(place).await;
-        let client = shop.client.without_redirects();
-        Self { shop, client, providers }
+        let served = TestShop::serve(place).await;
+        let client = served.client.without_redirects();
+        Self { served, client, providers }
     }
 
     pub(super) async fn form(&self, browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
@@ -150,7 +153,7 @@ impl Shop {
     }
 
     pub(super) async fn number(&self, sql: &str) -> i64 {
-        let db = self.shop.shop.store_database.namespace("identity").unwrap();
+        let db = self.served.shop.store_database.namespace("identity").unwrap();
         let row = db.connection.query_one(db.statement(sql, [])).await.unwrap().unwrap();
         row.try_get_by_index(0).unwrap()
     }
@@ -163,9 +166,9 @@ impl Shop {
 
     pub(super) async fn open(&self, email: &str, role: &str) -> Uuid {
         // On SQLite one process has the log open: this one.
-        let id = self.shop.client.operate("/users", &json!({ "email": email })).await.expect(201);
+        let id = self.served.client.operate("/users", &json!({ "email": email })).await.expect(201);
         let id: Uuid = id.json()["id"].as_str().unwrap().parse().unwrap();
-        let identity = self.shop.shop.identity().unwrap();
+        let identity = self.served.shop.identity().unwrap();
         let opening = soonshop_identity::Opening {
             id,
             address: email,
@@ -185,7 +188,7 @@ impl Shop {
 
     /// The types of an account's events in the log.
     pub(super) async fn events(&self, account: Uuid, count: usize) -> Vec<String> {
-        let log = self.shop.shop.log().unwrap();
+        let log = self.served.shop.log().unwrap();
         let rows = async || log.stream("account", &account.to_string(), 0, 100).await.unwrap();
         eventually("the facts are in the log", Duration::from_secs(30), async || rows().await.len() >= count)
             .await;
@@ -193,7 +196,7 @@ impl Shop {
     }
 
     pub(super) async fn stop(self) {
-        self.shop.stop().await;
+        self.served.stop().await;
     }
 }
 
