@@ -4,16 +4,18 @@
 pub mod address;
 pub mod consent;
 pub mod kept;
+#[cfg(test)]
+mod kept_tests;
+pub mod person;
 
 use chrono::NaiveDate;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::address::MOST_ADDRESSES;
 use self::consent::{Consent, Medium, Via, Wording};
 pub use self::kept::Entry;
-use self::kept::{CHANGES_A_DAY, Kept, keep};
+use self::kept::{CHANGES_A_DAY, Kept};
 use crate::claim::scope;
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal, PersonalValue,
@@ -244,6 +246,44 @@ pub enum User {
     Deleted,
 }
 
+/// What an active user's addresses and consents become.
+fn keep(kept: &Kept, command: Command, facts: &Facts) -> Result<Vec<Event>, Error> {
+    let day = || kept.day(facts.now).ok_or(Error::TooManyChanges);
+    Ok(match command {
+        Command::AddAddress { address, .. } if kept.address(address).is_some() => vec![],
+        Command::AddAddress { .. } if kept.addresses.len() >= MOST_ADDRESSES => {
+            return Err(Error::TooManyAddresses);
+        }
+        Command::AddAddress { address, entry } => {
+            vec![Event::AddressAdded { address, entry, day: day()? }]
+        }
+        Command::ChangeAddress { address, entry } => match kept.address(address) {
+            None => return Err(Error::AddressNotFound),
+            Some(old) if old == entry => vec![],
+            Some(_) => vec![Event::AddressChanged { address, entry, day: day()? }],
+        },
+        Command::RemoveAddress { address } => {
+            kept.address(address).ok_or(Error::AddressNotFound)?;
+            vec![Event::AddressRemoved { address }]
+        }
+        Command::GiveConsent { medium, words, via } => {
+            let given = kept.consent(medium).and_then(|consent| consent.given.as_ref());
+            if given == Some(&words) {
+                return Ok(vec![]);
+            }
+            vec![Event::ConsentGiven { medium, words, via, day: day()? }]
+        }
+        Command::WithdrawConsent { medium, via } => {
+            let is_given = kept.consent(medium).is_some_and(|consent| consent.given.is_some());
+            if is_given { vec![Event::ConsentWithdrawn { medium, via }] } else { vec![] }
+        }
+        // The others are decided before.
+        Command::Register { .. } | Command::Change { .. } | Command::ChangeEmail { .. } | Command::Delete => {
+            vec![]
+        }
+    })
+}
+
 impl Decider for User {
     const STATE_VERSION: u32 = 2;
 
@@ -319,150 +359,6 @@ fn change(details: &mut Details, kept: &mut Kept, event: Event) {
     }
 }
 
-/// A data subject: the person behind a user or guest id, as an aggregate of erasures.
-pub mod person {
-    use super::{
-        Classified, Deserialize, EventInfo, Expectation, Facts, Money, PersonalValue, Purpose, Sensitive,
-        Serialize, Uuid,
-    };
-    use crate::Decider;
-
-    /// How long an erasure may take before it counts as overdue, in seconds. With a running eraser it takes seconds.
-    const ERASURE_SECONDS: i64 = 15 * 60;
-
-    #[derive(Debug, Clone, PartialEq)]
-    pub enum Command {
-        RequestErasure {
-            purposes: Vec<Purpose>,
-        },
-        /// The keys are gone, and every cache of keys has expired.
-        ConfirmErasure {
-            purposes: Vec<Purpose>,
-        },
-    }
-
-    #[derive(
-        Debug,
-        Clone,
-        PartialEq,
-        Serialize,
-        Deserialize,
-        strum::AsRefStr,
-        strum::VariantNames,
-        strum::EnumDiscriminants,
-    )]
-    #[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
-    pub enum Event {
-        ErasureRequested { purposes: Vec<Purpose> },
-        PersonErased { purposes: Vec<Purpose> },
-    }
-
-    impl Sensitive for Event {
-        fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
-            match self {
-                Self::ErasureRequested { .. } | Self::PersonErased { .. } => Vec::new(),
-            }
-        }
-    }
-
-    impl EventInfo for Event {
-        fn subject(&self, stream: Uuid) -> Option<Uuid> {
-            match self {
-                Self::ErasureRequested { .. } | Self::PersonErased { .. } => Some(stream),
-            }
-        }
-
-        fn amount(&self) -> Option<Money> {
-            match self {
-                Self::ErasureRequested { .. } | Self::PersonErased { .. } => None,
-            }
-        }
-
-        fn amount_path(kind: EventKind) -> Option<&'static str> {
-            match kind {
-                EventKind::ErasureRequested | EventKind::PersonErased => None,
-            }
-        }
-
-        fn name_paths(kind: EventKind) -> &'static [&'static str] {
-            match kind {
-                EventKind::ErasureRequested | EventKind::PersonErased => &[],
-            }
-        }
-
-        fn is_refusal(kind: EventKind) -> bool {
-            match kind {
-                EventKind::ErasureRequested | EventKind::PersonErased => false,
-            }
-        }
-
-        fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
-            match kind {
-                EventKind::ErasureRequested => Some(Expectation {
-                    one_of: vec![EventKind::PersonErased],
-                    within_seconds: ERASURE_SECONDS,
-                }),
-                EventKind::PersonErased => None,
-            }
-        }
-    }
-
-    #[derive(Debug, Clone, PartialEq, thiserror::Error, strum::AsRefStr)]
-    #[strum(serialize_all = "kebab-case")]
-    pub enum Error {
-        #[error("this erasure was not requested")]
-        ErasureNotRequested,
-    }
-
-    impl Classified for Error {}
-
-    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-    pub struct Person {
-        pub requested: Vec<Purpose>,
-        pub erased: Vec<Purpose>,
-    }
-
-    impl Decider for Person {
-        const STATE_VERSION: u32 = 1;
-
-        /// Why a person was erased stays readable: it is what the shop has to account for.
-        fn note_about(&self, _event: &Event, _stream: Uuid) -> Option<Uuid> {
-            None
-        }
-
-        fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
-            let missing = |mut purposes: Vec<Purpose>, have: &[Purpose]| -> Vec<Purpose> {
-                purposes.sort_unstable();
-                purposes.dedup();
-                purposes.retain(|purpose| !have.contains(purpose));
-                purposes
-            };
-            match command {
-                Command::RequestErasure { purposes } => {
-                    let purposes = missing(purposes, &self.requested);
-                    Ok(if purposes.is_empty() { vec![] } else { vec![Event::ErasureRequested { purposes }] })
-                }
-                Command::ConfirmErasure { purposes } => {
-                    if purposes.iter().any(|purpose| !self.requested.contains(purpose)) {
-                        return Err(Error::ErasureNotRequested);
-                    }
-                    let purposes = missing(purposes, &self.erased);
-                    Ok(if purposes.is_empty() { vec![] } else { vec![Event::PersonErased { purposes }] })
-                }
-            }
-        }
-    }
-
-    impl Person {
-        pub(crate) fn evolve(&mut self, event: Event) {
-            match event {
-                Event::ErasureRequested { purposes } => self.requested.extend(purposes),
-                Event::PersonErased { purposes } => self.erased.extend(purposes),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cqrs_es::test::TestFramework;
@@ -523,7 +419,7 @@ mod tests {
             country: "GB".to_owned(),
             phone: Some(own("cGhvbmU")),
         };
-        Entry { at, default_shipping: true, default_billing: false }
+        Entry { at: Box::new(at), default_shipping: true, default_billing: false }
     }
 
     impl Sample for person::Event {

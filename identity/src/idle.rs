@@ -1,16 +1,14 @@
 //! Sessions that nobody uses end. It is judged wherever a session is looked up or goes on, by the moment of its last use,
 //! which is written once a minute at most; a worker writes down what ended so.
 
-use std::time::Duration;
-
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::identity::session::EndedBy;
 use uuid::Uuid;
 
 use crate::beginning::LASTS;
 use crate::sessions::cookie_hash;
-use crate::stored::{HOUR, milliseconds, uuid};
-use crate::{Cause, Error, Identity, Roles};
+use crate::stored::uuid;
+use crate::{Cause, Error, Identity, IdleLimits, Roles};
 
 /// How long the use of a session is not written again, in milliseconds. A session may end so much earlier than its limit,
 /// and never later: each look at one that is older writes.
@@ -18,31 +16,6 @@ const WRITTEN: i64 = 60_000;
 
 /// How many sessions a worker ends at a time.
 const AT_A_TIME: u32 = 1_000;
-
-/// After how long without use a session ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdleLimits {
-    pub staff: Duration,
-    pub customers: Duration,
-}
-
-impl Default for IdleLimits {
-    fn default() -> Self {
-        let customers = Duration::from_millis(30 * 24 * HOUR.unsigned_abs());
-        Self { staff: Duration::from_hours(1), customers }
-    }
-}
-
-impl IdleLimits {
-    fn of(self, staff: bool) -> i64 {
-        milliseconds(if staff { self.staff } else { self.customers })
-    }
-
-    /// Whether a session that was used then was not used for too long.
-    pub(crate) fn are_over(self, staff: bool, used_at: i64, now: i64) -> bool {
-        now - used_at >= self.of(staff)
-    }
-}
 
 impl Identity {
     /// With other limits than those of a shop where nothing is set.
@@ -123,25 +96,5 @@ impl Identity {
         self.end_one(&tx, session, now, &Cause::system(), EndedBy::Idle).await?;
         tx.commit().await?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_ends_when_its_limit_has_passed_of_staff_sooner() {
-        let limits = IdleLimits::default();
-        for (staff, unused, over) in [
-            (true, HOUR - 1, false),
-            (true, HOUR, true),
-            (false, HOUR, false),
-            (false, 30 * 24 * HOUR - 1, false),
-            (false, 30 * 24 * HOUR, true),
-        ] {
-            assert_eq!(limits.are_over(staff, 1_000, 1_000 + unused), over, "{staff} {unused}");
-        }
-        assert!(!limits.are_over(true, 2_000, 1_000), "a clock that went back");
     }
 }

@@ -149,3 +149,19 @@ async fn set(call: Call) -> Answer {
     call.shared.own.set_consent(session, medium, words).await?;
     Ok(see_other(&view.to(CONSENTS, &[])))
 }
+
+#[cfg(test)]
+mod tests {
+    use soonshop_texts::Language;
+
+    use super::WORDING;
+
+    /// Whoever changes the words gives them another version, here too.
+    #[test]
+    fn the_words_are_those_of_their_version() {
+        let words = [Language::English, Language::Chinese].map(|one| one.find("page-account-consent-words"));
+        let english = "The shop may send me advertising about its goods and offers in the way that I agree to here. I can withdraw this at any time, on this page, without giving a reason.";
+        let chinese = "商店可以通过我在此同意的方式向我发送有关其商品和优惠的营销信息。我可以随时在此页面撤回同意，无需说明理由。";
+        assert_eq!((WORDING, words), ("account-page-1", [Some(english), Some(chinese)]));
+    }
+}

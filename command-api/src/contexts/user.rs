@@ -7,7 +7,6 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 use soonshop_domain::Purpose;
-use soonshop_domain::text::TextError;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, Command, User};
 use soonshop_service_kit::Problem;
@@ -17,7 +16,7 @@ use uuid::Uuid;
 
 use crate::http::action::{begins, prepares, removes};
 use crate::http::answer::refused;
-use crate::http::body::Input;
+use crate::http::body::{Input, refused_field};
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
 use crate::http::privileged::{OCCURRED_AT, Privileged};
@@ -65,11 +64,6 @@ fn details(id: Uuid, body: &Details) -> Result<user::Details, Problem> {
     let Details { name, email, phone, country, occurred_at: _ } = body;
     user::Details::try_new(id, name.as_deref(), email.as_deref(), phone.as_deref(), country.as_deref())
         .map_err(refused_field)
-}
-
-/// Why a text was refused, and where it is.
-fn refused_field((pointer, error): (&'static str, TextError)) -> Problem {
-    Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer)
 }
 
 fn register(id: Uuid, body: Details) -> Result<Command, Problem> {

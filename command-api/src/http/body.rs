@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use soonshop_domain::reasons;
+use soonshop_domain::text::TextError;
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Type;
@@ -62,6 +63,11 @@ pub(crate) fn described<T: ToSchema>() -> Described {
     let mut schemas = vec![(T::name().into_owned(), T::schema())];
     T::schemas(&mut schemas);
     (T::name().into_owned(), schemas)
+}
+
+/// Why a text was refused, and where it is.
+pub(crate) fn refused_field((pointer, error): (&'static str, TextError)) -> Problem {
+    Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer)
 }
 
 /// The field `reason`, which is a code: what somebody wrote could be personal, and the log keeps it for ever.

@@ -68,7 +68,8 @@ fn clear(value: Option<&Personal<String>>) -> Option<String> {
 
 fn entry(account: Uuid, wanted: AddressTyped<'_>) -> Result<Entry, Problem> {
     let AddressTyped { typed, default_shipping, default_billing } = wanted;
-    Ok(Entry { at: Address::try_new(account, typed).map_err(refused)?, default_shipping, default_billing })
+    let at = Box::new(Address::try_new(account, typed).map_err(refused)?);
+    Ok(Entry { at, default_shipping, default_billing })
 }
 
 impl OwnAccounts {

@@ -69,14 +69,14 @@ impl Opened {
 impl Served {
     /// With an account of each of these roles, by addresses of that name, or by the one after the role.
     pub(crate) async fn with(roles: &[&str]) -> (Self, Vec<Opened>) {
-        Self::requiring(roles, &[]).await
+        Box::pin(Self::requiring(roles, &[])).await
     }
 
     /// The same, where these roles must have a second factor.
     pub(crate) async fn requiring(roles: &[&str], required: &[&str]) -> (Self, Vec<Opened>) {
         let required = required.iter().map(|role| (*role).to_owned()).collect();
         let factors = FactorSettings { require_second_factor: required, ..FactorSettings::default() };
-        Self::asking(roles, factors).await
+        Box::pin(Self::asking(roles, factors)).await
     }
 
     /// The same, which asks for second factors as these settings say.

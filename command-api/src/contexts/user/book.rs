@@ -8,8 +8,7 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::refused_field;
-use crate::http::body::Input;
+use crate::http::body::{Input, refused_field};
 use crate::http::call::Call;
 use crate::http::privileged::Privileged;
 
@@ -63,7 +62,7 @@ fn entry(user: Uuid, body: &NewAddress) -> Result<Entry, Problem> {
         country: &body.country,
         phone: body.phone.as_deref(),
     };
-    let at = Address::try_new(user, typed).map_err(refused_field)?;
+    let at = Box::new(Address::try_new(user, typed).map_err(refused_field)?);
     Ok(Entry { at, default_shipping: body.default_shipping, default_billing: body.default_billing })
 }
 

@@ -10,8 +10,7 @@ use soonshop_service_kit::access::Role;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::refused_field;
-use crate::http::body::Input;
+use crate::http::body::{Input, refused_field};
 use crate::http::call::Call;
 use crate::http::privileged::{OCCURRED_AT, Privileged};
 
