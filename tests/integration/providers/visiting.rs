@@ -68,9 +68,9 @@ impl Shop {
             } else {
                 "customers = true"
             };
-            write!(
+            writeln!(
                 file,
-                "[[provider]]\nname = \"{name}\"\ntitle = \"{name}\"\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\n{kind}\n",
+                "[[provider]]\nname = \"{name}\"\ntitle = \"{name}\"\nissuer = \"{}\"\nclient_id = \"{CLIENT}\"\n{kind}",
                 provider.issuer()
             )
             .unwrap();
