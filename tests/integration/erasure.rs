@@ -292,7 +292,7 @@ async fn erased_after_a_backup(backup: &Path) -> (Place, Uuid, Uuid, String) {
     shop.settle().await;
     let place = closed(shop).await;
     copy_files(place.folder.path(), backup, &["log", "keys", "process"]);
-    let shop = Box::pin(TestShop::serve(place)).await;
+    let shop = TestShop::serve(place).await;
     erase(&shop, guest, &["invoice"]).await;
     let gone = shop.client.send(Method::DELETE, &format!("/users/{user}"), None, &[("if-match", "*")]).await;
     assert!(gone.status.is_success());
