@@ -183,8 +183,9 @@ impl Identity {
         let sql = "DELETE FROM @codes WHERE account = $1 AND client = $2 AND used_at IS NULL";
         tx.execute(self.db.statement(sql, of())).await?;
         let now = self.now(&tx).await?;
-        let sql = "SELECT id FROM @sessions WHERE account = $1 AND client = $2 AND ended_at IS NULL";
-        for row in tx.query_all(self.db.statement(sql, of())).await? {
+        let sql = "SELECT id FROM @sessions WHERE account = $1 AND client = $2 AND ended_at IS NULL AND expires_at > $3";
+        let living = of().into_iter().chain([now.into()]);
+        for row in tx.query_all(self.db.statement(sql, living)).await? {
             let session = uuid(&row.try_get_by_index::<String>(0)?)?;
             self.end_one(&tx, session, now, cause, EndedBy::Revoked).await?;
         }

@@ -37,7 +37,15 @@ impl Identity {
         let values = [id.to_string().into(), all.stored()?.into(), since.into()];
         tx.execute(self.db.statement(sql, values)).await?;
         let event = Event::RolesChanged { roles: all.all(), source: RoleSource::Staff };
-        self.record_of_account(&tx, &mut account, now, ("account.change-roles", cause), event).await?;
+        let by = ("account.change-roles", cause);
+        let was_staff = account.roles.is_staff();
+        self.record_of_account(&tx, &mut account, now, by, event).await?;
+        if all.is_staff() && !was_staff {
+            // A session of a customer lasts longer, and may have begun with a provider that is none for staff.
+            self.end_all_but(&tx, &mut account, None, now).await?;
+            let event = Event::AllSessionsEnded { reason: EndedBy::BecameStaff };
+            self.record_of_account(&tx, &mut account, now, by, event).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }

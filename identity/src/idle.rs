@@ -6,7 +6,7 @@ use soonshop_domain::identity::session::EndedBy;
 use uuid::Uuid;
 
 use crate::beginning::LASTS;
-use crate::sessions::cookie_hash;
+use crate::sessions::{OF_A_CLIENT, cookie_hash};
 use crate::stored::uuid;
 use crate::{Cause, Error, Identity, IdleLimits, Roles};
 
@@ -41,14 +41,16 @@ impl Identity {
     pub async fn was_idle(&self, secret: &[u8; 32]) -> Result<bool, Error> {
         let now = self.db.now();
         let sql = format!(
-            "SELECT a.roles, s.used_at, coalesce(s.ended_at, {now}) FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT a.roles, s.used_at, coalesce(s.ended_at, {now}), s.provider FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE s.cookie_hash = $1 AND s.expires_at > {now} AND s.epoch = a.epoch AND a.disabled_at IS NULL"
         );
         let values = [cookie_hash(secret).into()];
         let Some(row) = self.db.connection.query_one(self.db.statement(&sql, values)).await? else {
             return Ok(false);
         };
-        let staff = Roles::read(&row.try_get_by_index::<String>(0)?)?.is_staff();
+        let provider: Option<String> = row.try_get_by_index(3)?;
+        let roles = Roles::read(&row.try_get_by_index::<String>(0)?)?;
+        let staff = roles.in_session(provider.as_deref()).is_staff();
         Ok(self.idle.are_over(staff, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
     }
 
@@ -67,14 +69,16 @@ impl Identity {
     async fn end_idle_where(&self, whose: &str, limit: i64) -> Result<(), Error> {
         let now = self.db.now();
         let sql = format!(
-            "SELECT s.id, s.account, s.used_at, a.roles, {now} FROM @sessions s JOIN @accounts a ON a.id = s.account \
+            "SELECT s.id, s.account, s.used_at, a.roles, {now}, s.provider FROM @sessions s JOIN @accounts a ON a.id = s.account \
              WHERE {whose} AND s.ended_at IS NULL AND s.expires_at > {now} AND s.epoch = a.epoch \
-             AND a.disabled_at IS NULL AND s.used_at <= {now} - $1 ORDER BY s.used_at, s.id LIMIT {AT_A_TIME}"
+             AND a.disabled_at IS NULL AND {OF_A_CLIENT} AND s.used_at <= {now} - $1 ORDER BY s.used_at, s.id LIMIT {AT_A_TIME}"
         );
         for row in self.db.connection.query_all(self.db.statement(&sql, [limit.into()])).await? {
             let (session, account): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let (used_at, roles): (i64, String) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-            if self.idle.are_over(Roles::read(&roles)?.is_staff(), used_at, row.try_get_by_index(4)?) {
+            let provider: Option<String> = row.try_get_by_index(5)?;
+            let staff = Roles::read(&roles)?.in_session(provider.as_deref()).is_staff();
+            if self.idle.are_over(staff, used_at, row.try_get_by_index(4)?) {
                 self.end_one_idle(uuid(&account)?, uuid(&session)?, used_at).await?;
             }
         }

@@ -41,11 +41,13 @@ pub enum MailKind {
     RecoveryCodesMade,
     /// A recovery code stood in for a second factor.
     RecoveryCodeUsed,
+    /// Its owner may sign in with a provider of identities, too.
+    ProviderLinked,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Register,
         Self::AccountExists,
         Self::Reset,
@@ -58,6 +60,7 @@ impl MailKind {
         Self::FactorRemoved,
         Self::RecoveryCodesMade,
         Self::RecoveryCodeUsed,
+        Self::ProviderLinked,
     ];
 
     /// As it is stored, and in the keys of its texts.
@@ -75,6 +78,7 @@ impl MailKind {
             Self::FactorRemoved => "factor-removed",
             Self::RecoveryCodesMade => "recovery-codes-made",
             Self::RecoveryCodeUsed => "recovery-code-used",
+            Self::ProviderLinked => "provider-linked",
         }
     }
 
@@ -89,7 +93,8 @@ impl MailKind {
             | Self::FactorAdded
             | Self::FactorRemoved
             | Self::RecoveryCodesMade
-            | Self::RecoveryCodeUsed => true,
+            | Self::RecoveryCodeUsed
+            | Self::ProviderLinked => true,
         }
     }
 
@@ -106,7 +111,8 @@ impl MailKind {
             | Self::FactorAdded
             | Self::FactorRemoved
             | Self::RecoveryCodesMade
-            | Self::RecoveryCodeUsed => None,
+            | Self::RecoveryCodeUsed
+            | Self::ProviderLinked => None,
         }
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::beginning::{NewSession, VerifiedAccount};
 use crate::first_step::FirstStep;
 use crate::keyring::ADDRESS;
+use crate::mails::MailKind;
 use crate::provider_sign_ins::Linking;
 use crate::registering::Proven;
 use crate::sessions::{CredentialKind, StartedSession};
@@ -106,6 +107,9 @@ impl Identity {
         now: i64,
         cause: &Cause,
     ) -> Result<(), Error> {
+        let sql = "SELECT provider FROM @providers WHERE issuer = $1 AND subject = $2";
+        let before = tx.query_one(self.db.statement(sql, [who.issuer.into(), subject.into()])).await?;
+        let before: Option<String> = before.map(|row| row.try_get_by_index(0)).transpose()?;
         let sql = "UPDATE @providers SET used_at = $4, provider = $5 WHERE issuer = $1 AND subject = $2 AND account = $3";
         let values = [
             who.issuer.into(),
@@ -118,7 +122,12 @@ impl Identity {
             return Err(Error::SignIn);
         }
         let claimed = who.roles.clone().unwrap_or_default();
-        let all = account.roles.clone().with_claimed(who.provider, claimed);
+        // The settings may have given it another name since: what it gave under the old one goes.
+        let kept = before.map_or_else(
+            || account.roles.clone(),
+            |before| account.roles.clone().with_claimed(&before, Vec::new()),
+        );
+        let all = kept.with_claimed(who.provider, claimed);
         self.change_claimed_roles(tx, account, all, now, cause).await?;
         if who.admits(&account.roles.in_session(Some(who.provider))) {
             Ok(())
@@ -237,6 +246,7 @@ impl Identity {
         if !self.insert_link(&tx, &mut account, of, now, &by).await? {
             return Err(Error::LinkedElsewhere);
         }
+        self.tell(&tx, &account, MailKind::ProviderLinked, now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -306,9 +316,9 @@ impl Identity {
         let now = self.now(&tx).await?;
         self.still_active(&tx, &account, active.session, now).await?;
         let unlinked = self.unlink(&tx, &mut account, Some(provider), now, cause).await?;
-        let sql =
-            "SELECT id FROM @sessions WHERE account = $1 AND provider = $2 AND ended_at IS NULL AND id <> $3";
-        let values = [account.id.to_string().into(), provider.into(), active.session.to_string().into()];
+        let sql = "SELECT id FROM @sessions WHERE account = $1 AND provider = $2 AND ended_at IS NULL AND expires_at > $4 AND id <> $3";
+        let values =
+            [account.id.to_string().into(), provider.into(), active.session.to_string().into(), now.into()];
         for row in tx.query_all(self.db.statement(sql, values)).await? {
             let session = uuid(&row.try_get_by_index::<String>(0)?)?;
             self.end_one(&tx, session, now, cause, EndedBy::Revoked).await?;

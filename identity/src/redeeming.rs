@@ -57,10 +57,11 @@ impl Identity {
             return Err(Error::Grant);
         }
         let session = ids::new();
-        // The roles that count in the session that consented count in this one.
-        let sql = "SELECT provider FROM @sessions WHERE id = $1";
-        let of = tx.query_one(self.db.statement(sql, [consented_in.to_string().into()])).await?;
-        let provider: Option<String> = of.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+        // The session that consented lives: the roles that count in it count in this one.
+        let sql = "SELECT provider FROM @sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND epoch = $3";
+        let values = [consented_in.to_string().into(), now.into(), account.epoch.into()];
+        let of = tx.query_one(self.db.statement(sql, values)).await?.ok_or(Error::Grant)?;
+        let provider: Option<String> = of.try_get_by_index(0)?;
         let start = Start {
             session,
             client: &sent.client.id.to_string(),

@@ -117,7 +117,7 @@ pub struct ListedSession {
 }
 
 /// That the client of a session `s` is not removed: no session of one that is lives on.
-const OF_A_CLIENT: &str = "(s.client = 'soonshop' OR EXISTS \
+pub(crate) const OF_A_CLIENT: &str = "(s.client = 'soonshop' OR EXISTS \
                            (SELECT 1 FROM @clients c WHERE c.id = s.client AND c.removed_at IS NULL))";
 
 /// The name of a device.

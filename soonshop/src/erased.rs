@@ -182,6 +182,11 @@ async fn account(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
         ("codes", "SELECT account FROM @codes WHERE account = $1"),
         ("consents", "SELECT account FROM @consents WHERE account = $1"),
         ("guests", "SELECT id FROM @guests WHERE id = $1"),
+        ("links", "SELECT account FROM @links WHERE account = $1"),
+        ("mails", "SELECT account FROM @mails WHERE account = $1"),
+        ("requests", "SELECT id FROM @requests WHERE account = $1 OR user_id = $1"),
+        ("providers", "SELECT account FROM @providers WHERE account = $1"),
+        ("provider_sign_ins", "SELECT account FROM @provider_sign_ins WHERE account = $1"),
     ] {
         let rows = query(&identity, sql, [report.person.to_string().into()]).await?;
         report.look("identity", table, count(rows.len()));

@@ -109,9 +109,12 @@ pub async fn start(
     let register = shop.erasures_database.namespace("erasures")?;
     let erased = eraser::erase_registered(&KeyMaker::new(shop.key_store()?), &register).await?;
     let identity = shop.identity()?;
-    accounts::own_roles::check(&identity, &shop.config.factors.require_second_factor)
-        .await
-        .context("--require-second-factor")?;
+    if role.has(Role::CommandApi) || role.has(Role::QueryApi) {
+        accounts::own_roles::check_settings(&identity, &shop.config).await?;
+    }
+    if role.has(Role::CommandApi) {
+        accounts::own_roles::check_providers(&identity, &shop.config).await?;
+    }
     if role.writes() {
         erase_accounts(&identity, &erased).await?;
     }

@@ -6,11 +6,11 @@ mod consents;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, Serializer};
-use soonshop_domain::Purpose;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, Command, User};
+use soonshop_domain::{ActorKind, Purpose};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::ApiKey;
+use soonshop_service_kit::access::{ApiKey, Permission};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -81,8 +81,22 @@ async fn change(call: Call, id: Uuid, body: Details) -> Result<Response, Problem
     call.execute::<User>(id, Command::Change { details }).await
 }
 
+/// What somebody decides for themselves: no client of OAuth does it for them.
+fn by_themselves(call: &Call, what: &str) -> Result<(), Problem> {
+    if call.caller().by_client {
+        let detail = format!("{what} is for people themselves, and no client that acts for them does it");
+        return Err(Problem::forbidden("not-permitted", detail));
+    }
+    Ok(())
+}
+
 /// Deletes the user and requests the erasure of their account data, in one append.
 async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
+    by_themselves(&call, "deleting a user")?;
+    // A role of the shop's own may have `shop` alone.
+    if call.caller().actor.kind == ActorKind::Staff {
+        call.caller().must_by_role(Permission::ErasePerson, "deleting somebody else")?;
+    }
     call.no_staff(id).await?;
     let erasure = person::Command::RequestErasure { purposes: vec![Purpose::Account] };
     call.execute_with::<User, Person>(id, Command::Delete, erasure).await

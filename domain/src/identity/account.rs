@@ -72,6 +72,8 @@ codes! {
         PasswordChanged,
         EmailChanged,
         Disabled,
+        /// A customer works for the shop from now on: who signs in as staff has to be asked again how.
+        BecameStaff,
     }
 }
 

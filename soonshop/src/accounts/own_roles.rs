@@ -1,14 +1,14 @@
 //! Roles that the shop defines out of the permissions, at the command line.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 use soonshop_identity::{CUSTOMER, Identity, RoleRemoval};
 use soonshop_service_kit::access::{Permission, Role};
 
 use super::command_line::{cause, record};
-use crate::Shop;
 use crate::api_keys::permission;
 use crate::outcome::Outcome;
+use crate::{Config, Shop};
 
 /// What to do with the shop's own roles.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -92,6 +92,21 @@ pub(crate) async fn check<'a>(
         }
     }
     Ok(())
+}
+
+/// Refuses settings that name roles which nobody defines.
+pub(crate) async fn check_settings(identity: &Identity, config: &Config) -> anyhow::Result<()> {
+    let required = &config.factors.require_second_factor;
+    if !required.is_empty() {
+        check(identity, required).await.context("--require-second-factor")?;
+    }
+    Ok(())
+}
+
+/// The same of the file of providers, where people sign in.
+pub(crate) async fn check_providers(identity: &Identity, config: &Config) -> anyhow::Result<()> {
+    let roles = config.sign_in.roles()?;
+    if roles.is_empty() { Ok(()) } else { check(identity, &roles).await.context("--providers") }
 }
 
 /// Does it, on a shop that is up to date.

@@ -56,7 +56,7 @@ impl From<Error> for Refusal {
                 "invalid_grant",
                 "the code was used, has expired, is another client's, or does not fit redirect_uri or code_verifier",
             ),
-            Error::Token => Self::new(
+            Error::Token | Error::Idle => Self::new(
                 "invalid_grant",
                 "the refresh token was used before, has expired or was revoked, or is another client's",
             ),

@@ -38,6 +38,7 @@ field-reason = reason
     .account-closed = account closed
     .address-corrected = address corrected
     .arrived-late = arrived late
+    .became-staff = became staff
     .broken = broken
     .call-back = to be called back
     .changed = changed by its owner

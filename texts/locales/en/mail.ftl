@@ -70,6 +70,11 @@ mail-factor-removed = A second factor of your account was removed
         A second factor of your account at { $shop } was removed at { $at }. If it was the last one, the password alone is enough to sign in.
 
         If it was you, there is nothing to do. If it was not you, somebody else has your account: say that you have forgotten the password where you sign in, choose another one, and add a second factor again.
+mail-provider-linked = You can sign in to your account in another way
+    .text =
+        Since { $at } somebody who gave its password can sign in to your account at { $shop } with a provider such as an employer or a mail service.
+
+        If it was you, there is nothing to do. If it was not you, somebody else has your account: say that you have forgotten the password where you sign in, and choose another one. That way of signing in ends then.
 mail-recovery-codes-made = Your account has new recovery codes
     .text =
         Your account at { $shop } has new recovery codes since { $at }. The ones before can no longer be used.

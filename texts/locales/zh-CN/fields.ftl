@@ -38,6 +38,7 @@ field-reason = 原因
     .account-closed = 账户已注销
     .address-corrected = 更正地址
     .arrived-late = 送达延迟
+    .became-staff = 成为员工
     .broken = 破损
     .call-back = 需回电
     .changed = 由本人更改

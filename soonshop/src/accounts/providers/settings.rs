@@ -19,6 +19,16 @@ pub struct ProviderOptions {
     pub providers: Option<PathBuf>,
 }
 
+impl ProviderOptions {
+    /// The roles that the file gives.
+    pub(crate) fn roles(&self) -> anyhow::Result<Vec<String>> {
+        let Some(file) = &self.providers else { return Ok(Vec::new()) };
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let all = parse(&text).with_context(|| file.display().to_string())?;
+        Ok(all.into_iter().flat_map(|one| one.roles.into_values()).collect())
+    }
+}
+
 /// A provider, as the file describes it. It has no `Debug`: there is a secret in it.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
