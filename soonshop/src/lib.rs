@@ -153,7 +153,7 @@ pub const ERASE_WITHIN_DAYS: u16 = 28;
 /// Everything a role may need, opened but not yet connected.
 #[derive(Clone)]
 pub struct Shop {
-    pub config: Config,
+    pub config: Box<Config>,
     pub store_database: Database,
     pub read_database: Database,
     pub keys_database: Database,
@@ -215,7 +215,7 @@ impl Shop {
         let erasures_database = database(&erasures, &[&store_database, &read_database, &keys_database]);
         let holder = format!("{}-{}", config.name, soonshop_domain::ids::new().simple());
         Ok(Self {
-            config: config.clone(),
+            config: Box::new(config.clone()),
             store_database,
             read_database,
             keys_database,

@@ -378,7 +378,7 @@ async fn i07_who_is_disabled_or_erased_on_the_way_is_not_signed_in(shop: Shop) {
     refused(&shop.back(&mut browser, 0, &asked, token).await, 401, "role=\"alert\"");
     assert!(!browser.is_signed_in());
     identity.enable(id, "mistake", &soonshop_identity::Cause::system()).await.unwrap();
-    shop.served.shop
+    shop.served
         .client
         .operate(&format!("/people/{id}/erasures"), &json!({ "purposes": ["account"] }))
         .await

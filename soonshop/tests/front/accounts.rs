@@ -76,7 +76,7 @@ impl Served {
     pub(crate) async fn requiring(roles: &[&str], required: &[&str]) -> (Self, Vec<Opened>) {
         let required = required.iter().map(|role| (*role).to_owned()).collect();
         let factors = FactorSettings { require_second_factor: required, ..FactorSettings::default() };
-        Box::pin(Self::asking(roles, factors)).await
+        Self::asking(roles, factors).await
     }
 
     /// The same, which asks for second factors as these settings say.
