@@ -41,6 +41,9 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
     found
 }
 
+/// A query that everybody may send and only a customer gets an answer to.
+const OF_CUSTOMERS_ALONE: &str = "/claimable-orders";
+
 const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
 
 /// Whether clients of OAuth ask here, which get the errors of OAuth.
@@ -326,7 +329,13 @@ fn every_operation_lists_the_statuses_that_it_can_answer() {
         let body = operation.get("requestBody").is_some();
         let by_id = ["{id}", "{position}", "/processes/", "/views/"].iter().any(|part| path.contains(part));
         let expected = [
-            ("403", command || method == "POST" && !oauth || !security.contains(&serde_json::json!({}))),
+            (
+                "403",
+                command
+                    || method == "POST" && !oauth
+                    || !security.contains(&serde_json::json!({}))
+                    || path == OF_CUSTOMERS_ALONE,
+            ),
             ("404", by_id || method == "GET" && path.contains('{') || path == OAUTH_METADATA),
             ("412", command),
             ("415", body && !oauth),

@@ -396,8 +396,10 @@ async fn what_the_command_line_decides_holds_for_the_next_request_of_staff() {
     shop.account("customer", accounts[0].id).await;
     assert_eq!(reads(&access).await, 403, "a taken role");
     shop.account("ops", accounts[0].id).await;
-    // What was a customer's is remembered for two seconds.
+    // What was a customer's is remembered for two seconds, and is no session of staff.
     while reads(&access).await == 403 {}
+    assert_eq!(reads(&access).await, 401);
+    let (access, refresh) = shop.sign_in(&accounts[0]).await;
     assert_eq!(reads(&access).await, 200);
     shop.account("end-sessions", accounts[0].id).await;
     assert_eq!(reads(&access).await, 401);

@@ -155,7 +155,7 @@ mod tests {
             ("customers = true", "", "for nobody"),
             ("staff = true", "customers = true", "not for staff"),
             ("roles_claim = \"groups\"", "", "go together"),
-            ("\"admin\"", "\"boss\"", "no role of staff"),
+            ("\"admin\"", "\"Boss\"", "no role of staff"),
             ("\"admin\"", "\"customer\"", "no role of staff"),
             ("customers = true", "customer = true", "unknown field"),
         ] {
