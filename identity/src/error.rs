@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::own_roles::MOST_ROLES;
 use crate::pending_token::PendingSignIn;
-use crate::rule::{BadPassword, FRESH_MINUTES, MOST_FACTORS};
+use crate::rule::{BadPassword, FRESH_MINUTES, MOST_FACTORS, MOST_ROLES};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]

@@ -80,7 +80,7 @@ pub use guests::Guest;
 pub use idle_limits::IdleLimits;
 pub use links::Purpose;
 pub use mails::{Mail, MailKind, Unsent};
-pub use own_roles::{DefinedRole, MOST_ROLES, RoleRemoval};
+pub use own_roles::{DefinedRole, RoleRemoval};
 pub use passwords::{Cost, Password, generate};
 pub use pending::SecondStep;
 pub use pending_token::PendingSignIn;

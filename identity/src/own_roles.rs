@@ -6,11 +6,9 @@ use serde::Serialize;
 use soonshop_domain::identity::role::{DefinedBy, Event, stream};
 
 use crate::facts::Fact;
+use crate::rule::MOST_ROLES;
 use crate::stored::moment;
 use crate::{Cause, Error, Identity, Roles};
-
-/// How many roles a shop defines at most.
-pub const MOST_ROLES: usize = 50;
 
 /// A role that the shop defined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

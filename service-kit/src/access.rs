@@ -17,6 +17,7 @@ pub mod own_data;
 pub mod owner;
 pub mod people;
 pub mod personal_access;
+mod personal_fields;
 pub mod providers;
 pub mod role;
 pub mod scope;

@@ -16,6 +16,7 @@ pub(crate) mod people;
 pub(crate) mod problem;
 mod providers;
 mod request;
+pub(crate) mod roles;
 mod settings;
 
 pub(crate) use described::openapi;

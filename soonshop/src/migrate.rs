@@ -19,7 +19,7 @@ use soonshop_projections::operations;
 use soonshop_workers::reactor::{Begun, Start, begin};
 
 use crate::Shop;
-use crate::accounts::own_roles;
+use crate::accounts::roles;
 use crate::api_keys::ensure_writers;
 use crate::cause::chain;
 
@@ -96,7 +96,7 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     ensure_writers(shop, &keys).await?;
     let identity = shop.identity()?;
     identity.prepare().await.context("the keys of accounts")?;
-    identity.record_roles(&own_roles::of_release()).await.context("the roles of staff")?;
+    identity.record_roles(&roles::of_release()).await.context("the roles of staff")?;
     let mut message = Vec::new();
     for process in shop.processes().into_iter().filter(|one| one.is_on()) {
         let name = process.name();

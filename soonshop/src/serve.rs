@@ -110,10 +110,10 @@ pub async fn start(
     let erased = eraser::erase_registered(&KeyMaker::new(shop.key_store()?), &register).await?;
     let identity = shop.identity()?;
     if role.has(Role::CommandApi) || role.has(Role::QueryApi) {
-        accounts::own_roles::check_settings(&identity, &shop.config).await?;
+        accounts::roles::check_settings(&identity, &shop.config).await?;
     }
     if role.has(Role::CommandApi) {
-        accounts::own_roles::check_providers(&identity, &shop.config).await?;
+        accounts::roles::check_providers(&identity, &shop.config).await?;
     }
     if role.writes() {
         erase_accounts(&identity, &erased).await?;

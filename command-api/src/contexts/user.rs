@@ -81,18 +81,9 @@ async fn change(call: Call, id: Uuid, body: Details) -> Result<Response, Problem
     call.execute::<User>(id, Command::Change { details }).await
 }
 
-/// What somebody decides for themselves: no client of OAuth does it for them.
-fn by_themselves(call: &Call, what: &str) -> Result<(), Problem> {
-    if call.caller().by_client {
-        let detail = format!("{what} is for people themselves, and no client that acts for them does it");
-        return Err(Problem::forbidden("not-permitted", detail));
-    }
-    Ok(())
-}
-
 /// Deletes the user and requests the erasure of their account data, in one append.
 async fn delete(call: Call, id: Uuid) -> Result<Response, Problem> {
-    by_themselves(&call, "deleting a user")?;
+    call.by_themselves("deleting a user")?;
     // A role of the shop's own may have `shop` alone.
     if call.caller().actor.kind == ActorKind::Staff {
         call.caller().must_by_role(Permission::ErasePerson, "deleting somebody else")?;

@@ -153,6 +153,15 @@ impl Call {
         ))
     }
 
+    /// Refuses a client of OAuth: it does nothing that somebody decides for themselves.
+    pub(crate) fn by_themselves(&self, what: &str) -> Result<(), Problem> {
+        if self.caller().by_client {
+            let detail = format!("{what} is for people themselves, and no client that acts for them does it");
+            return Err(Problem::forbidden("not-permitted", detail));
+        }
+        Ok(())
+    }
+
     /// Refuses the user of an account that works for the shop, or once did: it is erased by a command of its own.
     pub(crate) async fn no_staff(&self, id: Uuid) -> Result<(), Problem> {
         if self.access().employment(id).await? == Employment::Never {

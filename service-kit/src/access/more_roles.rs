@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::personal_access::{ALL_FIELDS, PersonalAccess};
+use super::personal_fields::{ALL_FIELDS, PersonalAccess};
 use super::role::{Permission, Role};
 
 /// The roles of somebody with more than one, and what roles of the shop's own permit.

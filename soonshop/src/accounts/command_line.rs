@@ -14,7 +14,7 @@ use soonshop_projections::operations::{self, Operation};
 use soonshop_service_kit::access::Caller;
 use uuid::Uuid;
 
-use super::own_roles;
+use super::roles::check;
 use super::settings::account_role;
 use crate::outcome::Outcome;
 use crate::{Shop, api_keys};
@@ -219,7 +219,7 @@ async fn check_roles(identity: &Identity, roles: &[String]) -> anyhow::Result<()
     if roles.len() > 1 && roles.iter().any(|role| role == CUSTOMER) {
         bail!("the role {CUSTOMER} is given alone: every other one makes its holder staff");
     }
-    own_roles::check(identity, roles).await
+    check(identity, roles).await
 }
 
 fn roles_in_words(roles: &[String]) -> String {

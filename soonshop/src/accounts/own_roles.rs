@@ -1,14 +1,16 @@
 //! Roles that the shop defines out of the permissions, at the command line.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::json;
-use soonshop_identity::{CUSTOMER, Identity, RoleRemoval};
+use soonshop_identity::{CUSTOMER, RoleRemoval};
 use soonshop_service_kit::access::{Permission, Role};
 
 use super::command_line::{cause, record};
+use super::roles::permission_name;
+use super::settings::well_formed;
+use crate::Shop;
 use crate::api_keys::permission;
 use crate::outcome::Outcome;
-use crate::{Config, Shop};
 
 /// What to do with the shop's own roles.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -46,67 +48,6 @@ fn own_role(text: &str) -> Result<String, String> {
     }
     well_formed(text)?;
     Ok(text.to_owned())
-}
-
-/// Whether a text has the form of the name of a role.
-pub(super) fn well_formed(text: &str) -> Result<(), String> {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-    if starts && (2..=40).contains(&text.len()) && text.bytes().all(good) {
-        return Ok(());
-    }
-    Err("the name of a role has 2 to 40 of a-z, 0-9 and -, and begins with a letter".to_owned())
-}
-
-/// What every role of this release permits, in the order of the table.
-pub(crate) fn of_release() -> Vec<(&'static str, Vec<&'static str>)> {
-    let permitted = |role: Role| Permission::ALL.into_iter().filter(move |one| role.may(*one));
-    Role::ALL.map(|role| (name(role), permitted(role).map(permission_name).collect())).into()
-}
-
-fn name(role: Role) -> &'static str {
-    role.into()
-}
-
-fn permission_name(permission: Permission) -> &'static str {
-    permission.into()
-}
-
-/// Refuses names of roles that neither this release nor the shop defines.
-pub(crate) async fn check<'a>(
-    identity: &Identity,
-    roles: impl IntoIterator<Item = &'a String>,
-) -> anyhow::Result<()> {
-    let defined = identity.defined_roles().await?;
-    for role in roles {
-        let known = role == CUSTOMER
-            || role.parse().is_ok_and(|role| Role::STAFF.contains(&role))
-            || defined.iter().any(|one| one.name == *role);
-        if !known {
-            let own = defined.iter().map(|one| one.name.as_str());
-            let names: Vec<&str> = [CUSTOMER].into_iter().chain(Role::STAFF.map(name)).chain(own).collect();
-            bail!(
-                "there is no role {role}: there are {}; `soonshop role define` makes one",
-                names.join(", ")
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Refuses settings that name roles which nobody defines.
-pub(crate) async fn check_settings(identity: &Identity, config: &Config) -> anyhow::Result<()> {
-    let required = &config.factors.require_second_factor;
-    if !required.is_empty() {
-        check(identity, required).await.context("--require-second-factor")?;
-    }
-    Ok(())
-}
-
-/// The same of the file of providers, where people sign in.
-pub(crate) async fn check_providers(identity: &Identity, config: &Config) -> anyhow::Result<()> {
-    let roles = config.sign_in.roles()?;
-    if roles.is_empty() { Ok(()) } else { check(identity, &roles).await.context("--providers") }
 }
 
 /// Does it, on a shop that is up to date.
@@ -163,13 +104,5 @@ mod tests {
         ] {
             assert!(own_role(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_role_of_the_release_is_recorded_with_what_it_permits() {
-        let all = of_release();
-        assert_eq!(all.len(), Role::ALL.len());
-        let (_, of_auditor) = all.iter().find(|(name, _)| *name == "auditor").unwrap();
-        assert!(of_auditor.contains(&"reveal") && !of_auditor.contains(&"trade"));
     }
 }

@@ -2,8 +2,6 @@
 
 use soonshop_service_kit::access::{RefundLimit, Role};
 
-use super::own_roles::well_formed;
-
 /// Whom a second factor is asked of.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FactorSettings {
@@ -27,6 +25,16 @@ pub struct FactorSettings {
         global = true
     )]
     pub step_up_refund: Vec<RefundLimit>,
+}
+
+/// Whether a text has the form of the name of a role.
+pub(super) fn well_formed(text: &str) -> Result<(), String> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if starts && (2..=40).contains(&text.len()) && text.bytes().all(good) {
+        return Ok(());
+    }
+    Err("the name of a role has 2 to 40 of a-z, 0-9 and -, and begins with a letter".to_owned())
 }
 
 /// A text that may name the role of an account: one of the release, or one that the shop may have defined.

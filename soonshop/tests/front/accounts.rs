@@ -389,7 +389,7 @@ async fn a_bad_body_is_refused_without_a_word_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_command_line_decides_holds_for_the_next_request_of_staff() {
     let (shop, accounts) = Served::with(&["admin"]).await;
-    let (access, refresh) = shop.sign_in(&accounts[0]).await;
+    let (access, _) = shop.sign_in(&accounts[0]).await;
     let reads =
         async |access: &str| shop.with_token("GET", "/api/audit/operations", access).await.status().as_u16();
     assert_eq!(reads(&access).await, 200);

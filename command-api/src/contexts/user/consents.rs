@@ -10,7 +10,6 @@ use soonshop_service_kit::access::Role;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::by_themselves;
 use crate::http::body::{Input, refused_field};
 use crate::http::call::Call;
 use crate::http::privileged::{OCCURRED_AT, Privileged};
@@ -53,7 +52,7 @@ fn missing(field: &'static str) -> Problem {
 
 pub(super) async fn set(call: Call, path: (Uuid, Medium), body: Consent) -> Result<Response, Problem> {
     let (id, medium) = path;
-    by_themselves(&call, "agreeing to advertising")?;
+    call.by_themselves("agreeing to advertising")?;
     must_say_why(&call, id)?;
     let via = if call.import_key().is_some() { Via::Import } else { Via::Api };
     let command = if body.given {
