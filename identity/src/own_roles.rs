@@ -102,14 +102,36 @@ impl Identity {
         Ok(changed)
     }
 
-    /// Records what the roles of this release permit, where that is not what was recorded last. A role that the shop
-    /// defined under a name that is now the release's is the release's from then on.
+    /// Records what the roles of this release permit, where that is not what was known last; what the first release that
+    /// is known permits is no change. A role that the shop defined under a name that is now the release's is the
+    /// release's from then on.
     pub async fn record_roles(&self, roles: &[(&str, Vec<&str>)]) -> Result<(), Error> {
+        let sql = "SELECT 1 FROM @roles WHERE own = 0 LIMIT 1";
+        let known = self.db.connection.query_one(self.db.statement(sql, [])).await?.is_some();
         let tx = self.begin().await?;
         for (name, permissions) in roles {
-            self.define(&tx, (name, permissions), DefinedBy::Release, &Cause::system()).await?;
+            if known {
+                self.define(&tx, (name, permissions), DefinedBy::Release, &Cause::system()).await?;
+            } else {
+                self.insert_known(&tx, name, permissions).await?;
+            }
         }
         tx.commit().await?;
+        Ok(())
+    }
+
+    async fn insert_known(
+        &self,
+        tx: &DatabaseTransaction,
+        name: &str,
+        permissions: &[&str],
+    ) -> Result<(), Error> {
+        let sql = format!(
+            "INSERT INTO @roles (name, permissions, own, number, changed_at) VALUES ($1, $2, 0, 0, {}) \
+             ON CONFLICT DO NOTHING",
+            self.db.now()
+        );
+        tx.execute(self.db.statement(&sql, [name.into(), listed(permissions).into()])).await?;
         Ok(())
     }
 
