@@ -675,9 +675,13 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "stock.release: warehouse ops admin service",
         "stock.reserve: warehouse ops admin service",
         "stock.ship: warehouse ops admin service",
+        "user.add-address: support admin service",
         "user.change: support admin service",
+        "user.change-address: support admin service",
         "user.delete: support admin service",
         "user.register: support admin service",
+        "user.remove-address: support admin service",
+        "user.set-consent: support admin service",
     ];
     // Other contexts bring commands of their own; those of these types are exactly these.
     let types: BTreeSet<&str> = expected.iter().filter_map(|row| Some(row.split_once('.')?.0)).collect();

@@ -52,11 +52,19 @@ impl Shop {
 
     /// Sends a body as the operator; the status, and the answer.
     async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let (status, answer, _) = self.send_and_locate(method, path, body).await;
+        (status, answer)
+    }
+
+    /// The same, with where the new thing is.
+    async fn send_and_locate(&self, method: &str, path: &str, body: &Value) -> (u16, Value, String) {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("content-type", "application/json")
             .header("idempotency-key", Uuid::new_v4().to_string())
+            // Who agrees for somebody else says why.
+            .header("x-reason", "customer-request")
             .header("authorization", format!("Bearer {TOKEN}"));
         // Something new has no version to name.
         let request =
@@ -65,8 +73,10 @@ impl Shop {
         let request = request.body(sent).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = location.unwrap_or_default().to_owned();
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+        (status, serde_json::from_slice(&bytes).unwrap_or_default(), location)
     }
 
     async fn made(&self, path: &str, body: &Value) -> String {
@@ -116,7 +126,17 @@ impl Shop {
         let location = body["location"].as_str().filter(fits);
         let full = json!({ "quantity": MOST_UNITS, "reason": "counted", "location": location });
         match path {
-            "/users/{id}" => format!("/users/{}", self.made("/users", &json!({})).await),
+            "/users/{id}" | "/users/{id}/addresses" | "/users/{id}/consents/{medium}" => {
+                let user = self.made("/users", &json!({})).await;
+                path.replace("{id}", &user).replace("{medium}", "email")
+            }
+            "/users/{id}/addresses/{address}" => {
+                let book = format!("/users/{}/addresses", self.made("/users", &json!({})).await);
+                let (status, answer, address) =
+                    self.send_and_locate("POST", &book, &self.body("PostalAddress")).await;
+                assert_eq!(status, 201, "{answer}");
+                address
+            }
             "/people/{id}/erasures" => {
                 format!("/people/{}/erasures", self.made("/users", &json!({ "name": "Ada" })).await)
             }
@@ -174,6 +194,11 @@ impl Shop {
         let email = format!("{}@example.org", self.text(12));
         match name {
             "UserDetails" => json!({ "name": "Ada", "email": email, "phone": "1", "country": "UK" }),
+            "PostalAddress" => json!({
+                "label": "home", "name": "Ada", "street": "1 Road", "postal_code": "BA1", "city": "Bath",
+                "region": "Avon", "country": "GB", "phone": "1",
+            }),
+            "MarketingConsent" => json!({ "given": true, "wording": "2026-11", "language": "en" }),
             "PersonErasure" => json!({ "purposes": ["account"] }),
             "NewProduct" | "ProductDetails" => {
                 let mut body =
@@ -208,6 +233,10 @@ impl Shop {
     /// A text of that length for a field.
     fn text_for(&self, field: &str, length: usize) -> Value {
         match field {
+            // A code, which is longer elsewhere.
+            "country" if length == 2 => "GB".into(),
+            "wording" => "a".repeat(length).into(),
+            "language" => format!("en{}", "-aaaaaaaa".repeat(4))[..length].into(),
             "currency" => "GBPX".repeat(length)[..length].into(),
             "email" => format!("{}@example.org", self.text(length.saturating_sub(12))).into(),
             // Characters are counted, not bytes.

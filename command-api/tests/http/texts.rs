@@ -100,6 +100,12 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     }
     shop.decide(&released, Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
     shop.ship(&shipped).await;
+    let postal = json!({
+        "label": "Bürë", "name": "Zoë", "street": "1 Strassë\nHaus", "postal_code": "BA1 ë", "city": "Köëln",
+        "region": "Zaïrë", "country": "GB", "phone": "+44 20",
+    });
+    let booked = shop.operate(&format!("/users/{changed}/addresses"), postal.clone()).await;
+    let booked = booked.header("location").to_owned();
     let details = json!({
         "name": "Zoë", "email": "zoe@example.org", "phone": "+44 20 7946", "country": "Zaïrë", "occurred_at": at,
     });
@@ -131,6 +137,15 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
                 other["email"] = json!("zoe.l@example.org");
                 other
             }),
+        ),
+        ("user.add-address", (format!("/users/{changed}/addresses"), postal.clone())),
+        ("user.change-address", (booked, postal)),
+        (
+            "user.set-consent",
+            (
+                format!("/users/{changed}/consents/email"),
+                json!({ "given": true, "wording": "2026-11", "language": "en-GB", "occurred_at": at }),
+            ),
         ),
         ("person.request-erasure", (format!("/people/{erased}/erasures"), erasure(&["account"]))),
         (
@@ -195,6 +210,8 @@ async fn invisible_characters_make_no_text_of_any_body_another_one() {
         let send = async |key: &str, body: &Value| {
             let mut headers = vec![OPERATOR, ("idempotency-key", key), ("content-type", "application/json")];
             headers.extend((method == "PUT").then_some(("if-match", "*")));
+            // Who agrees for somebody else says why.
+            headers.extend((command == "user.set-consent").then_some(("x-reason", "customer-request")));
             shop.send(&method, &path, &headers, body.to_string()).await
         };
         let with = |pointer: &str, value: String| {
