@@ -238,7 +238,10 @@ async fn every_operation_of_the_description_is_counted_but_health() {
             let what = format!("{method} {path}");
             let counted = !path.starts_with("/health/");
             let refused = &operation["responses"]["429"];
-            assert_eq!(refused["$ref"] == "#/components/responses/TooMany", counted, "{what}");
+            // OAuth has errors of its own form.
+            let own_form = path.starts_with("/oauth/") && refused["headers"]["RateLimit"].is_object();
+            let described = own_form || refused["$ref"] == "#/components/responses/TooMany";
+            assert_eq!(described, counted, "{what}");
             let asked = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
             let asked = asked.collect::<Vec<_>>().join("/");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();

@@ -89,6 +89,7 @@ const MAY_STAY: &[&str] = &[
     "signing_key",
     "gate",
     "client",
+    "role",
     "registration",
     "api",
     "API",
