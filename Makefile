@@ -68,7 +68,9 @@ health-check: ## Is a running shop ready? (URL=…)
 
 test: ## Every test, also in a browser and by the fuzzer, on real servers that are started and stopped here
 	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install && tests/fuzz/run.sh --install' \
-	  bash -c 'rc=0; RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --workspace --no-fail-fast || rc=$$?; \
+	  bash -c 'rc=0; export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4}; \
+	    $(CARGO) test --workspace --no-fail-fast -- --skip attacks:: || rc=$$?; \
+	    $(CARGO) test --workspace --test integration attacks:: || rc=1; \
 	    log=$$(mktemp); tests/fuzz/run.sh >"$$log" 2>&1 & fuzz=$$!; \
 	    e2e/run.sh || rc=1; wait "$$fuzz" || rc=1; cat "$$log"; rm -f "$$log"; exit $$rc'
 
