@@ -4,7 +4,7 @@ use soonshop_domain::ids;
 use soonshop_event_store::EventStore;
 use soonshop_identity::{
     ActiveSession, Cause, Client, CodeAsked, CredentialKind, Credentials, Error, Identity, NewClient,
-    Redemption, Refresher, Revoked, Roles, SignIn, StartedSession,
+    Redemption, Refresher, Revoked, SignIn, StartedSession,
 };
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -263,9 +263,6 @@ async fn a_client_revokes_its_own_sessions_alone(shop: Shop) {
     assert_eq!(revoke(&begun.client, "ssr_x").await, Revoked::Nothing);
     let state = begun.identity.introspect(&begun.client, &token).await.unwrap().unwrap();
     assert_eq!((state.subject, state.scope.as_str(), state.is_access), (begun.account, "own", false));
-    assert!(
-        begun.identity.set_roles(begun.account, &Roles::given(["support"]), &Cause::system()).await.unwrap()
-    );
     assert_eq!(revoke(&begun.client, &token).await, Revoked::Ended);
     assert_eq!(revoke(&begun.client, &token).await, Revoked::Nothing);
     assert!(!begun.lives(started.active.session).await);
