@@ -39,6 +39,12 @@ const LAST: i64 = i64::MAX - 1;
 /// How many events that are missing are kept by their ids.
 const MOST_MISSING: usize = 100;
 
+/// The name of the list of entries that are not as they were sealed, in an entry that was added after them.
+const CHANGED: &str = "changed";
+
+/// How many of them are kept.
+const MOST_CHANGED: usize = 100;
+
 /// How many entries of an earlier release, which carry no ranges, are read at once.
 const PAGE: i64 = 200;
 
@@ -476,6 +482,12 @@ async fn of_entries(
                 continue;
             }
             if let Some(carried) = Integrity::carried_by(&line.detail) {
+                for position in carried_changes(&line.detail) {
+                    // One that was put back is no finding any more.
+                    if !changed.contains(&position) && proof.of(position, 0).await? != Sealed::Holds {
+                        changed.push(position);
+                    }
+                }
                 return Ok((folded(carried, &entries), changed));
             }
             entries.push(line);
@@ -485,6 +497,12 @@ async fn of_entries(
         }
         most = PAGE;
     }
+}
+
+/// The positions of the entries before this one that were not as they were sealed when it was added.
+fn carried_changes(detail: &Value) -> Vec<i64> {
+    let carried = detail[CHANGED].as_array().into_iter().flatten();
+    carried.filter_map(Value::as_i64).collect()
 }
 
 /// The entries, the newest first, taken in one after the other.
@@ -570,11 +588,17 @@ async fn add(
     operations::lock(db, tx).await?;
     // Nothing is added meanwhile: what is known is that of all entries before this one.
     let mut known = read_one(proof, tx, of).await?;
+    let (_, mut changed) = of_entries(proof, tx, of).await?;
+    changed.truncate(MOST_CHANGED);
     let row = tx.query_one(db.statement("SELECT coalesce(max(position), 0) + 1 FROM @entries", [])).await?;
     let entry: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);
     known.take(entry, evidence);
     done.detail["integrity"] =
         serde_json::to_value(&known).map_err(|error| Error::Database(error.to_string()))?;
+    if !changed.is_empty() {
+        // The newest entry is all that is read: without this they would be forgotten once it is sealed.
+        done.detail[CHANGED] = json!(changed);
+    }
     operations::record(db, tx, done).await?;
     Ok(known)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use soonshop_service_kit::endpoint::call::form_body;
+use soonshop_service_kit::rates::{Class, Who, count};
 use url::form_urlencoded;
 
 use super::refusal::Refusal;
@@ -14,11 +15,20 @@ use super::refusal::Refusal;
 pub(super) struct Fields(BTreeMap<String, String>);
 
 impl Fields {
-    /// Reads the form in a body.
+    /// Reads the form in a body. Who sends none is counted like who is not known: nobody else can be.
     pub(super) async fn read(request: Request) -> Result<(HeaderMap, Self), Refusal> {
         let (parts, body) = request.into_parts();
-        let text = form_body(&parts.headers, body).await?;
-        Ok((parts.headers, Self::parse(&text)?))
+        let read = match form_body(&parts.headers, body).await {
+            Ok(text) => Self::parse(&text),
+            Err(problem) => Err(problem.into()),
+        };
+        match read {
+            Ok(fields) => Ok((parts.headers, fields)),
+            Err(refusal) => {
+                count(Class::SignIns, Who::Guest).await?;
+                Err(refusal)
+            }
+        }
     }
 
     fn parse(text: &str) -> Result<Self, Refusal> {

@@ -192,8 +192,9 @@ async fn changing_the_newest_entry_about_the_seals_ends_no_alarm_and_is_one() {
     red(&shop.client, &changed).await;
     doctor_names(&shop.shop, &changed).await;
     tool_says(&shop, false).await;
-    // Nor does a check of something else that is recorded after it.
+    // Nor does a check of something else that is recorded and sealed after it.
     assert_eq!(checked(&shop, 999_999, false).await, 3);
+    until_record_sealed(&shop).await;
     red(&shop.client, &FAULT).await;
     red(&shop.client, &changed).await;
     let back = format!(
