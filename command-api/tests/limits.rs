@@ -235,12 +235,11 @@ impl Shop {
         match field {
             // A code, which is longer elsewhere.
             "country" if length == 2 => "GB".into(),
-            "wording" => "a".repeat(length).into(),
             "language" => format!("en{}", "-aaaaaaaa".repeat(4))[..length].into(),
             "currency" => "GBPX".repeat(length)[..length].into(),
             "email" => format!("{}@example.org", self.text(length.saturating_sub(12))).into(),
             // Characters are counted, not bytes.
-            "reason" => "a".repeat(length).into(),
+            "reason" | "wording" => "a".repeat(length).into(),
             "name" | "description" | "address" | "country" | "category" => "茶".repeat(length).into(),
             _ => self.text(length).into(),
         }
