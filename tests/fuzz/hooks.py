@@ -141,8 +141,12 @@ def only_the_position_makes_it_wait(ctx, response, case):
 
 @schemathesis.check
 def every_refusal_is_a_problem(ctx, response, case):
-    """A refusal has the form of RFC 9457, with the id of the request."""
+    """A refusal has the form of RFC 9457, with the id of the request; of OAuth that of RFC 6749."""
     if response.status_code < 400:
+        return
+    # What HTTP itself refuses there is a problem as everywhere.
+    if case.operation.path.startswith("/oauth/") and response.headers.get("content-type") == ["application/json"]:
+        assert response.json()["error"], "it says nothing"
         return
     assert response.headers.get("content-type") == ["application/problem+json"], "it is no problem"
     problem = response.json()
