@@ -195,7 +195,7 @@ impl Shop {
         match name {
             "UserDetails" => json!({ "name": "Ada", "email": email, "phone": "1", "country": "UK" }),
             "PostalAddress" => json!({
-                "label": "home", "name": "Ada", "street": "1 Road", "postal_code": "BA1", "city": "Bath",
+                "label": "home", "name": "Ada", "street": "1 Road", "postal_code": "SW1", "city": "Bath",
                 "region": "Avon", "country": "GB", "phone": "1",
             }),
             "MarketingConsent" => json!({ "given": true, "wording": "2026-11", "language": "en" }),
