@@ -81,7 +81,7 @@ pub async fn run(shop: &Shop, verb: &Verb) -> anyhow::Result<Outcome> {
             }
             RoleRemoval::Unknown => bail!("the shop defined no role {name}: `soonshop role list` shows them"),
             RoleRemoval::Held(accounts) => bail!(
-                "{accounts} accounts have the role {name}: give them another one with `soonshop account roles` first"
+                "accounts with the role {name}: {accounts}; give them another one with `soonshop account roles` first"
             ),
         },
     };

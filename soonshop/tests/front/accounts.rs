@@ -606,7 +606,7 @@ async fn an_account_may_what_its_roles_permit_together_and_no_more() {
     assert!(!may(token, Permission::Trade).await && may(token, Permission::Audit).await);
     let remove = own_roles::Verb::Remove { name: "buyer".to_owned() };
     let refused = own_roles::run(&other, &remove).await.unwrap_err().to_string();
-    assert!(refused.contains("1 accounts have the role buyer"), "{refused}");
+    assert!(refused.contains("accounts with the role buyer: 1;"), "{refused}");
     shop.account("customer", id).await;
     assert!(!may(token, Permission::Audit).await);
     let both = Verb::Roles { id, roles: vec!["customer".to_owned(), "support".to_owned()] };
