@@ -107,9 +107,10 @@ impl Identity {
         now: i64,
         cause: &Cause,
     ) -> Result<(), Error> {
-        let sql = "SELECT provider FROM @providers WHERE issuer = $1 AND subject = $2";
-        let before = tx.query_one(self.db.statement(sql, [who.issuer.into(), subject.into()])).await?;
-        let before: Option<String> = before.map(|row| row.try_get_by_index(0)).transpose()?;
+        let sql = "SELECT provider FROM @providers WHERE issuer = $1 AND subject = $2 AND account = $3";
+        let of = [who.issuer.into(), subject.into(), account.id.to_string().into()];
+        let row = tx.query_one(self.db.statement(sql, of)).await?.ok_or(Error::SignIn)?;
+        let before: String = row.try_get_by_index(0)?;
         let sql = "UPDATE @providers SET used_at = $4, provider = $5 WHERE issuer = $1 AND subject = $2 AND account = $3";
         let values = [
             who.issuer.into(),
@@ -118,15 +119,10 @@ impl Identity {
             now.into(),
             who.provider.into(),
         ];
-        if tx.execute(self.db.statement(sql, values)).await?.rows_affected() != 1 {
-            return Err(Error::SignIn);
-        }
+        tx.execute(self.db.statement(sql, values)).await?;
         let claimed = who.roles.clone().unwrap_or_default();
         // The settings may have given it another name since: what it gave under the old one goes.
-        let kept = before.map_or_else(
-            || account.roles.clone(),
-            |before| account.roles.clone().with_claimed(&before, Vec::new()),
-        );
+        let kept = account.roles.clone().with_claimed(&before, Vec::new());
         let all = kept.with_claimed(who.provider, claimed);
         self.change_claimed_roles(tx, account, all, now, cause).await?;
         if who.admits(&account.roles.in_session(Some(who.provider))) {

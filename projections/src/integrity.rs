@@ -449,17 +449,26 @@ pub async fn read_one(
     on: &impl ConnectionTrait,
     of: SealedLog,
 ) -> Result<Integrity, Error> {
-    let (mut known, mut changed) = of_entries(proof, on, of).await?;
+    found(proof, on, of).await.map(|(known, _)| known)
+}
+
+/// The same, with the positions of the entries about this log that are not as they were sealed.
+async fn found(
+    proof: &RecordProof,
+    on: &impl ConnectionTrait,
+    of: SealedLog,
+) -> Result<(Integrity, Vec<i64>), Error> {
+    let (mut known, changed) = of_entries(proof, on, of).await?;
     if of == SealedLog::Record {
-        changed.extend(of_entries(proof, on, SealedLog::Log).await?.1);
-        for position in changed {
+        let (_, about_log) = of_entries(proof, on, SealedLog::Log).await?;
+        for &position in changed.iter().chain(&about_log) {
             known.suspect(position, position);
         }
         if let Some((from, to)) = proof.cut_off(on).await? {
             known.suspect(from, to);
         }
     }
-    Ok(known)
+    Ok((known, changed))
 }
 
 /// The findings according to the entries, and the positions of those that are not as they were sealed.
@@ -587,8 +596,7 @@ async fn add(
     let db = proof.db();
     operations::lock(db, tx).await?;
     // Nothing is added meanwhile: what is known is that of all entries before this one.
-    let mut known = read_one(proof, tx, of).await?;
-    let (_, mut changed) = of_entries(proof, tx, of).await?;
+    let (mut known, mut changed) = found(proof, tx, of).await?;
     changed.truncate(MOST_CHANGED);
     let row = tx.query_one(db.statement("SELECT coalesce(max(position), 0) + 1 FROM @entries", [])).await?;
     let entry: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(1);

@@ -1,6 +1,6 @@
 //! From a mailed link to an order that is an account's: the order decides in the log, once.
 
-use soonshop_domain::ids::{GuestId, UserId};
+use soonshop_domain::ids::UserId;
 use soonshop_domain::order::{self, ClaimedBy, Contact, Customer, Order};
 use soonshop_domain::{Personal, PersonalValue, Sensitive};
 use soonshop_event_store::{EventStore, ExecuteError};
@@ -11,13 +11,6 @@ use crate::registering::{Unfinished, context, unavailable};
 
 /// The first part of the ids of its commands.
 const NAME: &str = "claim";
-
-/// The order of a guest that nobody has claimed.
-pub struct GuestOrder {
-    pub guest: GuestId,
-    /// The address that it was placed with; `None`: with none, or it was erased.
-    pub address: Option<String>,
-}
 
 /// What a claim came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,20 +30,16 @@ impl Sensitive for Address {
     }
 }
 
-/// The order of that id, if a guest placed it and nobody has claimed it.
-pub async fn guest_order(store: &EventStore, id: Uuid) -> Result<Option<GuestOrder>, Unfinished> {
+/// The address that a guest placed an order with which nobody has claimed. `None`: there is no such order, or no address.
+pub async fn claimable_address(store: &EventStore, id: Uuid) -> Result<Option<String>, Unfinished> {
     let (order, _) = store.load::<Order>(id).await.map_err(unavailable)?;
     let Some(placed) = order.placed.filter(|_| order.claimed_by.is_none()) else { return Ok(None) };
-    let Customer::Guest(guest) = placed.customer else { return Ok(None) };
-    let Contact { email, .. } = placed.contact;
-    let address = match email.map(Address) {
-        None => None,
-        Some(mut email) => {
-            store.keys().store().decrypt(&mut [&mut email]).await?;
-            email.0.get().cloned()
-        }
+    let (Customer::Guest(_), Contact { email: Some(email), .. }) = (placed.customer, placed.contact) else {
+        return Ok(None);
     };
-    Ok(Some(GuestOrder { guest, address }))
+    let mut address = Address(email);
+    store.keys().store().decrypt(&mut [&mut address]).await?;
+    Ok(address.0.get().cloned())
 }
 
 /// Claims the order of a link for the account that it was mailed for.

@@ -77,7 +77,7 @@ pub(super) enum AuthorizationError {
     Busy,
     ResponseType,
     Scope,
-    /// A sentence for whoever wrote the client.
+    /// A sentence for the developer of the client.
     Request(&'static str),
 }
 

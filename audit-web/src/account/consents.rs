@@ -1,4 +1,4 @@
-//! The page of what somebody agreed to, with its history.
+//! The page on which people see and change their consents to advertising, with the history.
 
 use axum::http::StatusCode;
 use maud::{Markup, html};
@@ -156,7 +156,7 @@ mod tests {
 
     use super::WORDING;
 
-    /// Whoever changes the words gives them another version, here too.
+    /// Whoever changes the words changes their version, and both here.
     #[test]
     fn the_words_are_those_of_their_version() {
         let words = [Language::English, Language::Chinese].map(|one| one.find("page-account-consent-words"));

@@ -165,9 +165,9 @@ impl SelfService for OwnAccounts {
 
     async fn ask_claim(&self, session: Uuid, wanted: ClaimWanted<'_>) -> Result<(), Problem> {
         let (active, _) = self.customer(session).await?;
-        let order = claiming::guest_order(&self.store, wanted.order).await;
-        let order = order.map_err(|error| unread(&error, "orders cannot be read just now"))?;
-        let address = order.and_then(|order| order.address).ok_or_else(not_claimable)?;
+        let address = claiming::claimable_address(&self.store, wanted.order).await;
+        let address = address.map_err(|error| unread(&error, "orders cannot be read just now"))?;
+        let address = address.ok_or_else(not_claimable)?;
         let asked = ClaimAsked {
             active: &active,
             order: wanted.order,

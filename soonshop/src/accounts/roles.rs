@@ -21,10 +21,10 @@ pub(super) fn permission_name(permission: Permission) -> &'static str {
 }
 
 /// Refuses names of roles that neither this release nor the shop defines.
-pub(crate) async fn check<'a>(
-    identity: &Identity,
-    roles: impl IntoIterator<Item = &'a String>,
-) -> anyhow::Result<()> {
+pub(crate) async fn check(identity: &Identity, roles: &[String]) -> anyhow::Result<()> {
+    if roles.is_empty() {
+        return Ok(());
+    }
     let defined = identity.defined_roles().await?;
     for role in roles {
         let known = role == CUSTOMER
@@ -44,17 +44,12 @@ pub(crate) async fn check<'a>(
 
 /// Refuses settings that name roles which nobody defines.
 pub(crate) async fn check_settings(identity: &Identity, config: &Config) -> anyhow::Result<()> {
-    let required = &config.factors.require_second_factor;
-    if !required.is_empty() {
-        check(identity, required).await.context("--require-second-factor")?;
-    }
-    Ok(())
+    check(identity, &config.factors.require_second_factor).await.context("--require-second-factor")
 }
 
 /// The same of the file of providers, where people sign in.
 pub(crate) async fn check_providers(identity: &Identity, config: &Config) -> anyhow::Result<()> {
-    let roles = config.sign_in.roles()?;
-    if roles.is_empty() { Ok(()) } else { check(identity, &roles).await.context("--providers") }
+    check(identity, &config.sign_in.roles()?).await.context("--providers")
 }
 
 #[cfg(test)]

@@ -23,9 +23,7 @@ impl ProviderOptions {
     /// The roles that the file gives.
     pub(crate) fn roles(&self) -> anyhow::Result<Vec<String>> {
         let Some(file) = &self.providers else { return Ok(Vec::new()) };
-        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        let all = parse(&text).with_context(|| file.display().to_string())?;
-        Ok(all.into_iter().flat_map(|one| one.roles.into_values()).collect())
+        Ok(described(file)?.into_iter().flat_map(|one| one.roles.into_values()).collect())
     }
 }
 
@@ -70,10 +68,15 @@ fn usual_scopes() -> Vec<String> {
     vec!["email".to_owned(), "profile".to_owned()]
 }
 
+/// What the file says, without the secrets.
+fn described(file: &Path) -> anyhow::Result<Vec<ProviderSettings>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    parse(&text).with_context(|| file.display().to_string())
+}
+
 /// Reads the file, and the secrets that it names: relative names are beside it.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<ProviderSettings>> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let mut all = parse(&text).with_context(|| file.display().to_string())?;
+    let mut all = described(file)?;
     for one in &mut all {
         if let Some(secret) = &one.client_secret_file {
             let secret = file.parent().unwrap_or(Path::new("")).join(secret);
