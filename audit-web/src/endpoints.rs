@@ -38,7 +38,7 @@ fn table() -> Vec<Endpoint> {
     let row = Endpoint::new;
     vec![
         row("/health/audit", "audit.health", Health, "What works in the shop, and the health of all that follows the log",
-            Action::new(Vec::new(), Described::one_or::<ShopHealth, Verdict>().also_unavailable(), health).costs(|_| Price::Low)),
+            Action::new(Vec::new(), Described::one_or::<ShopHealth, Verdict>().also_unavailable(), health).costs(|_| Price::Nothing)),
         row("/api/audit/timeline", "audit.timeline", Searches, "The timeline of events",
             Action::new(fields::zoned(fields::timeline()), Described::one::<Page>().with_pages(), timeline).needs(Audit)),
         row("/api/audit/a/{type}/{id}", "audit.trail", Reads, "The state and the history of one aggregate",
@@ -57,7 +57,7 @@ fn table() -> Vec<Endpoint> {
             Action::new(Vec::new(), Described::one::<Instance>(), process).needs(Audit)),
         row("/api/audit/export.csv", "audit.export-csv", Searches, "The timeline as a file", exports::csv().needs(Export)),
         row("/api/audit/export.ndjson", "audit.export-ndjson", Searches, "The timeline as a file", exports::ndjson().needs(Export)),
-        row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Low)),
+        row("/api/audit/stream", "audit.stream", Searches, "The timeline as a live stream", tail::follows().needs(Audit).costs(|_| Price::Nothing)),
         row("/api/audit/look-ups", "audit.look-up", LookUps, "Find the person with a known value; it is recorded",
             Action::new(Vec::new(), Described::one::<LookUpResult>(), look_up).takes(Owner::Anyone, fields::look_up()).needs(Audit)),
         row("/api/audit/integrity", "audit.integrity", Reads, "What the checks of the seals found, by ranges of positions",

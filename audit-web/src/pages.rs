@@ -45,7 +45,7 @@ use frame::{described, page};
 pub(crate) fn table() -> Vec<Endpoint> {
     let assets = ASSETS.into_iter().map(|asset| {
         let answer = move |call: Call| async move { Ok(asset.answer(&call.headers_in).await) };
-        let action = Action::new(Vec::new(), described(), answer).without_factor().costs(|_| Price::Low);
+        let action = Action::new(Vec::new(), described(), answer).without_factor().costs(|_| Price::Nothing);
         page(asset.path, asset.name, Class::Reads, action)
     });
     let mut pages: Vec<_> = assets.collect();

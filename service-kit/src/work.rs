@@ -31,7 +31,9 @@ const AGAIN_FOR_EXPORTS: Duration = Duration::from_secs(10);
 /// The price of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Price {
-    /// A row by its key, or a short page in the order of an index: it never waits.
+    /// It reads nothing that somebody else waits for, or takes turns of its own: it never waits.
+    Nothing,
+    /// A row by its key, or a short page in the order of an index.
     Low,
     /// A question to the search index.
     Search,
@@ -53,6 +55,8 @@ pub struct Share {
 /// The bounds of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
+    /// Rows by their keys, and short pages, that are read.
+    pub rows: Share,
     /// Searches that run.
     pub searches: Share,
     /// Expensive queries that run: fewer than the connections of a pool, so that some are left for all others.
@@ -68,6 +72,7 @@ pub struct Bounds {
 impl Bounds {
     /// The defaults of a process.
     pub const DEFAULT: Self = Self {
+        rows: Share { all: 256, each: 32 },
         searches: Share { all: 16, each: 8 },
         queries: Share { all: 3, each: 2 },
         exports: Share { all: 6, each: 4 },
@@ -86,8 +91,9 @@ impl Default for Bounds {
 const MOST: u32 = 10_000;
 
 impl Bounds {
-    fn named(&mut self) -> [(&'static str, &mut Share); 5] {
+    fn named(&mut self) -> [(&'static str, &mut Share); 6] {
         [
+            ("rows", &mut self.rows),
             ("searches", &mut self.searches),
             ("queries", &mut self.queries),
             ("exports", &mut self.exports),
@@ -115,7 +121,7 @@ impl FromStr for Bounds {
             let wrong = || {
                 format!(
                     "`{one}`: give NAME=ALL/EACH, such as queries=3/2, with 1 to {MOST} at a time in all and not more \
-                     of one caller; the names are searches, queries, exports, waits, answers"
+                     of one caller; the names are rows, searches, queries, exports, waits, answers"
                 )
             };
             let (name, share) = one.split_once('=').ok_or_else(wrong)?;
@@ -273,6 +279,7 @@ pub struct Work(Arc<Lanes>);
 
 #[derive(Debug)]
 struct Lanes {
+    rows: Arc<Lane>,
     searches: Arc<Lane>,
     queries: Arc<Lane>,
     exports: Arc<Lane>,
@@ -289,6 +296,7 @@ impl Work {
     /// With these bounds.
     pub fn new(bounds: &Bounds) -> Self {
         Self(Arc::new(Lanes {
+            rows: Lane::new(bounds.rows),
             searches: Lane::new(bounds.searches),
             queries: Lane::new(bounds.queries),
             exports: Lane::new(bounds.exports),
@@ -300,7 +308,8 @@ impl Work {
     /// than it would be here.
     pub async fn turn(&self, price: Price, requester: Requester) -> Result<Option<Turn>, Problem> {
         let (lane, wait) = match price {
-            Price::Low => return Ok(None),
+            Price::Nothing => return Ok(None),
+            Price::Low => (&self.0.rows, LONGEST_WAIT),
             Price::Search => (&self.0.searches, LONGEST_WAIT),
             Price::Query => (&self.0.queries, LONGEST_WAIT),
             Price::Export => (&self.0.exports, Duration::ZERO),
@@ -385,7 +394,22 @@ mod tests {
         assert_eq!(slug(turn("a")).await, "too-many-at-once");
         let other = turn("b").await.unwrap();
         assert!(other.is_some(), "another caller has its own share");
-        assert!(work.turn(Price::Low, "a".into()).await.unwrap().is_none(), "what is cheap never waits");
+        assert!(turn_of(&work, Price::Low, "a").await.is_some(), "rows have turns of their own");
+        assert!(turn_of(&work, Price::Nothing, "a").await.is_none());
+    }
+
+    async fn turn_of(work: &Work, price: Price, caller: &str) -> Option<Turn> {
+        work.turn(price, caller.into()).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_for_rows_without_end_waits_behind_itself() {
+        let work = Work::new(&"rows=3/2".parse().unwrap());
+        let held = (turn_of(&work, Price::Low, "a").await, turn_of(&work, Price::Low, "a").await);
+        assert_eq!(slug(work.turn(Price::Low, "a".into())).await, "too-many-at-once");
+        assert!(turn_of(&work, Price::Low, "b").await.is_some());
+        drop(held);
+        assert!(turn_of(&work, Price::Low, "a").await.is_some());
     }
 
     #[tokio::test(start_paused = true)]

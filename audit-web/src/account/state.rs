@@ -69,7 +69,7 @@ pub(super) fn sent(
     run: Run,
 ) -> Endpoint {
     let action = Action::new(with(params), described(), run).takes(Owner::Own, form);
-    Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Low), refused)
+    Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Nothing), refused)
 }
 
 /// A field for a password. What is wrong with it, and that it is missing, is said beside the form.

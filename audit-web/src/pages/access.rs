@@ -50,7 +50,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(Vec::new()), described(), sign_in)
                 .takes(Owner::Own, vec![key, email, password, to()])
                 .without_factor()
-                .costs(|_| Price::Low),
+                .costs(|_| Price::Nothing),
             refused_sign_in,
         ),
         page(
@@ -60,7 +60,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             Action::new(with(Vec::new()), described(), second_factor)
                 .takes(Owner::Own, vec![token, code(), to()])
                 .without_factor()
-                .costs(|_| Price::Low),
+                .costs(|_| Price::Nothing),
         ),
         page(
             "/audit/sign-out",
@@ -72,7 +72,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             })
             .takes(Owner::Own, Vec::new())
             .without_factor()
-            .costs(|_| Price::Low),
+            .costs(|_| Price::Nothing),
         ),
         page(
             "/audit/keys",

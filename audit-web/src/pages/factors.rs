@@ -86,7 +86,7 @@ pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
     };
     let sent = |(path, name): At, class, form, run: Run<S>| {
         let action = Action::new(with(Vec::new()), described(), run).takes(Owner::Own, form);
-        Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Low), S::refused)
+        Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Nothing), S::refused)
     };
     let Addresses { asks: of_asks, step_up: of_step_up, list, add: of_add, prove: of_prove, .. } = S::AT;
     let Addresses { remove: of_remove, recovery_codes: of_codes, .. } = S::AT;

@@ -28,6 +28,7 @@ use crate::security_headers::tell_over_tls;
 #[derive(Clone)]
 pub(crate) struct Held {
     _one_of_the_connection: Arc<OwnedSemaphorePermit>,
+    _one_of_the_address: Arc<Option<OwnedSemaphorePermit>>,
     _at_work: Arc<Handler>,
     _one_of_all: Arc<Slot>,
 }
@@ -69,6 +70,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             let permit = handlers.acquire_owned().await.expect("the semaphore is never closed");
             let held = Held {
                 _one_of_the_connection: Arc::new(permit),
+                _one_of_the_address: Arc::new(slot.handler().await),
                 _at_work: Arc::new(answering.begins_handler()),
                 _one_of_all: slot,
             };

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +16,8 @@ use crate::rates::network;
 
 /// How often the log says that there are too many connections.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// How often a connection of one address is closed for a handler that waits.
+const CLOSE_EVERY: Duration = Duration::from_millis(100);
 
 struct Entry {
     address: IpAddr,
@@ -26,10 +30,20 @@ struct Entry {
 struct Inner {
     http: Http,
     entries: HashMap<u64, Entry>,
-    per_address: HashMap<IpAddr, usize>,
+    per_address: HashMap<IpAddr, OfAddress>,
     reserved: usize,
     next: u64,
     logged_at: Option<Instant>,
+}
+
+/// What one address has.
+struct OfAddress {
+    connections: usize,
+    /// Its handlers: as many as it may have connections, and not fewer than one of HTTP/2 may have. One of HTTP/1 has one
+    /// at a time; those of HTTP/2 share the rest.
+    handlers: Arc<Semaphore>,
+    /// When a connection was last closed for another one's handler, if one could be.
+    closed_at: Option<Instant>,
 }
 
 /// The connections of a listener.
@@ -53,6 +67,23 @@ pub(super) struct Admitted {
 pub(super) struct Slot {
     table: Arc<Table>,
     id: u64,
+    /// Those of its address. A connection of the reserve has none: it shares nothing.
+    handlers: Option<(IpAddr, Arc<Semaphore>)>,
+}
+
+impl Slot {
+    /// Waits until its address may have another handler, if need be by closing a connection of that address that waits
+    /// for its client.
+    pub(super) async fn handler(&self) -> Option<OwnedSemaphorePermit> {
+        let (address, handlers) = self.handlers.as_ref()?;
+        let mut free = pin!(Arc::clone(handlers).acquire_owned());
+        loop {
+            match tokio::time::timeout(Limits::WAITED, &mut free).await {
+                Ok(permit) => return Some(permit.expect("the semaphore is never closed")),
+                Err(_) => self.table.lock().close_one_of(*address),
+            }
+        }
+    }
 }
 
 impl Drop for Slot {
@@ -76,7 +107,7 @@ impl Table {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admitted> {
         let address = network(address);
         let mut inner = self.lock();
-        let of_address = inner.per_address.get(&address).copied().unwrap_or_default();
+        let of_address = inner.per_address.get(&address).map(|of| of.connections).unwrap_or_default();
         let in_all = inner.entries.len() - inner.reserved;
         let closed = if of_address >= self.limits.connections_per_address {
             inner.close_one(|entry| !entry.reserved && entry.address == address)
@@ -107,12 +138,18 @@ impl Table {
         let entry = Entry { address, reserved, state: Arc::clone(&state), close: close.clone() };
         inner.entries.insert(id, entry);
         inner.http.connected(inner.entries.len());
-        if reserved {
+        let handlers = if reserved {
             inner.reserved += 1;
+            None
         } else {
-            *inner.per_address.entry(address).or_default() += 1;
-        }
-        Admitted { slot: Arc::new(Slot { table: Arc::clone(self), id }), state, close, reserved }
+            let most = self.limits.connections_per_address.max(self.limits.streams);
+            let new =
+                || OfAddress { connections: 0, handlers: Arc::new(Semaphore::new(most)), closed_at: None };
+            let of = inner.per_address.entry(address).or_insert_with(new);
+            of.connections += 1;
+            Some((address, Arc::clone(&of.handlers)))
+        };
+        Admitted { slot: Arc::new(Slot { table: Arc::clone(self), id, handlers }), state, close, reserved }
     }
 }
 
@@ -122,9 +159,9 @@ impl Inner {
         self.http.connected(self.entries.len());
         if entry.reserved {
             self.reserved -= 1;
-        } else if let Some(count) = self.per_address.get_mut(&entry.address) {
-            *count -= 1;
-            if *count == 0 {
+        } else if let Some(of) = self.per_address.get_mut(&entry.address) {
+            of.connections -= 1;
+            if of.connections == 0 {
                 self.per_address.remove(&entry.address);
             }
         }
@@ -143,6 +180,15 @@ impl Inner {
         self.remove(id);
         self.http.replaced();
         true
+    }
+
+    /// Closes one of an address for a handler that waits. Thousands may wait, so this is not done for each of them.
+    fn close_one_of(&mut self, address: IpAddr) {
+        let Some(of) = self.per_address.get_mut(&address) else { return };
+        if of.closed_at.is_none_or(|closed_at| closed_at.elapsed() >= CLOSE_EVERY) {
+            of.closed_at = Some(Instant::now());
+            self.close_one(|entry| !entry.reserved && entry.address == address);
+        }
     }
 
     fn say(&mut self, limits: &Limits) {
@@ -206,6 +252,24 @@ mod tests {
         assert!(!table.admit(address(3)).unwrap().reserved);
         let left = table.lock();
         assert!(left.entries.is_empty() && left.per_address.is_empty() && left.reserved == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_has_as_many_handlers_as_connections_and_closes_its_own_that_wait_for_one_more() {
+        let limits = Limits { connections_per_address: 2, streams: 2, ..Limits::default() };
+        let table = Arc::new(Table::new(limits, Http::default()));
+        let (slow, other) = (table.admit(address(1)).unwrap(), table.admit(address(2)).unwrap());
+        let answering = slow.state.answer();
+        answering.body().is_waited_for();
+        let (first, second) = (slow.slot.handler().await.unwrap(), slow.slot.handler().await.unwrap());
+        let mut third = Box::pin(slow.slot.handler());
+        assert!(tokio::time::timeout(Limits::WAITED / 2, &mut third).await.is_err());
+        assert!(!slow.close.is_cancelled(), "its client may be about to go on");
+        assert!(other.slot.handler().await.is_some(), "another address has its own");
+        assert!(tokio::time::timeout(Limits::WAITED, &mut third).await.is_err());
+        assert!(slow.close.is_cancelled() && !other.close.is_cancelled());
+        drop((first, second));
+        assert!(third.await.is_some());
     }
 
     #[tokio::test]

@@ -249,13 +249,16 @@ async fn handle<S: Shared>(shared: Arc<S>, endpoint: Arc<Endpoint<S>>, request: 
             call.required_position.filter(|required_position| required_position.waits)
         {
             waiting = Some(shared.work().waiting(taker.clone()).await?);
-            if price != Price::Low {
+            if !matches!(price, Price::Nothing | Price::Low) {
                 // Nobody holds a turn of another kind while waiting for what is not written yet.
                 shared.reach(required_position).await;
                 waiting = None;
             }
         }
-        call.turn = shared.work().turn(price, taker).await?;
+        // A look at a row that waits for its position has its turn as one of those.
+        if waiting.is_none() {
+            call.turn = shared.work().turn(price, taker).await?;
+        }
         let headers = call.headers_in.clone();
         let answer = (endpoint.action.run)(call).await;
         drop(waiting);
