@@ -77,9 +77,9 @@ test: ## Every test, also in a browser and by the fuzzer, on real servers that a
 test-fast: ## The tests that need no server, in less than two minutes once everything is built
 	CARGO='$(CARGO)' tools/test-fast.sh
 
-test-browser: ## The tests in a browser alone
+test-browser: ## The tests in a browser alone, each on every shop
 	SERVICES='postgres rabbitmq elasticsearch' $(WITH) --before '$(CARGO) build --workspace && e2e/run.sh --install' \
-	  e2e/run.sh $(FILES)
+	  env E2E_EVERYWHERE=1 e2e/run.sh $(FILES)
 
 screenshots: ## Pictures of the pages, for the documentation
 	SERVICES=postgres $(WITH) --before '$(CARGO) build --workspace && e2e/run.sh --install' e2e/run.sh --screenshots

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sideways, violations, visit } from './browser.mjs';
-import { browser } from './harness.mjs';
+import { browser, byTurns } from './harness.mjs';
 import { STORES, place, remove, serve, soonshop } from './shop.mjs';
 
 const ADDRESS = 'ada@example.org';
@@ -83,7 +83,7 @@ async function signsInAndOut(shop, lang, javaScriptEnabled) {
   }
 }
 
-for (const store of STORES) {
+for (const store of byTurns(STORES)) {
   test(`an account signs in with its password in both languages, with and without a script, and out again (${store})`, async () => {
     const shop = await withAccount(store);
     try {
