@@ -113,8 +113,20 @@ pub fn looks_like_one(text: &str) -> bool {
     text.starts_with("ey") && text.matches('.').count() == 2
 }
 
-/// What a token says, if this shop made it and it is valid at `now`, in seconds. `key` finds the public key of a `kid`.
-pub(crate) fn read(token: &str, key: impl FnOnce(Uuid) -> Option<[u8; 32]>, now: i64) -> Option<Claims> {
+impl Claims {
+    /// Whether they are valid at `now`, in seconds.
+    pub(crate) fn are_timely(&self, now: i64) -> bool {
+        self.issued_at <= now.saturating_add(SKEW) && now < self.expires_at.saturating_add(SKEW)
+    }
+}
+
+/// The id of the key that a token says it was signed with, if it could be a token of this shop.
+pub(crate) fn kid(token: &str) -> Option<Uuid> {
+    parts(token).map(|(kid, ..)| kid)
+}
+
+/// The id of the key, what is signed, its payload and the signature.
+fn parts(token: &str) -> Option<(Uuid, &str, &str, &str)> {
     if token.len() > LONGEST {
         return None;
     }
@@ -127,8 +139,14 @@ pub(crate) fn read(token: &str, key: impl FnOnce(Uuid) -> Option<[u8; 32]>, now:
     if read.alg != "EdDSA" || read.typ != "at+jwt" {
         return None;
     }
-    let key = key(Uuid::try_parse(&read.kid).ok().filter(|kid| kid.to_string() == read.kid)?)?;
-    let signed = &token[..header.len() + 1 + payload.len()];
+    let kid = Uuid::try_parse(&read.kid).ok().filter(|kid| kid.to_string() == read.kid)?;
+    Some((kid, &token[..header.len() + 1 + payload.len()], payload, signature))
+}
+
+/// What a token says, if this shop made it: `key` finds the public key of a `kid`. Whether it is timely is another question.
+pub(crate) fn read(token: &str, key: impl FnOnce(Uuid) -> Option<[u8; 32]>) -> Option<Claims> {
+    let (kid, signed, payload, signature) = parts(token)?;
+    let key = key(kid)?;
     UnparsedPublicKey::new(&ED25519, key).verify(signed.as_bytes(), &BASE64.decode(signature).ok()?).ok()?;
     let claims: Payload = serde_json::from_slice(&BASE64.decode(payload).ok()?).ok()?;
     let holder = match claims.sid {
@@ -138,8 +156,7 @@ pub(crate) fn read(token: &str, key: impl FnOnce(Uuid) -> Option<[u8; 32]>, now:
         None => return None,
     };
     let ours = claims.iss == ISSUER && claims.aud == ISSUER;
-    let timely = claims.iat <= now.saturating_add(SKEW) && now < claims.exp.saturating_add(SKEW);
-    (ours && timely && claims.exp.saturating_sub(claims.iat) <= LIFE).then_some(Claims {
+    (ours && claims.exp.saturating_sub(claims.iat) <= LIFE).then_some(Claims {
         holder,
         client: claims.client_id,
         scope: claims.scope,
@@ -173,6 +190,11 @@ mod tests {
     /// The one key of this shop.
     fn known(asked: Uuid) -> Option<[u8; 32]> {
         (asked == kid()).then(|| public(1))
+    }
+
+    /// What a token says at that time.
+    fn read(token: &str, key: impl FnOnce(Uuid) -> Option<[u8; 32]>, now: i64) -> Option<Claims> {
+        super::read(token, key).filter(|claims| claims.are_timely(now))
     }
 
     fn token() -> String {

@@ -63,6 +63,7 @@ mod tokens_of_clients;
 pub mod totp;
 mod unusual;
 mod upkeep;
+mod verified;
 
 pub use access_token::{Claims, Holder};
 pub use accounts::{Listed, Opening};

@@ -16,6 +16,7 @@ use crate::keyring::{ADDRESS, Keyring};
 use crate::passwords::{Cost, Hasher};
 use crate::signing::Signing;
 use crate::stored::{milliseconds, uuid};
+use crate::verified::VerifiedTokens;
 use crate::{Error, IdleLimits, Roles};
 
 /// Accounts and their sessions.
@@ -27,6 +28,7 @@ pub struct Identity {
     pub(crate) keyring: Keyring,
     pub(crate) hasher: Hasher,
     pub(crate) signing: Signing,
+    pub(crate) verified: VerifiedTokens,
     pub(crate) idle: IdleLimits,
     began: Instant,
     started_at: Arc<OnceCell<i64>>,
@@ -71,6 +73,7 @@ impl Identity {
             keyring: Keyring::new(db.clone(), masters.clone()),
             hasher: Hasher::new(cost),
             signing: Signing::new(db.clone(), masters),
+            verified: VerifiedTokens::default(),
             idle: IdleLimits::default(),
             db,
             people,
