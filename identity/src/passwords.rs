@@ -147,20 +147,6 @@ impl Drop for Place {
     }
 }
 
-/// How far a thread that hashes stands behind those that answer requests (`nice`, of 19): it gets a tenth of a processor
-/// that they want, too.
-#[cfg(target_os = "linux")]
-const BEHIND: i32 = 10;
-
-/// Lets the threads that answer requests go first. On Linux a thread has a priority of its own; elsewhere it would be that
-/// of the whole process.
-fn step_back() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, BEHIND) {
-        tracing::debug!(%error, "passwords are hashed at the priority of everything else");
-    }
-}
-
 impl Hasher {
     /// On half of the processors, and at least on one.
     pub(crate) fn new(cost: Cost) -> Self {
@@ -194,16 +180,12 @@ impl Hasher {
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let turn = self.turn(network).await?;
-        let (answer, worked) = tokio::sync::oneshot::channel();
-        let thread = std::thread::Builder::new().name("password".to_owned());
-        let thread = thread.spawn(move || {
-            step_back();
+        // The turn is given back when the work is done, also where nobody waits for it any more.
+        let worked = tokio::task::spawn_blocking(move || {
             let done = work();
-            // The turn is given back when the work is done, also where nobody waits for it any more.
             drop(turn);
-            drop(answer.send(done));
+            done
         });
-        thread.map_err(Error::internal)?;
         worked.await.map_err(Error::internal)?
     }
 
