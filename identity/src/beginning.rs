@@ -156,10 +156,13 @@ impl Identity {
                 if !self.waits(&tx, &pending, account.id, now).await? {
                     return Err(Error::SignInEnded);
                 }
-                let Some(given) = self.take(&tx, &mut account, &guess, now, &by).await? else {
-                    // It waits on, unless this was the last code that is compared.
-                    tx.commit().await?;
-                    return Err(Error::WrongCode);
+                let given = match self.take(&tx, &mut account, &guess, now, &by).await? {
+                    Ok(given) => given,
+                    Err(error) => {
+                        // It waits on, unless this was the last code that is compared.
+                        tx.commit().await?;
+                        return Err(error);
+                    }
                 };
                 self.end_waiting(&tx, &pending).await?;
                 factors.push(given.to_owned());

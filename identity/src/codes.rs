@@ -14,17 +14,26 @@ pub(crate) const RECOVERY_CODES: usize = 10;
 /// The letters of a recovery code, of five bits each.
 const LENGTH: usize = 24;
 
+/// The longest answer of a passkey, in bytes.
+const LONGEST_ANSWER: usize = 16 * 1024;
+
 /// A code in the form of one. It is in no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum TypedCode {
     /// Six digits.
     Totp(String),
     Recovery(String),
+    /// The answer of a passkey, in JSON.
+    Passkey(String),
 }
 
 impl TypedCode {
-    /// Reads what was typed, with spaces and dashes anywhere; `None`: it has the form of no code.
+    /// Reads what was typed, with spaces and dashes anywhere, or the answer of a passkey in the place of a code; `None`: it
+    /// has the form of neither.
     pub(crate) fn read(typed: &str) -> Option<Self> {
+        if typed.starts_with('{') {
+            return (typed.len() <= LONGEST_ANSWER).then(|| Self::Passkey(typed.to_owned()));
+        }
         if typed.len() > 64 {
             return None;
         }

@@ -20,6 +20,18 @@ pub enum Error {
     /// The code is wrong, or was used before.
     #[error("the code is wrong, or was used before")]
     WrongCode,
+    /// The answer of a passkey is wrong: of another passkey, place or challenge, or to one that was answered or is too old.
+    #[error("the answer of the passkey was refused")]
+    WrongPasskey,
+    /// The answer of a passkey is right, and its counter went back: it exists twice.
+    #[error("the counter of the passkey went back")]
+    CopiedPasskey,
+    /// The account has no passkey that could be asked.
+    #[error("this account has no passkey")]
+    NoPasskey,
+    /// The shop has no public address with a name, so there can be no passkeys for it.
+    #[error("this shop offers no passkeys")]
+    PasskeysNotOffered,
     /// Too many codes were tried for this account: none is looked at before this time has passed.
     #[error("too many codes were tried for this account")]
     TooManyCodes(Duration),

@@ -1,23 +1,21 @@
 //! Second factors: added in two steps, listed, removed; and recovery codes, which stand in for one.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 use soonshop_domain::identity::account::{EndedBy, Event, FactorKind};
-use soonshop_domain::{Personal, PersonalValue, Purpose, Sensitive, ids};
+use soonshop_domain::{Personal, PersonalValue, Sensitive, ids};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::adding::BegunFactor;
+use crate::challenges::Asker;
 use crate::codes::{RECOVERY_CODES, TypedCode, new_recovery_code, recovery_hash};
-use crate::rule::MOST_FACTORS;
 use crate::sessions::FactorGiven;
 use crate::sign_in::pad;
 use crate::store::Account;
 use crate::stored::{moment, uuid};
 use crate::totp::Secret;
 use crate::{ActiveSession, Cause, Error, Identity, MailKind, Password};
-
-/// How long a factor waits for its first code, in milliseconds.
-pub(crate) const UNPROVED_KEPT: i64 = 15 * 60 * 1000;
 
 /// Whose app is named: an app shows it beside the code.
 const ISSUER: &str = "SoonShop";
@@ -46,6 +44,8 @@ pub struct StartedFactor {
 pub struct ListedFactor {
     pub id: Uuid,
     pub kind: FactorKind,
+    /// What its owner calls it; `None`: nothing, or it was erased.
+    pub name: Option<String>,
     pub added_at: DateTime<Utc>,
     pub used_at: Option<DateTime<Utc>>,
 }
@@ -59,7 +59,7 @@ pub struct ListedFactors {
     pub recovery_codes: i64,
 }
 
-/// The secret of an app, as a value of the account's owner.
+/// The secret of a factor, as a value of the account's owner.
 struct Sealed(Personal<String>);
 
 impl Sensitive for Sealed {
@@ -68,25 +68,44 @@ impl Sensitive for Sealed {
     }
 }
 
+/// The kind of a factor, as its row has it.
+fn kind(row: &QueryResult, index: usize) -> Result<FactorKind, Error> {
+    row.try_get_by_index::<String>(index)?.parse().map_err(Error::internal)
+}
+
 impl Identity {
     /// Whether an account has a second factor that was proved.
     pub(crate) async fn has_factor(&self, on: &impl ConnectionTrait, account: Uuid) -> Result<bool, Error> {
-        let sql =
-            "SELECT 1 FROM @factors WHERE account = $1 AND kind = 'totp' AND proved_at IS NOT NULL LIMIT 1";
+        let sql = "SELECT 1 FROM @factors WHERE account = $1 AND kind <> 'recovery' AND proved_at IS NOT NULL LIMIT 1";
         Ok(on.query_one(self.db.statement(sql, [account.to_string().into()])).await?.is_some())
     }
 
-    /// The secrets of an account's factors, also of one that waits for its first code.
+    /// The secrets of an account's apps, also of one that waits for its first code.
     pub(crate) async fn secrets(&self, account: Uuid) -> Result<Vec<(Uuid, Secret)>, Error> {
-        let sql = "SELECT id, secret FROM @factors WHERE account = $1 AND kind = 'totp'";
-        let rows = self.db.connection.query_all(self.db.statement(sql, [account.to_string().into()])).await?;
+        let opened = self.opened_secrets(account, FactorKind::Totp).await?.into_iter();
+        opened
+            .map(|(id, text)| {
+                let secret = Secret::parse(&text);
+                Ok((id, secret.ok_or_else(|| Error::internal(format!("the secret of factor {id} is none")))?))
+            })
+            .collect()
+    }
+
+    /// The secrets of an account's factors of a kind, opened.
+    pub(crate) async fn opened_secrets(
+        &self,
+        account: Uuid,
+        kind: FactorKind,
+    ) -> Result<Vec<(Uuid, String)>, Error> {
+        let sql = "SELECT id, secret FROM @factors WHERE account = $1 AND kind = $2 AND secret IS NOT NULL";
+        let values = [account.to_string().into(), kind.as_ref().into()];
+        let rows = self.db.connection.query_all(self.db.statement(sql, values)).await?;
         let mut all = Vec::new();
         for row in rows {
             let (id, jwe): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
             let mut sealed = Sealed(serde_json::from_value(jwe.into()).map_err(Error::internal)?);
             let damaged = self.people.decrypt(&mut [&mut sealed]).await?;
-            let secret = sealed.0.get().and_then(|text| Secret::parse(text));
-            let secret = secret.ok_or_else(|| {
+            let secret = sealed.0.get().cloned().ok_or_else(|| {
                 let reason = damaged.first().map_or("its key is gone", |(_, reason)| reason);
                 Error::internal(format!("the secret of factor {id} cannot be read: {reason}"))
             })?;
@@ -111,38 +130,14 @@ impl Identity {
         let NewFactor { active, password, network } = new;
         let verified = self.verified(active.account, password, network).await?;
         let secret = Secret::generate()?;
-        let mut value = Personal::new(secret.text(), active.account, Purpose::Account);
-        self.people.encrypt(&mut value).await?;
-        let sealed = value.jwe().ok_or_else(|| Error::internal("a secret was not sealed"))?.to_owned();
-        let tx = self.begin().await?;
-        let account = self.lock(&tx, verified.id).await?.ok_or(Error::Token)?;
-        if (account.epoch, account.generation) != (verified.epoch, verified.generation) {
-            return Err(Error::Token);
-        }
-        let now = self.now(&tx).await?;
-        let given = self.still_active(&tx, &account, active.session, now).await?;
-        let owner = account.id.to_string();
-        // One that was begun before and not proved is none: of two that are begun at once one can be proved.
-        let sql = "DELETE FROM @factors WHERE account = $1 AND kind = 'totp' AND proved_at IS NULL";
-        tx.execute(self.db.statement(sql, [owner.as_str().into()])).await?;
-        let sql = "SELECT count(*) FROM @factors WHERE account = $1 AND kind = 'totp'";
-        let row = tx.query_one(self.db.statement(sql, [owner.as_str().into()])).await?;
-        let count: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(0);
-        if count > 0 && given != FactorGiven::Fresh {
-            return Err(Error::NotFresh);
-        }
-        if count >= MOST_FACTORS {
-            return Err(Error::TooManyFactors);
-        }
+        let sealed = self.sealed_of(active.account, secret.text()).await?;
         let id = ids::new();
-        let sql =
-            "INSERT INTO @factors (id, account, kind, secret, added_at) VALUES ($1, $2, 'totp', $3, $4)";
-        let values = [id.to_string().into(), owner.into(), sealed.into(), now.into()];
-        tx.execute(self.db.statement(sql, values)).await?;
-        tx.commit().await?;
+        let begun =
+            BegunFactor { id, kind: FactorKind::Totp, secret: Some(sealed), name: None, challenge: None };
+        self.begin_factor(active, &verified, begun).await?;
         let uri = format!(
             "otpauth://totp/{ISSUER}:{}?secret={}&issuer={ISSUER}&algorithm=SHA1&digits=6&period=30",
-            account.id,
+            verified.id,
             secret.text()
         );
         Ok(StartedFactor { id, secret, uri })
@@ -158,16 +153,16 @@ impl Identity {
         cause: &Cause,
     ) -> Result<Vec<String>, Error> {
         // What is none of this account's is counted nowhere.
-        self.begun(&self.db.connection, active.account, factor).await?;
+        self.begun(&self.db.connection, active.account, (factor, FactorKind::Totp)).await?;
         if !matches!(TypedCode::read(typed), Some(TypedCode::Totp(_))) {
             return Err(Error::WrongCode);
         }
-        let guess = self.guess(active.account, typed).await?;
+        let guess = self.guess(active.account, typed, Asker::StepUp(active.session)).await?;
         let tx = self.begin().await?;
         let mut account = self.lock(&tx, active.account).await?.ok_or(Error::Token)?;
         let now = self.now(&tx).await?;
         self.still_active(&tx, &account, active.session, now).await?;
-        self.begun(&tx, account.id, factor).await?;
+        self.begun(&tx, account.id, (factor, FactorKind::Totp)).await?;
         let step = guess.step_of(factor, now);
         self.settle(&tx, &mut account, &guess, step.is_some()).await?;
         let Some(step) = step else {
@@ -179,44 +174,27 @@ impl Identity {
         if tx.execute(self.db.statement(sql, values)).await?.rows_affected() != 1 {
             return Err(Error::NotFound);
         }
-        self.prove(&tx, active.session, now).await?;
-        let event = Event::SecondFactorAdded { factor, kind: FactorKind::Totp };
-        self.record_of_account(&tx, &mut account, now, ("account.add-factor", cause), event).await?;
-        self.tell(&tx, &account, MailKind::FactorAdded, now).await?;
-        let codes = if self.recovery_codes_left(&tx, account.id).await? == 0 {
-            self.new_recovery_codes(&tx, &mut account, now, cause).await?
-        } else {
-            Vec::new()
-        };
+        let of = (active.session, factor, FactorKind::Totp);
+        let codes = self.was_added(&tx, &mut account, of, now, cause).await?;
         tx.commit().await?;
         Ok(codes)
     }
 
-    /// Whether a factor of this account waits for its first code.
-    async fn begun(&self, on: &impl ConnectionTrait, account: Uuid, factor: Uuid) -> Result<(), Error> {
-        let sql = format!(
-            "SELECT 1 FROM @factors WHERE id = $1 AND account = $2 AND kind = 'totp' AND proved_at IS NULL \
-             AND added_at > {} - {UNPROVED_KEPT}",
-            self.db.now()
-        );
-        let values = [factor.to_string().into(), account.to_string().into()];
-        on.query_one(self.db.statement(&sql, values)).await?.map(drop).ok_or(Error::NotFound)
-    }
-
     /// The second factors of an account.
     pub async fn factors(&self, account: Uuid) -> Result<ListedFactors, Error> {
-        let sql = "SELECT id, added_at, used_at FROM @factors WHERE account = $1 AND kind = 'totp' \
+        let sql = "SELECT id, added_at, used_at, kind, name FROM @factors WHERE account = $1 AND kind <> 'recovery' \
                    AND proved_at IS NOT NULL ORDER BY added_at, id";
         let rows = self.db.connection.query_all(self.db.statement(sql, [account.to_string().into()])).await?;
-        let listed = rows.iter().map(|row| {
-            Ok::<_, Error>(ListedFactor {
+        let mut factors = Vec::new();
+        for row in rows {
+            factors.push(ListedFactor {
                 id: uuid(&row.try_get_by_index::<String>(0)?)?,
-                kind: FactorKind::Totp,
+                kind: kind(&row, 3)?,
+                name: self.opened(row.try_get_by_index(4)?).await?,
                 added_at: moment(row.try_get_by_index(1)?)?,
                 used_at: row.try_get_by_index::<Option<i64>>(2)?.map(moment).transpose()?,
-            })
-        });
-        let factors = listed.collect::<Result<_, _>>()?;
+            });
+        }
         let recovery_codes = self.recovery_codes_left(&self.db.connection, account).await?;
         Ok(ListedFactors { factors, recovery_codes })
     }
@@ -241,13 +219,11 @@ impl Identity {
         cause: &Cause,
     ) -> Result<bool, Error> {
         let (tx, mut account, now) = self.begin_fresh(active).await?;
-        let sql =
-            "DELETE FROM @factors WHERE id = $1 AND account = $2 AND kind = 'totp' AND proved_at IS NOT NULL";
+        let sql = "DELETE FROM @factors WHERE id = $1 AND account = $2 AND kind <> 'recovery' AND proved_at IS NOT NULL \
+                   RETURNING kind";
         let values = [factor.to_string().into(), account.id.to_string().into()];
-        if tx.execute(self.db.statement(sql, values)).await?.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let event = Event::SecondFactorRemoved { factor, kind: FactorKind::Totp };
+        let Some(row) = tx.query_one(self.db.statement(sql, values)).await? else { return Ok(false) };
+        let event = Event::SecondFactorRemoved { factor, kind: kind(&row, 0)? };
         self.record_of_account(&tx, &mut account, now, ("account.remove-factor", cause), event).await?;
         self.tell(&tx, &account, MailKind::FactorRemoved, now).await?;
         let stays = self.has_factor(&tx, account.id).await?.then_some(active.session);
@@ -278,7 +254,7 @@ impl Identity {
         Ok(codes)
     }
 
-    async fn new_recovery_codes(
+    pub(crate) async fn new_recovery_codes(
         &self,
         tx: &DatabaseTransaction,
         account: &mut Account,
@@ -310,7 +286,7 @@ impl Identity {
         let mut account = self.lock(&tx, id).await?.ok_or(Error::NotFound)?;
         let now = self.now(&tx).await?;
         let by = ("account.reset-factors", cause);
-        let sql = "SELECT id FROM @factors WHERE account = $1 AND kind = 'totp' AND proved_at IS NOT NULL \
+        let sql = "SELECT id, kind FROM @factors WHERE account = $1 AND kind <> 'recovery' AND proved_at IS NOT NULL \
                    ORDER BY added_at, id";
         let rows = tx.query_all(self.db.statement(sql, [id.to_string().into()])).await?;
         if rows.is_empty() {
@@ -318,7 +294,7 @@ impl Identity {
         }
         for row in rows {
             let factor = uuid(&row.try_get_by_index::<String>(0)?)?;
-            let event = Event::SecondFactorRemoved { factor, kind: FactorKind::Totp };
+            let event = Event::SecondFactorRemoved { factor, kind: kind(&row, 1)? };
             self.record_of_account(&tx, &mut account, now, by, event).await?;
         }
         let sql = "DELETE FROM @factors WHERE account = $1";

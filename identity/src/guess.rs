@@ -3,12 +3,13 @@
 use uuid::Uuid;
 
 use crate::codes::TypedCode;
+use crate::passkeys::PasskeyGuess;
 use crate::totp::Secret;
 
 /// How many codes of an app are compared for an account within an hour, over all its sign-ins and sessions.
 const TOTP_IN_AN_HOUR: i64 = 5;
-/// The same of recovery codes, which cannot be guessed. They are counted apart: who knows a password and guesses at codes
-/// keeps the owner from theirs, and not from the recovery codes.
+/// The same of recovery codes, and of answers of passkeys, which cannot be guessed. Each is counted apart: who knows a password and guesses at codes
+/// keeps the owner from theirs, and not from the others.
 const RECOVERY_IN_AN_HOUR: i64 = 20;
 
 impl TypedCode {
@@ -17,13 +18,14 @@ impl TypedCode {
         match self {
             Self::Totp(_) => "totp",
             Self::Recovery(_) => "recovery",
+            Self::Passkey(_) => "passkey",
         }
     }
 
     pub(crate) fn most(&self) -> i64 {
         match self {
             Self::Totp(_) => TOTP_IN_AN_HOUR,
-            Self::Recovery(_) => RECOVERY_IN_AN_HOUR,
+            Self::Recovery(_) | Self::Passkey(_) => RECOVERY_IN_AN_HOUR,
         }
     }
 }
@@ -35,6 +37,7 @@ pub(crate) struct Guess {
     pub(crate) since: i64,
     /// The secrets of the account's factors: they never change.
     pub(crate) secrets: Vec<(Uuid, Secret)>,
+    pub(crate) passkey: PasskeyGuess,
 }
 
 impl Guess {

@@ -7,8 +7,10 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use soonshop_domain::identity::account::{Event, Step};
 use uuid::Uuid;
 
+use crate::challenges::Asker;
 use crate::codes::{TypedCode, recovery_hash};
 use crate::guess::Guess;
+use crate::passkeys::PasskeyGuess;
 use crate::store::Account;
 use crate::stored::{HOUR, uuid};
 use crate::totp::Secret;
@@ -16,8 +18,8 @@ use crate::{ActiveSession, Cause, Error, Identity, MailKind};
 
 impl Identity {
     /// Counts a code that was typed for an account. [`Error::TooManyCodes`]: it is not compared. What has the form of no
-    /// code is wrong without being counted.
-    pub(crate) async fn guess(&self, account: Uuid, typed: &str) -> Result<Guess, Error> {
+    /// code is wrong without being counted. `asker`: what a passkey was asked by.
+    pub(crate) async fn guess(&self, account: Uuid, typed: &str, asker: Asker<'_>) -> Result<Guess, Error> {
         let code = TypedCode::read(typed).ok_or(Error::WrongCode)?;
         let what = format!("{}:{account}", code.counted_as());
         let (count, since) = self.count(&self.db.connection, &what).await?;
@@ -26,12 +28,27 @@ impl Identity {
             let left = u64::try_from(HOUR - now.rem_euclid(HOUR)).unwrap_or(0);
             return Err(Error::TooManyCodes(Duration::from_millis(left)));
         }
-        let secrets = self.secrets(account).await?;
-        Ok(Guess { code, count, since, secrets })
+        let mut guess = Guess {
+            code,
+            count,
+            since,
+            secrets: Vec::new(),
+            passkey: PasskeyGuess { challenge: None, passkeys: Vec::new() },
+        };
+        match &guess.code {
+            TypedCode::Totp(_) => guess.secrets = self.secrets(account).await?,
+            TypedCode::Recovery(_) => {}
+            TypedCode::Passkey(_) => {
+                let challenge = self.challenge(account, asker).await?;
+                guess.passkey = PasskeyGuess { challenge, passkeys: self.passkeys(account).await? };
+            }
+        }
+        Ok(guess)
     }
 
-    /// Compares a code, with the account locked, and uses it up: the name of what it is, or `None` where it is wrong. The
-    /// last one that is compared within the hour ends the sign-ins that wait, and is a fact.
+    /// Compares a code, with the account locked, and uses it up: the name of what it is, or, where it is wrong, the error for
+    /// who gave it; what was done stays then, too. The last one that is compared within the hour ends the sign-ins that
+    /// wait, and is a fact.
     pub(crate) async fn take(
         &self,
         tx: &DatabaseTransaction,
@@ -39,16 +56,21 @@ impl Identity {
         guess: &Guess,
         now: i64,
         cause: &Cause,
-    ) -> Result<Option<&'static str>, Error> {
+    ) -> Result<Result<&'static str, Error>, Error> {
         let given = match &guess.code {
             TypedCode::Totp(digits) => {
-                self.take_totp(tx, account.id, (digits, &guess.secrets), now).await?.then_some("totp")
+                let right = self.take_totp(tx, account.id, (digits, &guess.secrets), now).await?;
+                right.then_some("totp").ok_or(Error::WrongCode)
             }
             TypedCode::Recovery(code) => {
-                self.take_recovery(tx, account, code, now, cause).await?.then_some("recovery-code")
+                let right = self.take_recovery(tx, account, code, now, cause).await?;
+                right.then_some("recovery-code").ok_or(Error::WrongCode)
+            }
+            TypedCode::Passkey(answer) => {
+                self.take_passkey(tx, account, (guess, answer), now).await?.map(|()| "passkey")
             }
         };
-        self.settle(tx, account, guess, given.is_some()).await?;
+        self.settle(tx, account, guess, given.is_ok()).await?;
         Ok(given)
     }
 
@@ -123,17 +145,17 @@ impl Identity {
         if !self.has_factor(&self.db.connection, active.account).await? {
             return Err(Error::NoFactor);
         }
-        let guess = self.guess(active.account, typed).await?;
+        let guess = self.guess(active.account, typed, Asker::StepUp(active.session)).await?;
         let tx = self.begin().await?;
         let mut account = self.lock(&tx, active.account).await?.ok_or(Error::Token)?;
         let now = self.now(&tx).await?;
         self.still_active(&tx, &account, active.session, now).await?;
         let given = self.take(&tx, &mut account, &guess, now, cause).await?;
-        if given.is_some() {
+        if given.is_ok() {
             self.prove(&tx, active.session, now).await?;
         }
         tx.commit().await?;
-        given.map(drop).ok_or(Error::WrongCode)
+        given.map(drop)
     }
 
     /// That this session gave a second factor now.

@@ -4,6 +4,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
 
 use crate::beginning::{NewSession, VerifiedAccount};
+use crate::challenges::Asker;
 use crate::first_step::FirstStep;
 use crate::passwords::random;
 use crate::pending_token::{self, PendingHash, PendingSignIn};
@@ -22,7 +23,7 @@ const AT_A_TIME: i64 = 20;
 pub struct SecondStep<'a> {
     /// The pending token.
     pub token: &'a str,
-    /// A code of an app, or a recovery code, as it was typed.
+    /// A code of an app, or a recovery code, as it was typed; or the answer of a passkey, in JSON.
     pub code: &'a str,
     pub device: SignInDevice<'a>,
     pub kind: CredentialKind,
@@ -44,7 +45,7 @@ impl Identity {
             epoch: row.try_get_by_index(1)?,
             generation: row.try_get_by_index(2)?,
         };
-        let guess = self.guess(verified.account, step.code).await?;
+        let guess = self.guess(verified.account, step.code, Asker::SignIn(&pending)).await?;
         let new = NewSession {
             verified,
             kind: step.kind,

@@ -247,13 +247,14 @@ impl Identity {
         Ok(all)
     }
 
-    async fn opened(&self, jwe: Option<String>) -> Result<Option<String>, Error> {
+    /// Opens what was sealed with the key of the account; `None`: there is nothing, or it was erased.
+    pub(crate) async fn opened(&self, jwe: Option<String>) -> Result<Option<String>, Error> {
         let Some(jwe) = jwe else { return Ok(None) };
         let value: Personal<String> = serde_json::from_value(jwe.into()).map_err(Error::internal)?;
         let mut device = Device(value);
         let damaged = self.people.decrypt(&mut [&mut device]).await?;
         if let Some((_, reason)) = damaged.first() {
-            tracing::warn!(reason, "what a device said of itself cannot be read");
+            tracing::warn!(reason, "the name of a device or of a passkey cannot be read");
         }
         Ok(device.0.get().cloned())
     }

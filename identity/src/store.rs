@@ -17,7 +17,7 @@ use crate::passwords::{Cost, Hasher};
 use crate::signing::Signing;
 use crate::stored::{milliseconds, uuid};
 use crate::verified::VerifiedTokens;
-use crate::{Error, IdleLimits, Roles};
+use crate::{Error, IdleLimits, RelyingParty, Roles};
 
 /// Accounts and their sessions.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct Identity {
     pub(crate) signing: Signing,
     pub(crate) verified: VerifiedTokens,
     pub(crate) idle: IdleLimits,
+    /// `None`: there are no passkeys.
+    pub(crate) relying_party: Option<Arc<RelyingParty>>,
     began: Instant,
     started_at: Arc<OnceCell<i64>>,
 }
@@ -75,6 +77,7 @@ impl Identity {
             signing: Signing::new(db.clone(), masters),
             verified: VerifiedTokens::default(),
             idle: IdleLimits::default(),
+            relying_party: None,
             db,
             people,
             began: Instant::now(),

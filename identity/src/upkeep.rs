@@ -35,11 +35,12 @@ impl Identity {
             ),
             (format!("DELETE FROM @guests WHERE used_at < {now} - $1"), crate::guests::KEPT),
             (format!("DELETE FROM @sign_ins WHERE expires_at < {now} - $1"), 0),
+            (format!("DELETE FROM @challenges WHERE expires_at < {now} - $1"), 0),
             (format!("DELETE FROM @provider_sign_ins WHERE expires_at < {now} - $1"), 0),
             (format!("DELETE FROM @devices WHERE used_at < {now} - $1"), crate::devices::KEPT),
             (
                 format!("DELETE FROM @factors WHERE proved_at IS NULL AND added_at < {now} - $1"),
-                crate::factors::UNPROVED_KEPT,
+                crate::adding::UNPROVED_KEPT,
             ),
             (format!("DELETE FROM @requests WHERE expires_at < {now} - $1 AND used_at IS NULL"), LINKS_KEPT),
             (format!("DELETE FROM @codes WHERE expires_at < {now} - $1"), DAY),

@@ -191,7 +191,8 @@ migrators! {
         ("008_language", "sql/language.sql", "sql/language.sql"),
         ("009_roles", "sql/roles.sql", "sql/roles.sql"),
         ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql"),
-        ("011_idle", "sql/idle.sql", "sql/idle.sql")
+        ("011_idle", "sql/idle.sql", "sql/idle.sql"),
+        ("012_passkeys", "sql/passkeys.sql", "sql/passkeys.sql")
     ];
 }
 

@@ -35,7 +35,7 @@ pub use own_data::{AddressTyped, ConsentChange, DetailsWanted, OwnAddress, OwnCo
 pub use owner::Owner;
 pub use people::{
     ActingClient, Bearer, Begun, Browser, Employment, KnownGuest, ListedFactor, ListedFactors, People,
-    SignInStep, SignedIn, StartedFactor, Typed,
+    SignInStep, SignedIn, StartedFactor, StartedPasskey, Typed,
 };
 pub use providers::{Leaving, OfferedProvider, OwnProvider, ProviderAnswer, Providers, Returned};
 pub use role::{Permission, Role};

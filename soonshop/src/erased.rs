@@ -178,6 +178,7 @@ async fn account(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
         ("sessions", "SELECT id FROM @sessions WHERE account = $1"),
         ("factors", "SELECT id FROM @factors WHERE account = $1"),
         ("sign_ins", "SELECT account FROM @sign_ins WHERE account = $1"),
+        ("challenges", "SELECT account FROM @challenges WHERE account = $1"),
         ("devices", "SELECT account FROM @devices WHERE account = $1"),
         ("codes", "SELECT account FROM @codes WHERE account = $1"),
         ("consents", "SELECT account FROM @consents WHERE account = $1"),

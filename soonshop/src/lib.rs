@@ -245,7 +245,8 @@ impl Shop {
     pub fn identity(&self) -> anyhow::Result<Identity> {
         let identity =
             Identity::new(self.store_database.namespace("identity")?, self.key_store()?, Cost::default());
-        Ok(identity.with_idle_limits(self.config.sessions.limits()))
+        let relying_party = accounts::relying_party(self.public_address()?.as_deref());
+        Ok(identity.with_idle_limits(self.config.sessions.limits()).with_passkeys(relying_party))
     }
 
     pub fn log(&self) -> anyhow::Result<EventLog> {

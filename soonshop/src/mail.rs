@@ -30,7 +30,7 @@ pub struct MailSettings {
     /// Who mails are from, such as `SoonShop <shop@example.org>`
     #[arg(long, env = "SOONSHOP_MAIL_FROM", value_name = "ADDRESS", global = true)]
     pub mail_from: Option<String>,
-    /// The address that links in mails begin with, such as `https://shop.example`
+    /// The address that links in mails begin with, and whose name passkeys are for, such as `https://shop.example`
     #[arg(long, env = "SOONSHOP_PUBLIC_URL", value_name = "URL", global = true)]
     pub public_url: Option<String>,
 }

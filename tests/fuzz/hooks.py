@@ -33,7 +33,7 @@ def parameters_of(path):
         return {"slug": chosen(["refunds-today", "a"])}
     if path.startswith("/inventory/"):
         return {"sku": chosen(KNOWN["skus"])}
-    if path.startswith(("/auth/sessions/", "/auth/factors/")):
+    if path.startswith(("/auth/sessions/", "/auth/factors/", "/auth/passkeys/")):
         # Those who ask have keys and no sessions.
         return {"id": chosen(KNOWN["users"])}
     if "{address}" in path or "{medium}" in path:

@@ -10,6 +10,8 @@ mod fixture;
 #[expect(dead_code, reason = "the projections' tests use more of it")]
 mod history;
 
+#[path = "../../identity/tests/fixture/authenticator.rs"]
+mod authenticator;
 #[path = "workers/clients.rs"]
 mod clients;
 #[path = "workers/erasing.rs"]
@@ -30,6 +32,8 @@ mod mailing;
 mod operating;
 #[path = "workers/own_roles.rs"]
 mod own_roles;
+#[path = "workers/passkeys.rs"]
+mod passkeys;
 #[path = "workers/providing.rs"]
 mod providing;
 #[path = "workers/reacting.rs"]

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::factor::Factor;
@@ -78,10 +79,22 @@ pub struct StartedFactor {
     pub uri: String,
 }
 
+/// A passkey that waits for the browser's answer.
+#[derive(Debug)]
+pub struct StartedPasskey {
+    pub id: Uuid,
+    /// For `PublicKeyCredential.parseCreationOptionsFromJSON`.
+    pub options: Value,
+}
+
 /// A second factor, as its owner sees it.
 #[derive(Debug)]
 pub struct ListedFactor {
     pub id: Uuid,
+    /// `totp` or `passkey`.
+    pub kind: String,
+    /// What its owner calls it.
+    pub name: Option<String>,
     pub added_at: DateTime<Utc>,
     pub used_at: Option<DateTime<Utc>>,
 }
@@ -141,10 +154,19 @@ pub trait People: Send + Sync {
     /// Begins a session for a browser, or its second step. The same 401 for whatever is wrong.
     async fn sign_in(&self, typed: Typed<'_>, browser: Browser<'_>) -> Result<SignInStep, Problem>;
 
-    /// The second step of a sign-in: with the token that it waits under, and a code.
+    /// Whether there can be passkeys: the shop has a public address with a name.
+    fn offers_passkeys(&self) -> bool;
+
+    /// Asks a sign-in that waits under this token for a passkey: for `PublicKeyCredential.parseRequestOptionsFromJSON`.
+    async fn ask_at_sign_in(&self, token: &str) -> Result<Value, Problem>;
+
+    /// The same of a session, for what asks for a fresh second factor.
+    async fn ask_for_step_up(&self, session: Uuid) -> Result<Value, Problem>;
+
+    /// The second step of a sign-in: with the token that it waits under, and a code, or the answer of a passkey in JSON.
     async fn second_factor(&self, token: &str, code: &str, browser: Browser<'_>) -> Result<Begun, Problem>;
 
-    /// Takes a second factor from a session, which is then fresh.
+    /// Takes a second factor from a session, which is then fresh: a code, or the answer of a passkey in JSON.
     async fn step_up(&self, session: Uuid, code: &str) -> Result<(), Problem>;
 
     /// The second factors of the account of a session.
@@ -160,6 +182,17 @@ pub trait People: Send + Sync {
 
     /// Proves it by its first code: the recovery codes that come with the first factor.
     async fn prove_factor(&self, session: Uuid, factor: Uuid, code: &str) -> Result<Vec<String>, Problem>;
+
+    /// Begins to add a passkey of this name to the account of a session.
+    async fn add_passkey(
+        &self,
+        session: Uuid,
+        (name, password): (&str, &str),
+        network: &str,
+    ) -> Result<StartedPasskey, Problem>;
+
+    /// Proves it by the browser's answer, in JSON: the recovery codes that come with the first factor.
+    async fn prove_passkey(&self, session: Uuid, factor: Uuid, answer: &str) -> Result<Vec<String>, Problem>;
 
     /// Removes a second factor.
     async fn remove_factor(&self, session: Uuid, factor: Uuid) -> Result<(), Problem>;

@@ -14,11 +14,12 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 
-use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started};
+use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started, StepUp};
 use super::http::{Login, PasswordChange, Refresh, Session, Sessions};
 use super::mailed::{
     ClaimRequest, EmailChange, MailLanguage, MailRequest, MailedLink, PasswordReset, Registration,
 };
+use super::passkeys::{NewPasskey, PasskeyAnswer, PasskeyOptions, PasskeyWanted, StartedPasskey};
 use super::request::Tokens;
 
 /// A row of the table.
@@ -55,6 +56,7 @@ const WITH_BODY: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::
 fn table() -> Vec<Row> {
     let mut rows = sessions();
     rows.extend(factors());
+    rows.extend(passkeys());
     rows.extend(claims());
     rows
 }
@@ -97,7 +99,7 @@ fn factors() -> Vec<Row> {
             ..row(Post, "/auth/second-factor", "identity.second-factor", "The second step of a sign-in")
         },
         Row {
-            takes: of(Code::name()),
+            takes: of(StepUp::name()),
             refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict],
             ..row(
                 Post,
@@ -139,6 +141,64 @@ fn factors() -> Vec<Row> {
                 "/auth/recovery-codes",
                 "identity.make-recovery-codes",
                 "Make new recovery codes in the place of those before",
+            )
+        },
+    ]
+}
+
+fn passkeys() -> Vec<Row> {
+    use HttpMethod::Post;
+    let of = |name: std::borrow::Cow<'static, str>| Some(name.into_owned());
+    const REFUSES: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict];
+    vec![
+        Row {
+            takes: of(PasskeyWanted::name()),
+            answers: of(PasskeyOptions::name()),
+            session: false,
+            refuses: REFUSES,
+            ..row(
+                Post,
+                "/auth/second-factor/options",
+                "identity.ask-passkey",
+                "What to ask a passkey for the second step of a sign-in",
+            )
+        },
+        Row {
+            answers: of(PasskeyOptions::name()),
+            refuses: &[Kind::Forbidden, Kind::Conflict],
+            ..row(
+                Post,
+                "/auth/step-up/options",
+                "identity.ask-passkey-again",
+                "What to ask a passkey for what asks for a second factor of the last five minutes",
+            )
+        },
+        Row {
+            takes: of(NewPasskey::name()),
+            answers: of(StartedPasskey::name()),
+            refuses: REFUSES,
+            ..row(
+                Post,
+                "/auth/passkeys",
+                "identity.add-passkey",
+                "Begin to add a passkey: what to ask the browser",
+            )
+        },
+        Row {
+            takes: of(PasskeyAnswer::name()),
+            answers: of(RecoveryCodes::name()),
+            refuses: &[
+                Kind::Forbidden,
+                Kind::NotFound,
+                Kind::UnsupportedMediaType,
+                Kind::Invalid,
+                Kind::Conflict,
+            ],
+            ..row(
+                Post,
+                "/auth/passkeys/{id}/proof",
+                "identity.prove-passkey",
+                "Prove it by the browser's answer; with the first factor come recovery codes",
             )
         },
     ]
@@ -327,6 +387,12 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (Pending::name().into_owned(), Pending::schema()),
         (Second::name().into_owned(), Second::schema()),
         (Code::name().into_owned(), Code::schema()),
+        (StepUp::name().into_owned(), StepUp::schema()),
+        (PasskeyWanted::name().into_owned(), PasskeyWanted::schema()),
+        (PasskeyOptions::name().into_owned(), PasskeyOptions::schema()),
+        (NewPasskey::name().into_owned(), NewPasskey::schema()),
+        (StartedPasskey::name().into_owned(), StartedPasskey::schema()),
+        (PasskeyAnswer::name().into_owned(), PasskeyAnswer::schema()),
         (NewFactor::name().into_owned(), NewFactor::schema()),
         (Started::name().into_owned(), Started::schema()),
         (Factor::name().into_owned(), Factor::schema()),

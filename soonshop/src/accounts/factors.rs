@@ -9,6 +9,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use soonshop_identity::{CredentialKind, PendingSignIn, SecondStep};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::People as _;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::read;
+use super::passkeys::given;
 use super::people::cause;
 use super::problem::problem;
 use super::request::{AuthState, device, signed_in, tokens};
@@ -34,13 +36,22 @@ pub(super) struct Pending {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = SecondStep)]
+#[schema(as = SecondStep, example = json!({ "pending_token": "ssp_…", "passkey": {
+        "id": "q83vASNFZ4mrze8BI0VniQ", "rawId": "q83vASNFZ4mrze8BI0VniQ", "type": "public-key", "clientExtensionResults": {},
+        "response": {
+            "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0Iiwi…", "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2M…",
+            "signature": "MEUCIQDX…"
+        }
+    } }))]
 pub(super) struct Second {
     /// As `POST /auth/login` gave it.
     pending_token: String,
-    /// The six digits that the app shows, or a recovery code.
+    /// The six digits that the app shows, or a recovery code; or else `passkey`.
     #[schema(example = "123456")]
-    code: String,
+    code: Option<String>,
+    /// What the browser answered `POST /auth/second-factor/options`, as `PublicKeyCredential.toJSON()` gives it.
+    #[schema(value_type = Option<Object>)]
+    passkey: Option<Value>,
     /// As it came with the last sign-in on this device.
     #[schema(example = "ssd_…")]
     device_token: Option<String>,
@@ -50,9 +61,27 @@ pub(super) struct Second {
 #[serde(deny_unknown_fields)]
 #[schema(as = Code)]
 pub(super) struct Code {
-    /// The six digits that the app shows; for step-up also a recovery code.
+    /// The six digits that the app shows.
     #[schema(example = "123456")]
     code: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StepUp, example = json!({ "passkey": {
+        "id": "q83vASNFZ4mrze8BI0VniQ", "rawId": "q83vASNFZ4mrze8BI0VniQ", "type": "public-key", "clientExtensionResults": {},
+        "response": {
+            "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0Iiwi…", "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2M…",
+            "signature": "MEUCIQDX…"
+        }
+    } }))]
+pub(super) struct StepUp {
+    /// The six digits that the app shows, or a recovery code; or else `passkey`.
+    #[schema(example = "123456")]
+    code: Option<String>,
+    /// What the browser answered `POST /auth/step-up/options`, as `PublicKeyCredential.toJSON()` gives it.
+    #[schema(value_type = Option<Object>)]
+    passkey: Option<Value>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -80,8 +109,13 @@ pub(super) struct Started {
 #[schema(as = SecondFactor)]
 pub(super) struct Factor {
     id: Uuid,
+    /// `totp`: codes of an app; `passkey`.
     #[schema(example = "totp")]
-    kind: &'static str,
+    kind: String,
+    /// Of a passkey: what its owner calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Laptop")]
+    name: Option<String>,
     added_at: DateTime<Utc>,
     #[schema(required)]
     used_at: Option<DateTime<Utc>>,
@@ -100,7 +134,7 @@ pub(super) struct Factors {
 #[schema(as = RecoveryCodes)]
 pub(super) struct RecoveryCodes {
     /// They are shown this once. Empty where the account has some already.
-    recovery_codes: Vec<String>,
+    pub(super) recovery_codes: Vec<String>,
 }
 
 /// The endpoints.
@@ -122,10 +156,12 @@ pub(super) fn waits(pending: PendingSignIn) -> Response {
 
 async fn second_factor(State(state): State<Arc<AuthState>>, request: Request) -> Result<Response, Problem> {
     count(Class::SignIns, Who::Guest).await?;
-    let (headers, _, body) = read::<Second>(request, "pending_token, code, and device_token").await?;
+    let (headers, _, body) =
+        read::<Second>(request, "pending_token, code or passkey, and device_token").await?;
+    let code = given(body.code, body.passkey)?;
     let step = SecondStep {
         token: &body.pending_token,
-        code: &body.code,
+        code: &code,
         device: device(&headers, body.device_token.as_deref()),
         kind: CredentialKind::Tokens,
     };
@@ -134,8 +170,8 @@ async fn second_factor(State(state): State<Arc<AuthState>>, request: Request) ->
 
 async fn step_up(State(state): State<Arc<AuthState>>, request: Request) -> Result<StatusCode, Problem> {
     let (active, _) = signed_in(&state, request.headers(), Class::Writes).await?;
-    let (_, _, body) = read::<Code>(request, "code").await?;
-    state.accounts.step_up(active.session, &body.code).await?;
+    let (_, _, body) = read::<StepUp>(request, "code or passkey").await?;
+    state.accounts.step_up(active.session, &given(body.code, body.passkey)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -144,7 +180,8 @@ async fn factors(State(state): State<Arc<AuthState>>, headers: HeaderMap) -> Res
     let listed = state.accounts.factors(active.session).await?;
     let items = listed.factors.into_iter().map(|one| Factor {
         id: one.id,
-        kind: "totp",
+        kind: one.kind,
+        name: one.name,
         added_at: one.added_at,
         used_at: one.used_at,
     });
@@ -190,7 +227,7 @@ async fn recovery_codes(
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
-fn in_path(id: &str) -> Result<Uuid, Problem> {
+pub(super) fn in_path(id: &str) -> Result<Uuid, Problem> {
     let malformed =
         |_| Problem::malformed("invalid-id", "the id in the path is not a UUID").with("parameter", "id");
     Uuid::try_parse(id).map_err(malformed)

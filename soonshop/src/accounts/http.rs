@@ -23,6 +23,7 @@ use super::body::{never_stored, read};
 use super::factors;
 use super::mailed;
 use super::own::OwnAccounts;
+use super::passkeys;
 use super::people::cause;
 use super::problem::problem;
 use super::request::{AuthState, device, signed_in, tokens};
@@ -45,6 +46,7 @@ pub(crate) fn router(own: OwnAccounts, access: Access) -> Router {
         .route("/auth/sessions/{id}", delete(end_session))
         .route("/auth/password", post(password))
         .merge(factors::router())
+        .merge(passkeys::router())
         .merge(mailed::router())
         .layer(from_fn(never_stored));
     let keys = Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(Arc::clone(&state));

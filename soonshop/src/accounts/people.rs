@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::http::HeaderMap;
+use serde_json::Value;
 use soonshop_identity::{
     ActiveSession, Cause, CredentialKind, Credentials, Error, FactorGiven, Guest, Holder, Identity,
-    NewFactor, Password, SecondStep, SignIn, SignInDevice, StartedSession,
+    NewFactor, NewPasskey, Password, SecondStep, SignIn, SignInDevice, StartedSession,
 };
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::clients::permitted;
 use soonshop_service_kit::access::{
     Access, ActingClient, Bearer, Begun, Browser, Caller, Employment, Factor, KnownGuest, ListedFactor,
-    ListedFactors, MoreRoles, People, Permission, Role, SignInStep, SignedIn, StartedFactor, Typed,
+    ListedFactors, MoreRoles, People, Permission, Role, SignInStep, SignedIn, StartedFactor, StartedPasskey,
+    Typed,
 };
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
@@ -21,6 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cache::{ClientScopes, Guests, Remembered, hash};
+use super::passkeys::name_of;
 use super::problem::{ended, factor_problem, problem};
 use super::settings::FactorSettings;
 
@@ -213,6 +216,19 @@ impl People for Accounts {
         }
     }
 
+    fn offers_passkeys(&self) -> bool {
+        self.identity.offers_passkeys()
+    }
+
+    async fn ask_at_sign_in(&self, token: &str) -> Result<Value, Problem> {
+        self.identity.ask_at_sign_in(token).await.map_err(problem)
+    }
+
+    async fn ask_for_step_up(&self, session: Uuid) -> Result<Value, Problem> {
+        let (active, _) = self.owner(session).await?;
+        self.identity.ask_for_step_up(&active).await.map_err(problem)
+    }
+
     async fn second_factor(&self, token: &str, code: &str, browser: Browser<'_>) -> Result<Begun, Problem> {
         let step = SecondStep { token, code, device: device(&browser), kind: CredentialKind::Cookie };
         self.of_browser(self.identity.second_factor(step, &cause()).await.map_err(problem)?)
@@ -230,6 +246,8 @@ impl People for Accounts {
         let listed = self.identity.factors(active.account).await.map_err(problem)?;
         let factors = listed.factors.into_iter().map(|one| ListedFactor {
             id: one.id,
+            kind: one.kind.as_ref().to_owned(),
+            name: one.name,
             added_at: one.added_at,
             used_at: one.used_at,
         });
@@ -251,6 +269,26 @@ impl People for Accounts {
     async fn prove_factor(&self, session: Uuid, factor: Uuid, code: &str) -> Result<Vec<String>, Problem> {
         let (active, cause) = self.owner(session).await?;
         let codes = self.identity.prove_factor(&active, factor, code, &cause).await;
+        self.clear();
+        codes.map_err(factor_problem)
+    }
+
+    async fn add_passkey(
+        &self,
+        session: Uuid,
+        (name, password): (&str, &str),
+        network: &str,
+    ) -> Result<StartedPasskey, Problem> {
+        let (active, _) = self.owner(session).await?;
+        let name = name_of(name)?;
+        let new = NewPasskey { active: &active, password: Password::typed(password), name: &name, network };
+        let started = self.identity.add_passkey(new).await.map_err(factor_problem)?;
+        Ok(StartedPasskey { id: started.id, options: started.options })
+    }
+
+    async fn prove_passkey(&self, session: Uuid, factor: Uuid, answer: &str) -> Result<Vec<String>, Problem> {
+        let (active, cause) = self.owner(session).await?;
+        let codes = self.identity.prove_passkey(&active, factor, answer, &cause).await;
         self.clear();
         codes.map_err(factor_problem)
     }

@@ -41,6 +41,27 @@ pub(crate) fn problem(error: Error) -> Problem {
             "the code is wrong, or was used before: type the one that the app shows now, or a recovery code",
         )
         .with_pointer("/code"),
+        Error::WrongPasskey => Problem::invalid(
+            "wrong-passkey",
+            "the answer of the passkey was refused: it answers another challenge, or one that was answered or has expired, \
+             or comes from another address, or from none of the passkeys of this account; ask for new options, and send \
+             what the browser answers them",
+        )
+        .with_pointer("/passkey"),
+        Error::CopiedPasskey => Problem::invalid(
+            "copied-passkey",
+            "the counter of this passkey went back, as it does where a copy of it was used: sign in with another second \
+             factor, and remove this one with DELETE /auth/factors/{id}",
+        )
+        .with_pointer("/passkey"),
+        Error::NoPasskey => Problem::conflict(
+            "no-passkey",
+            "this account has no passkey: give a code of the app, or a recovery code; POST /auth/passkeys adds a passkey",
+        ),
+        Error::PasskeysNotOffered => Problem::conflict(
+            "passkeys-not-offered",
+            "this shop offers no passkeys: they are for a site with a name, and --public-url names none",
+        ),
         Error::TooManyCodes(wait) => Problem::too_many(
             "too-many-codes",
             "too many codes were tried for this account: wait, or use a recovery code",
@@ -110,7 +131,7 @@ pub(super) fn factor_problem(error: Error) -> Problem {
     match error {
         Error::NotFound => Problem::not_found(
             "factor-not-found",
-            "you have no second factor of this id, or it waited too long for its first code: GET /auth/factors lists them",
+            "you have no second factor of this id, or it waited too long for its proof: GET /auth/factors lists them",
         ),
         Error::WrongPassword => {
             Problem::invalid("wrong-password", "the password is wrong").with_pointer("/password")

@@ -101,6 +101,7 @@ field-ended = ended
 field-expires_at = expires at
 field-factor = second factor
 field-factors = factors
+    .passkey = passkey
     .password = password
     .recovery-code = recovery code
     .totp = code of an app

@@ -62,7 +62,7 @@ mail-password-changed = Your password was changed
         If it was you, there is nothing to do. If it was not you, somebody else has your account: say that you have forgotten the password where you sign in, and choose another one. Look at the second factors of your account then, and write to the shop if you cannot get in.
 mail-factor-added = Your account has another second factor
     .text =
-        Since { $at } your account at { $shop } has another second factor: signing in asks for a code of the app that was added.
+        Since { $at } your account at { $shop } has another second factor, an app or a passkey: signing in asks for it beside the password.
 
         If it was you, there is nothing to do. If it was not you, somebody else has your account: write to the shop, which can remove it, and choose another password.
 mail-factor-removed = A second factor of your account was removed

@@ -92,6 +92,7 @@ field-ended = 结束原因
 field-expires_at = 到期时间
 field-factor = 第二要素
 field-factors = 验证要素
+    .passkey = 通行密钥
     .password = 密码
     .recovery-code = 恢复码
     .totp = 应用验证码
