@@ -22,7 +22,7 @@ use soonshop_service_kit::health::{Health, Readiness, verdicts};
 use soonshop_service_kit::refusal_pages::wants_page;
 
 use crate::messages::Language;
-use crate::pages::assets::WITHOUT_SCRIPT;
+use crate::pages::assets::OUTSIDE;
 use crate::pages::frame::{COMMON, SHOP, View, answered, refusal};
 use crate::pages::parts::{check_name, failed_check};
 
@@ -54,11 +54,11 @@ pub struct Front {
     pub documents: &'static [Document],
 }
 
-/// The page, and the style sheet and icon where no viewer serves them.
+/// The page, and the files of pages where no viewer serves them.
 pub fn router(front: Front) -> Router {
     let mut router = Router::new();
     if !front.trail {
-        for asset in WITHOUT_SCRIPT {
+        for asset in OUTSIDE {
             let answer = async move |headers: HeaderMap| asset.answer(&headers).await;
             router = router.route(asset.path, get(answer));
         }

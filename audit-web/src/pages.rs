@@ -18,6 +18,7 @@ mod operations;
 mod overview;
 mod parked;
 pub(crate) mod parts;
+mod passkeys;
 mod process_instance;
 mod processes;
 mod projections;

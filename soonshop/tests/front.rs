@@ -4,6 +4,9 @@
 
 #[path = "front/accounts.rs"]
 mod accounts;
+#[path = "../../identity/tests/fixture/authenticator.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod authenticator;
 #[path = "front/claims.rs"]
 mod claims;
 #[path = "fixture/config.rs"]
@@ -26,6 +29,8 @@ mod oauth;
 mod own_data;
 #[path = "front/pages.rs"]
 mod pages;
+#[path = "front/passkeys.rs"]
+mod passkeys;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use soonshop_service_kit::endpoint::Visit;
 use super::next::{SIGN_IN, after};
 use super::state::{AccountPages, Call, refused, view};
 use crate::pages::factors::{Addresses, Place};
-use crate::pages::frame::{View, see_other};
+use crate::pages::frame::{ASK_PASSKEY_OF_ACCOUNT, View, see_other};
 
 pub(super) const FACTORS: &str = "/account/factors";
 const STEP_UP: &str = "/account/step-up";
@@ -20,6 +20,9 @@ impl Place for AccountPages {
         list: (FACTORS, "identity.factors-page"),
         add: (FACTORS, "identity.page-add-factor"),
         prove: ("/account/factors/proofs", "identity.page-prove-factor"),
+        ask_passkey: (ASK_PASSKEY_OF_ACCOUNT, "identity.page-ask-passkey"),
+        add_passkey: ("/account/factors/passkeys", "identity.page-add-passkey"),
+        prove_passkey: ("/account/factors/passkeys/proofs", "identity.page-prove-passkey"),
         remove: ("/account/factors/removals", "identity.page-remove-factor"),
         recovery_codes: ("/account/recovery-codes", "identity.page-make-recovery-codes"),
     };

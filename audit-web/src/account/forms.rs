@@ -8,7 +8,7 @@ use serde_json::Value;
 use soonshop_service_kit::Problem;
 
 use super::state::Call;
-use crate::pages::frame::{View, answered, warning};
+use crate::pages::frame::{View, answered, passkey_button, warning};
 
 /// The place of the sentence about the field at fault.
 const FAULT: &str = "fault";
@@ -169,6 +169,7 @@ impl Form<'_> {
                 }
                 button { (view.word(self.button)) }
             }
+            @if self.fields.iter().any(|field| field.name == "code") { (passkey_button(view)) }
         }
     }
 

@@ -12,7 +12,10 @@ use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::work::Price;
 
-use super::frame::{View, answered, code_field, described, page, refused, refused_with, see_other, with};
+use super::frame::{
+    View, answered, code_field, described, page, passkey_button, refused, refused_with, see_other, with,
+    wrong_factor,
+};
 use super::refused_form;
 use crate::state::{Action, Call, Endpoint, Shared};
 
@@ -88,7 +91,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     ]
 }
 
-/// A code of an app, or a recovery code.
+/// A code of an app, or a recovery code; or what a passkey answered, in JSON.
 pub(crate) fn code() -> Param {
     Param::new("code", Kind::Free, "The six digits that the app shows, or a recovery code.").secret()
 }
@@ -126,15 +129,15 @@ async fn second_factor(call: Call) -> Result<Response, Problem> {
         (call.form.text("token").unwrap_or_default(), call.form.text("code").unwrap_or_default());
     match call.shared.access.second_factor(token, code, &call.headers_in).await {
         Ok(cookies) => with_cookies(see_other(to), &cookies),
-        Err(problem) if problem.slug() == "wrong-code" => {
-            let view = View::of(&call);
-            let body = second_step(&view, to, token, Some(view.word("code-wrong")));
-            Ok(answered(&view, problem.status(), "second-factor", None, &body))
-        }
         Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => {
             Ok(sign_in_again(&call, to, "sign-in-ended"))
         }
-        Err(problem) => Err(problem),
+        Err(problem) => {
+            let view = View::of(&call);
+            let Some(why) = wrong_factor(&view, &problem) else { return Err(problem) };
+            let body = second_step(&view, to, token, Some(why));
+            Ok(answered(&view, problem.status(), "second-factor", None, &body))
+        }
     }
 }
 
@@ -181,6 +184,7 @@ fn second_step(view: &View<'_>, to: &str, token: &str, refused: Option<&str>) ->
                 (code_field(view))
                 button { (view.word("sign-in")) }
             }
+            (passkey_button(view))
             p { a href=(view.to("/audit/sign-in", &[("to", to)])) { (view.word("sign-in-again")) } }
         }
     }

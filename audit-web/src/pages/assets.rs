@@ -48,6 +48,14 @@ pub(crate) const FOLLOWING: Asset = Asset {
     text: include_str!("../../assets/follow.js"),
 };
 
+/// Gives passkeys, on the pages that ask for one.
+pub(crate) const PASSKEYS: Asset = Asset {
+    path: "/audit/passkeys.js",
+    name: "audit.passkeys",
+    media_type: "text/javascript",
+    text: include_str!("../../assets/passkeys.js"),
+};
+
 pub(crate) const ICON: Asset = Asset {
     path: "/audit/icon.svg",
     name: "audit.icon",
@@ -56,15 +64,15 @@ pub(crate) const ICON: Asset = Asset {
 };
 
 /// All of them.
-pub(crate) const ASSETS: [Asset; 5] = [STYLE, SCRIPT, FOLLOWING, WORKER, ICON];
+pub(crate) const ASSETS: [Asset; 6] = [STYLE, SCRIPT, FOLLOWING, WORKER, PASSKEYS, ICON];
 
 /// Whether this is the address of one of them.
 pub(crate) fn is_asset(path: &str) -> bool {
     ASSETS.iter().any(|asset| asset.path == path)
 }
 
-/// Those of a page without a script.
-pub(crate) const WITHOUT_SCRIPT: [Asset; 2] = [STYLE, ICON];
+/// Those of pages outside of the trail.
+pub(crate) const OUTSIDE: [Asset; 3] = [STYLE, PASSKEYS, ICON];
 
 /// The files by their address, compressed at most once.
 static FILES: LazyLock<HashMap<&'static str, StaticFile>> = LazyLock::new(|| {

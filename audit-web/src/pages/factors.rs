@@ -8,6 +8,7 @@ use axum::response::Response;
 use futures::future::BoxFuture;
 use maud::{Markup, html};
 use qrcode::{Color, EcLevel, QrCode};
+use soonshop_domain::text::visible;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Factor, ListedFactors, Owner, StartedFactor};
 use soonshop_service_kit::endpoint::params::{Kind, Param};
@@ -18,7 +19,8 @@ use uuid::Uuid;
 
 use super::access::{code, page_after};
 use super::frame::{
-    FACTORS, STEP_UP, View, answered, code_field, described, refused, see_other, warning, with,
+    ASK_PASSKEY, FACTORS, STEP_UP, View, answered, code_field, described, passkey_button, refused, see_other,
+    warning, with, wrong_factor,
 };
 use crate::state::Shared;
 
@@ -32,6 +34,9 @@ pub(crate) struct Addresses {
     pub(crate) list: At,
     pub(crate) add: At,
     pub(crate) prove: At,
+    pub(crate) ask_passkey: At,
+    pub(crate) add_passkey: At,
+    pub(crate) prove_passkey: At,
     pub(crate) remove: At,
     pub(crate) recovery_codes: At,
 }
@@ -56,6 +61,9 @@ impl Place for Shared {
         list: (FACTORS, "audit.factors-page"),
         add: (FACTORS, "audit.add-factor"),
         prove: ("/audit/factors/proofs", "audit.prove-factor"),
+        ask_passkey: (ASK_PASSKEY, "audit.ask-passkey"),
+        add_passkey: ("/audit/factors/passkeys", "audit.add-passkey"),
+        prove_passkey: ("/audit/factors/passkeys/proofs", "audit.prove-passkey"),
         remove: ("/audit/factors/removals", "audit.remove-factor"),
         recovery_codes: ("/audit/recovery-codes", "audit.make-recovery-codes"),
     };
@@ -74,23 +82,30 @@ impl Place for Shared {
 }
 
 /// The answer to a request.
-type Run<S> = fn(Call<S>) -> BoxFuture<'static, Answer>;
+pub(super) type Run<S> = fn(Call<S>) -> BoxFuture<'static, Answer>;
+
+/// A form that is sent.
+pub(super) fn sent<S: Place>((path, name): At, class: Class, form: Vec<Param>, run: Run<S>) -> Endpoint<S> {
+    let action = Action::new(with(Vec::new()), described(), run).takes(Owner::Own, form);
+    Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Nothing), S::refused)
+}
+
+/// The second factor that a form is about.
+pub(super) fn factor() -> Param {
+    Param::new("factor", Kind::Id, "A second factor.").required()
+}
 
 pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
     let to = || Param::new("to", Kind::Free, "The page to go on to.");
     let password = Param::new("password", Kind::Typed, "The password of the account.").secret();
-    let factor = || Param::new("factor", Kind::Id, "A second factor.").required();
     let shown = |(path, name): At, params, run: Run<S>| {
         let action = Action::new(with(params), described(), run);
         Endpoint::page(path, name, Class::Reads, action.without_factor().costs(|_| Price::Low), S::refused)
     };
-    let sent = |(path, name): At, class, form, run: Run<S>| {
-        let action = Action::new(with(Vec::new()), described(), run).takes(Owner::Own, form);
-        Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Nothing), S::refused)
-    };
     let Addresses { asks: of_asks, step_up: of_step_up, list, add: of_add, prove: of_prove, .. } = S::AT;
     let Addresses { remove: of_remove, recovery_codes: of_codes, .. } = S::AT;
-    vec![
+    let mut table = super::passkeys::table::<S>();
+    table.extend([
         shown(of_asks, vec![to().display_only()], |call| Box::pin(async move { asks(&call) })),
         sent(of_step_up, Class::Writes, vec![code(), to()], |call| Box::pin(step_up(call))),
         shown(list, vec![to().display_only()], |call| Box::pin(listed(call))),
@@ -98,11 +113,12 @@ pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
         sent(of_prove, Class::Writes, vec![factor(), code(), to()], |call| Box::pin(prove(call))),
         sent(of_remove, Class::Writes, vec![factor()], |call| Box::pin(remove(call))),
         sent(of_codes, Class::Writes, Vec::new(), |call| Box::pin(recovery_codes(call))),
-    ]
+    ]);
+    table
 }
 
 /// The session of an account. A key and the operator's token have none.
-fn session<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
+pub(super) fn session<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
     call.caller().own_session().ok_or_else(|| {
         Problem::conflict(
             "no-second-factor",
@@ -131,12 +147,12 @@ async fn step_up<S: Place>(call: Call<S>) -> Answer {
         Err(problem) if problem.slug() == "no-second-factor" => {
             Ok(see_other(&S::view(&call).to(S::AT.list.0, &[("to", to)])))
         }
-        Err(problem) if problem.slug() == "wrong-code" => {
+        Err(problem) => {
             let view = S::view(&call);
-            let body = code_form::<S>(&view, to, Some(view.word("code-wrong")));
+            let Some(why) = wrong_factor(&view, &problem) else { return Err(problem) };
+            let body = code_form::<S>(&view, to, Some(why));
             Ok(answered(&view, problem.status(), "second-factor", None, &body))
         }
-        Err(problem) => Err(problem),
     }
 }
 
@@ -151,6 +167,7 @@ fn code_form<S: Place>(view: &View<'_>, to: &str, refused: Option<&str>) -> Mark
                 (code_field(view))
                 button { (view.word("go-on")) }
             }
+            (passkey_button(view))
             p.soft { a href=(view.to(S::AT.list.0, &[("to", to)])) { (view.word("factors-none-yet")) } }
         }
     }
@@ -158,20 +175,40 @@ fn code_form<S: Place>(view: &View<'_>, to: &str, refused: Option<&str>) -> Mark
 
 async fn listed<S: Place>(call: Call<S>) -> Answer {
     let session = session(&call)?;
-    let listed = call.shared.access().people()?.factors(session).await?;
-    let view = S::view(&call);
-    let missing = call.caller().factor == Factor::Missing;
-    let body = list::<S>(&view, &listed, missing, &after(&call), None);
-    Ok(answered(&view, StatusCode::OK, "factors", None, &body))
+    let to = after(&call);
+    list(&call, session, &to, Refused::default()).await
 }
 
-fn list<S: Place>(
-    view: &View<'_>,
-    listed: &ListedFactors,
-    missing: bool,
-    to: &str,
-    refused: Option<&str>,
-) -> Markup {
+/// Why a factor was not added, by the form that was sent.
+#[derive(Default)]
+pub(super) struct Refused<'v> {
+    pub(super) status: StatusCode,
+    pub(super) app: Option<&'v str>,
+    pub(super) passkey: Option<&'v str>,
+}
+
+/// The page of the factors of a session's account.
+pub(super) async fn list<S: Place>(call: &Call<S>, session: Uuid, to: &str, refused: Refused<'_>) -> Answer {
+    let people = call.shared.access().people()?;
+    let listed = people.factors(session).await?;
+    let view = S::view(call);
+    let missing = call.caller().factor == Factor::Missing;
+    let body = html! {
+        (listed_factors::<S>(&view, &listed, missing, to))
+        h2 { (view.word("factor-add")) }
+        (warning(refused.app))
+        form.column.narrow method="post" action=(S::AT.add.0) {
+            input type="hidden" name="to" value=(to);
+            label for="password" { (view.word("password")) }
+            input type="password" id="password" name="password" required autocomplete="current-password";
+            button { (view.word("factor-add")) }
+        }
+        @if people.offers_passkeys() { (super::passkeys::adding::<S>(&view, to, refused.passkey)) }
+    };
+    Ok(answered(&view, refused.status, "factors", None, &body))
+}
+
+fn listed_factors<S: Place>(view: &View<'_>, listed: &ListedFactors, missing: bool, to: &str) -> Markup {
     let some = !listed.factors.is_empty();
     html! {
         h1 { (view.word("factors")) }
@@ -182,10 +219,14 @@ fn list<S: Place>(
         p { (view.word("factors-what")) }
         @if some {
             table {
-                thead { tr { th scope="col" { (view.word("factor-added")) } th scope="col" { (view.word("factor-used")) } th scope="col" { (view.word("factor-change")) } } }
+                thead { tr { th scope="col" { (view.word("factor-kind")) } th scope="col" { (view.word("factor-added")) } th scope="col" { (view.word("factor-used")) } th scope="col" { (view.word("factor-change")) } } }
                 tbody {
                     @for one in &listed.factors {
                         tr {
+                            td data-name=(view.word("factor-kind")) {
+                                (view.language.value_of("kind", &one.kind).unwrap_or_default())
+                                @if let Some(name) = &one.name { (view.word("colon")) (visible(name)) }
+                            }
                             td data-name=(view.word("factor-added")) { (view.time(one.added_at)) }
                             td data-name=(view.word("factor-used")) { @if let Some(at) = one.used_at { (view.time(at)) } @else { "–" } }
                             td data-name=(view.word("factor-change")) {
@@ -202,14 +243,6 @@ fn list<S: Place>(
             p { (view.counted("recovery-codes-left", listed.recovery_codes)) }
             form method="post" action=(S::AT.recovery_codes.0) { button.quiet { (view.word("recovery-codes-new")) } }
         }
-        h2 { (view.word("factor-add")) }
-        (warning(refused))
-        form.column.narrow method="post" action=(S::AT.add.0) {
-            input type="hidden" name="to" value=(to);
-            label for="password" { (view.word("password")) }
-            input type="password" id="password" name="password" required autocomplete="current-password";
-            button { (view.word("factor-add")) }
-        }
     }
 }
 
@@ -224,11 +257,9 @@ async fn add<S: Place>(call: Call<S>) -> Answer {
             Ok(answered(&view, StatusCode::OK, "factor-add", None, &secret::<S>(&view, &started, to)?))
         }
         Err(problem) if problem.slug() == "wrong-password" => {
-            let listed = people.factors(session).await?;
-            let view = S::view(&call);
-            let missing = call.caller().factor == Factor::Missing;
-            let body = list::<S>(&view, &listed, missing, to, Some(view.word("factor-wrong-password")));
-            Ok(answered(&view, problem.status(), "factors", None, &body))
+            let why = S::view(&call).word("factor-wrong-password");
+            let refused = Refused { status: problem.status(), app: Some(why), passkey: None };
+            list(&call, session, to, refused).await
         }
         Err(problem) => Err(problem),
     }
@@ -280,7 +311,7 @@ fn proof_form<S: Place>(view: &View<'_>, factor: Uuid, to: &str, refused: Option
 }
 
 /// The factor that a form names.
-fn named<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
+pub(super) fn named<S: Place>(call: &Call<S>) -> Result<Uuid, Problem> {
     let id = call.form.text("factor").and_then(|id| Uuid::try_parse(id).ok());
     id.ok_or_else(|| Problem::not_found("factor-not-found", "the form names no second factor"))
 }
@@ -290,11 +321,7 @@ async fn prove<S: Place>(call: Call<S>) -> Answer {
     let to = call.shared.after(call.form.text("to"));
     let code = call.form.text("code").unwrap_or_default();
     match call.shared.access().people()?.prove_factor(session, factor, code).await {
-        Ok(codes) if codes.is_empty() => Ok(see_other(&S::view(&call).to(S::AT.list.0, &[("to", to)]))),
-        Ok(codes) => {
-            let view = S::view(&call);
-            Ok(answered(&view, StatusCode::OK, "recovery-codes", None, &shown_codes(&view, &codes, to)))
-        }
+        Ok(codes) => Ok(added(&call, &codes, to)),
         Err(problem) if problem.slug() == "wrong-code" => {
             let view = S::view(&call);
             let body = html! {
@@ -305,6 +332,15 @@ async fn prove<S: Place>(call: Call<S>) -> Answer {
         }
         Err(problem) => Err(problem),
     }
+}
+
+/// The page after a factor was added: the recovery codes that came with it, or else the list.
+pub(super) fn added<S: Place>(call: &Call<S>, codes: &[String], to: &str) -> Response {
+    let view = S::view(call);
+    if codes.is_empty() {
+        return see_other(&view.to(S::AT.list.0, &[("to", to)]));
+    }
+    answered(&view, StatusCode::OK, "recovery-codes", None, &shown_codes(&view, codes, to))
 }
 
 fn shown_codes(view: &View<'_>, codes: &[String], to: &str) -> Markup {

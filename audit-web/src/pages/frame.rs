@@ -17,7 +17,7 @@ use soonshop_service_kit::endpoint::{Answer, Described, Visit};
 use soonshop_service_kit::rates::Class;
 use soonshop_service_kit::serve::RequestContext;
 
-use super::assets::{FOLLOWING, ICON, SCRIPT, STYLE};
+use super::assets::{FOLLOWING, ICON, PASSKEYS, SCRIPT, STYLE};
 use super::refused_form;
 pub(crate) use super::view::{COMMON, PAGES, View, address, look};
 use super::view::{DENSITIES, Location, THEMES, asked};
@@ -33,6 +33,10 @@ pub(crate) const ACCOUNT: &str = "/account";
 pub(crate) const FACTORS: &str = "/audit/factors";
 /// The page that asks for a code.
 pub(crate) const STEP_UP: &str = "/audit/step-up";
+
+/// Where the script asks what to ask a passkey.
+pub(crate) const ASK_PASSKEY: &str = "/audit/passkey-requests";
+pub(crate) const ASK_PASSKEY_OF_ACCOUNT: &str = "/account/passkey-requests";
 
 /// The addresses that work for an export as they do for a shop.
 const OF_EXPORTS: [&str; 12] = [
@@ -145,7 +149,9 @@ pub(crate) fn refused_with(
 pub(crate) fn factor_instead(view: &View<'_>, problem: &Problem) -> Option<Response> {
     let caller = view.visit.visitor.as_ref().map(|visitor| &visitor.caller)?;
     let asked = problem.slug() == "second-factor-required";
-    if view.visit.asked_code && (asked || ["wrong-code", "too-many-codes"].contains(&problem.slug())) {
+    if view.visit.asked_code
+        && (asked || problem.slug() == "too-many-codes" || wrong_factor(view, problem).is_some())
+    {
         let body = again_with_code(view, problem);
         return Some(answered(view, problem.status(), "second-factor", None, &body));
     }
@@ -175,6 +181,7 @@ fn again_with_code(view: &View<'_>, problem: &Problem) -> Markup {
                 (code_field(view))
                 button { (view.word("go-on")) }
             }
+            (passkey_button(view))
             p.soft { a href=(view.to(FACTORS, &[("to", &here)])) { (view.word("factors-none-yet")) } }
         }
     }
@@ -194,6 +201,35 @@ pub(crate) fn code_field(view: &View<'_>) -> Markup {
     html! {
         label for="code" { (view.word("code")) }
         input type="text" id="code" name="code" required autocomplete="one-time-code" spellcheck="false" maxlength="64";
+    }
+}
+
+/// What gives a passkey in the place of the code in the form above. The script shows it where there is one to ask for.
+pub(crate) fn passkey_button(view: &View<'_>) -> Markup {
+    let asked_at = if view.location == Location::Account { ASK_PASSKEY_OF_ACCOUNT } else { ASK_PASSKEY };
+    html! {
+        div.passkey data-passkey=(asked_at) hidden {
+            button.quiet type="button" { (view.word("passkey-use")) }
+            p.ill role="status" hidden { (view.word("passkey-not-given")) }
+        }
+        (passkey_script(view))
+    }
+}
+
+/// The script of passkeys, and what is said without it.
+pub(crate) fn passkey_script(view: &View<'_>) -> Markup {
+    html! {
+        noscript { p.soft { (view.word("passkey-script")) } }
+        script type="module" src=(PASSKEYS.path) {}
+    }
+}
+
+/// Why a second factor that was given is refused, if that is what the problem is about.
+pub(crate) fn wrong_factor(view: &View<'_>, problem: &Problem) -> Option<&'static str> {
+    match problem.slug() {
+        "wrong-code" => Some(view.word("code-wrong")),
+        slug @ ("wrong-passkey" | "copied-passkey") => view.word_of(&format!("refused-{slug}")),
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use soonshop::accounts::command_line::{Verb, run};
 use soonshop::accounts::own_roles;
 use soonshop::serve::{Options, Running, start};
-use soonshop::{FactorSettings, Role, Shop, contexts, migrate};
+use soonshop::{Config, FactorSettings, Role, Shop, contexts, migrate};
 use soonshop_domain::Metadata;
 use soonshop_service_kit::access::{self, Permission};
 use uuid::Uuid;
@@ -81,9 +81,14 @@ impl Served {
 
     /// The same, which asks for second factors as these settings say.
     pub(crate) async fn asking(roles: &[&str], factors: FactorSettings) -> (Self, Vec<Opened>) {
+        Self::configured(roles, |config| config.factors = factors).await
+    }
+
+    /// The same, with another configuration.
+    pub(crate) async fn configured(roles: &[&str], change: impl FnOnce(&mut Config)) -> (Self, Vec<Opened>) {
         let folder = tempfile::tempdir().unwrap();
         let mut shop = shop_in(folder.path());
-        shop.config.factors = factors;
+        change(&mut shop.config);
         migrate::migrate(&shop).await.unwrap();
         let mut accounts = Vec::new();
         for role in roles {

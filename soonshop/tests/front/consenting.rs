@@ -161,6 +161,7 @@ async fn a_customer_consents_once_and_the_client_acts_for_them_until_they_withdr
         ("POST", "/auth/logout"),
         ("POST", "/auth/logout-everywhere"),
         ("POST", "/auth/recovery-codes"),
+        ("POST", "/auth/step-up/options"),
         ("GET", "/auth/factors"),
     ] {
         let got = refused(shop.with_token(method, path, &access).await).await;
