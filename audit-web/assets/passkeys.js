@@ -57,6 +57,7 @@ const make = (place) => {
 };
 
 if (window.PublicKeyCredential?.parseRequestOptionsFromJSON) {
+  document.querySelectorAll('[data-needs-script]').forEach((sentence) => sentence.remove());
   document.querySelectorAll('[data-passkey]').forEach((place) => give(place).catch(() => {}));
   document.querySelectorAll('[data-new-passkey]').forEach(make);
 }

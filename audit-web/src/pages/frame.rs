@@ -216,10 +216,10 @@ pub(crate) fn passkey_button(view: &View<'_>) -> Markup {
     }
 }
 
-/// The script of passkeys, and what is said without it.
+/// The script of passkeys, and what is said where it does not run, or the browser has no passkeys: it takes that away.
 pub(crate) fn passkey_script(view: &View<'_>) -> Markup {
     html! {
-        noscript { p.soft { (view.word("passkey-script")) } }
+        p.soft data-needs-script { (view.word("passkey-script")) }
         script type="module" src=(PASSKEYS.path) {}
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn adding<S: Place>(view: &View<'_>, to: &str, refused: Option<&str>)
     html! {
         h2 { (view.word("passkey-add")) }
         p { (view.word("passkey-what")) }
-        noscript { p.soft { (view.word("passkey-script")) } }
+        (passkey_script(view))
         (warning(refused))
         form.column.narrow method="post" action=(S::AT.add_passkey.0) {
             input type="hidden" name="to" value=(to);

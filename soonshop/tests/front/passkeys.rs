@@ -126,7 +126,10 @@ async fn pages_hand_the_script_what_to_ask_and_take_its_answer() {
     let mut browser = Browser::of(&shop);
     browser.signs_in(ada.email(), ada.password(), "/account/factors", "/account/factors").await;
     let page = browser.page("/account/factors?lang=en").await;
-    assert!(page.contains("<noscript>") && page.contains("action=\"/account/factors/passkeys\""), "{page}");
+    assert!(
+        page.contains("data-needs-script") && page.contains("action=\"/account/factors/passkeys\""),
+        "{page}"
+    );
     let ask = "/account/passkey-requests";
     assert_eq!(browser.send(ask, &[]).await.status(), StatusCode::NO_CONTENT, "there is none to ask");
     let add = async |name: &str, password: &str| {
