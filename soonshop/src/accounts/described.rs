@@ -147,9 +147,9 @@ fn factors() -> Vec<Row> {
 }
 
 fn passkeys() -> Vec<Row> {
+    const REFUSES: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict];
     use HttpMethod::Post;
     let of = |name: std::borrow::Cow<'static, str>| Some(name.into_owned());
-    const REFUSES: &[Kind] = &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict];
     vec![
         Row {
             takes: of(PasskeyWanted::name()),
