@@ -34,7 +34,7 @@ pub(super) struct PasskeyWanted {
 /// What to ask a passkey.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PasskeyOptions, example = json!({ "options": {
-        "challenge": "1bE1N7d9Y0Xy6o3pW2ZQxA", "timeout": 300000, "rpId": "shop.example",
+        "challenge": "1bE1N7d9Y0Xy6o3pW2ZQxA", "timeout": 300_000, "rpId": "shop.example",
         "allowCredentials": [{ "type": "public-key", "id": "q83vASNFZ4mrze8BI0VniQ", "transports": ["internal"] }],
         "userVerification": "preferred", "hints": [], "extensions": {}
     } }))]
@@ -68,7 +68,7 @@ pub(super) struct NewPasskey {
             { "type": "public-key", "alg": -8 }, { "type": "public-key", "alg": -7 },
             { "type": "public-key", "alg": -257 }
         ],
-        "timeout": 300000, "excludeCredentials": [],
+        "timeout": 300_000, "excludeCredentials": [],
         "authenticatorSelection": {
             "residentKey": "discouraged", "requireResidentKey": false, "userVerification": "preferred"
         },

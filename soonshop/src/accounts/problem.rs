@@ -12,6 +12,7 @@ use crate::cause::chain;
 const SOON: Duration = Duration::from_secs(2);
 
 /// The problem of an error. The same for each reason why nobody is signed in.
+#[expect(clippy::too_many_lines, reason = "a table: an arm for each error")]
 pub(crate) fn problem(error: Error) -> Problem {
     match error {
         Error::SignIn => Problem::unauthenticated(

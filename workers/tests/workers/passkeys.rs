@@ -27,6 +27,9 @@ on_both!(
 );
 
 const SITE: (&str, &str) = ("shop.example", "https://shop.example");
+/// What makes the answers of a device wrong.
+type Change = fn(&mut Authenticator);
+
 const NAME: &str = "Ada's laptop";
 
 fn with_passkeys(shop: &Shop) -> Identity {
@@ -219,7 +222,7 @@ async fn an_answer_counts_once_and_for_what_asked(shop: Shop) {
 
 async fn an_answer_counts_from_the_place_that_asked_and_with_its_signature(shop: Shop) {
     let mut owned = Owned::with(shop, Pair::p256()).await;
-    let changes: [(&str, fn(&mut Authenticator)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("another site", |device| "evil.example".clone_into(&mut device.site)),
         ("another origin", |device| "https://evil.example".clone_into(&mut device.origin)),
         ("a host below it", |device| "https://a.shop.example".clone_into(&mut device.origin)),
