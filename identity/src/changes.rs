@@ -123,15 +123,6 @@ impl Identity {
     /// Changes somebody's own password: the session that did it goes on, all others end. A wrong old one is counted as a
     /// failed sign-in, and answered as late.
     pub async fn change_password(&self, change: NewPassword<'_>, cause: &Cause) -> Result<(), Error> {
-        let began = Instant::now();
-        let outcome = self.try_change(change, cause).await;
-        if matches!(outcome, Err(Error::WrongPassword)) {
-            pad(began).await;
-        }
-        outcome
-    }
-
-    async fn try_change(&self, change: NewPassword<'_>, cause: &Cause) -> Result<(), Error> {
         let NewPassword { active, old, new, network } = change;
         let verified = self.verified(active.account, old, network).await?;
         let hash = self.hasher.hash(new, network).await?;
@@ -144,13 +135,22 @@ impl Identity {
     }
 
     /// The account of somebody who is signed in, as it was when they gave their password. A wrong one is counted as a
-    /// failed sign-in, and delays the next one.
+    /// failed sign-in, delays the next one, and is answered as late.
     pub(crate) async fn verified(
         &self,
         account: Uuid,
         password: Password,
         network: &str,
     ) -> Result<Account, Error> {
+        let began = Instant::now();
+        let verified = self.try_verified(account, password, network).await;
+        if matches!(verified, Err(Error::WrongPassword)) {
+            pad(began).await;
+        }
+        verified
+    }
+
+    async fn try_verified(&self, account: Uuid, password: Password, network: &str) -> Result<Account, Error> {
         let verified = self.unlocked(account).await?.ok_or(Error::Token)?;
         let attempt = self.attempt(vec![Budget::confirming(account)]).await?;
         let outcome = self.compare(&attempt, password, verified.password.clone(), network).await?;

@@ -4,14 +4,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult};
 use soonshop_domain::identity::account::{EndedBy, Event, FactorKind};
 use soonshop_domain::{Personal, PersonalValue, Sensitive, ids};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::adding::BegunFactor;
 use crate::challenges::Asker;
 use crate::codes::{RECOVERY_CODES, TypedCode, new_recovery_code, recovery_hash};
 use crate::sessions::FactorGiven;
-use crate::sign_in::pad;
 use crate::store::Account;
 use crate::stored::{moment, uuid};
 use crate::totp::Secret;
@@ -118,15 +116,6 @@ impl Identity {
     /// ([`prove_factor`](Self::prove_factor)); until then it counts for nothing. An account that has one adds another only
     /// with a fresh one.
     pub async fn add_factor(&self, new: NewFactor<'_>) -> Result<StartedFactor, Error> {
-        let began = Instant::now();
-        let outcome = self.try_add(new).await;
-        if matches!(outcome, Err(Error::WrongPassword)) {
-            pad(began).await;
-        }
-        outcome
-    }
-
-    async fn try_add(&self, new: NewFactor<'_>) -> Result<StartedFactor, Error> {
         let NewFactor { active, password, network } = new;
         let verified = self.verified(active.account, password, network).await?;
         let secret = Secret::generate()?;

@@ -84,12 +84,7 @@ impl Identity {
         if count > LINKS_IN_AN_HOUR {
             return Err(Error::TooManySessions);
         }
-        let began = tokio::time::Instant::now();
-        let verified = self.verified(active.account, password, network).await;
-        if matches!(verified, Err(Error::WrongPassword)) {
-            crate::sign_in::pad(began).await;
-        }
-        let account = verified?;
+        let account = self.verified(active.account, password, network).await?;
         Ok(Linking { account: account.id, session: active.session, epoch: account.epoch })
     }
 

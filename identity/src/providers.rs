@@ -298,12 +298,7 @@ impl Identity {
     /// linked.
     pub async fn unlink_provider(&self, unlink: Unlink<'_>, cause: &Cause) -> Result<bool, Error> {
         let Unlink { active, provider, password, network } = unlink;
-        let began = tokio::time::Instant::now();
-        let verified = self.verified(active.account, password, network).await;
-        if matches!(verified, Err(Error::WrongPassword)) {
-            crate::sign_in::pad(began).await;
-        }
-        let verified = verified?;
+        let verified = self.verified(active.account, password, network).await?;
         let tx = self.begin().await?;
         let mut account = self.lock(&tx, verified.id).await?.ok_or(Error::Token)?;
         if (account.epoch, account.generation) != (verified.epoch, verified.generation) {

@@ -5,13 +5,11 @@
 use sea_orm::ConnectionTrait as _;
 use soonshop_domain::identity::account::{EndedBy, Event};
 use soonshop_domain::ids;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::links::NewLink;
 use crate::mails::{MailKind, NewMail};
 use crate::requests::Asked;
-use crate::sign_in::pad;
 use crate::stored::uuid;
 use crate::{ActiveSession, Cause, Error, Identity, Password, Purpose};
 
@@ -57,14 +55,10 @@ const COLUMNS: &str = "id, account, purpose, new_address, new_hash, old_address,
 impl Identity {
     /// Asks for a link to another address. A wrong password is counted as a failed sign-in, and answered as late.
     pub async fn ask_address(&self, asked: AddressAsked<'_>, cause: &Cause) -> Result<(), Error> {
-        let began = Instant::now();
         let AddressAsked { active, password, typed, address, language, network } = asked;
-        let verified = self.verified(active.account, password, network).await;
-        if matches!(verified, Err(Error::WrongPassword)) {
-            pad(began).await;
-        }
+        let verified = self.verified(active.account, password, network).await?;
         let asked = Asked { purpose: Purpose::Email, typed, address, language, network };
-        self.write_request(asked, Some(verified?.id), cause).await
+        self.write_request(asked, Some(verified.id), cause).await
     }
 
     /// The account of a link that takes another address or the old one back, if it can be used now.
