@@ -124,10 +124,7 @@ fn ship(_: Uuid, Shipment {}: Shipment) -> Result<Command, Problem> {
 
 /// The account of a customer takes over what a guest began: it is the account's alone from then on.
 async fn claim(call: Call, id: Uuid, body: Claim) -> Result<Response, Problem> {
-    let account = call.caller().account().ok_or_else(|| {
-        let detail = "a customer claims orders for their own account: send the access token of the account";
-        Problem::forbidden("not-permitted", detail)
-    })?;
+    let account = call.caller().claims_for()?;
     let guest = call.access().guest_of(&body.guest_token).await.map_err(|problem| match problem.kind() {
         Kind::Unauthenticated => {
             let detail = "the guest's token is not valid";

@@ -8,7 +8,6 @@ use soonshop_domain::order::Order as State;
 use soonshop_domain::order::credit_note::CreditNote as CreditState;
 use soonshop_projections::order::{Model, credit};
 use soonshop_projections::source::query_failed;
-use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::personal_access::Field;
 use soonshop_service_kit::endpoint::Described;
 use soonshop_service_kit::endpoint::params::{Kind, Sort};
@@ -118,11 +117,7 @@ struct ClaimableOrders {
 /// Of guests' orders, those with the address of the account that asks, which its owner has proven.
 fn claimable() -> Action {
     let action = Action::new(Vec::new(), Described::one::<ClaimableOrders>(), |call: Call| async move {
-        let account = call.caller().account().ok_or_else(|| {
-            let detail =
-                "a customer claims orders for their own account: send the access token of the account";
-            Problem::forbidden("not-permitted", detail)
-        })?;
+        let account = call.caller().claims_for()?;
         let users = call.shared.source("users", None).await?;
         let found = users.plain("SELECT email FROM @users WHERE id = $1", vec![account.to_string().into()]);
         let own: Option<String> = match found.await?.first() {

@@ -84,6 +84,15 @@ impl Caller {
         if self.is_customer() { Uuid::try_parse(&self.actor.id).ok() } else { None }
     }
 
+    /// The account for which the caller claims orders of guests: their own. `403`: they are no customer who is signed in.
+    pub fn claims_for(&self) -> Result<Uuid, Problem> {
+        self.account().ok_or_else(|| {
+            let detail =
+                "a customer claims orders for their own account: send the access token of the account";
+            Problem::forbidden("not-permitted", detail)
+        })
+    }
+
     /// The caller with the operator's token, or on the command line.
     pub fn operator() -> Self {
         let actor = Actor { kind: ActorKind::Service, id: "operator".to_owned() };
