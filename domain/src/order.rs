@@ -15,6 +15,7 @@ use crate::claim::scope;
 use crate::ids::{CreditNoteId, GuestId, OrderId, UserId};
 use crate::money::MOST_TOTAL;
 use crate::text::{Sku, TextError};
+use crate::user::person;
 use crate::{
     Classified, Currency, Decider, ErrorKind, EventInfo, Expectation, Facts, Hold, Money, Personal,
     PersonalValue, Purpose, Sensitive, text,
@@ -22,6 +23,12 @@ use crate::{
 
 /// The most lines that an order may have (the real shop's largest had 1,114).
 pub const MOST_LINES: usize = 1_500;
+
+/// Where the claims of an account are found in the log: aggregate type, event type and field.
+pub const CLAIMS_BY_ACCOUNT: [&str; 3] = ["order", "OrderClaimed", "account"];
+
+/// Where the orders of a guest are found in the log.
+pub const ORDERS_BY_GUEST: [&str; 3] = ["order", "OrderPlaced", "customer.guest"];
 
 /// How long an order may wait for its stock before it is refused, in seconds.
 pub const PATIENCE_SECONDS: i64 = 15 * 60;
@@ -336,6 +343,10 @@ pub enum Error {
     #[error(transparent)]
     #[strum(transparent)]
     Credit(#[from] credits::Error),
+    /// Of the account that claims it.
+    #[error(transparent)]
+    #[strum(transparent)]
+    Person(#[from] person::Error),
 }
 
 impl Classified for Error {
@@ -349,6 +360,7 @@ impl Classified for Error {
             | Self::LineOfAnotherSku(_)
             | Self::LineOfAnotherQuantity(_) => ErrorKind::Invalid,
             Self::Credit(error) => error.kind(),
+            Self::Person(error) => error.kind(),
         }
     }
 }
@@ -865,6 +877,18 @@ mod tests {
         let before = order.clone();
         order.evolve(claimed);
         assert_eq!(Order { claimed_by: None, ..order }, before);
+    }
+
+    #[test]
+    fn claims_of_an_account_and_orders_of_a_guest_are_found_by_their_type_event_and_field() {
+        let claimed = Event::OrderClaimed { account: UserId(Uuid::from_u128(1)), by: ClaimedBy::Token };
+        for (path, event, id) in [(CLAIMS_BY_ACCOUNT, claimed, 1), (ORDERS_BY_GUEST, of_guest(5), 5)] {
+            let [aggregate_type, event_type, field] = path;
+            assert_eq!(<Order as cqrs_es::Aggregate>::TYPE, aggregate_type);
+            let stored = serde_json::to_value(event).unwrap();
+            let pointer = format!("/{event_type}/{}", field.replace('.', "/"));
+            assert_eq!(stored.pointer(&pointer), Some(&serde_json::json!(Uuid::from_u128(id))));
+        }
     }
 
     #[test]

@@ -568,6 +568,20 @@ mod tests {
     }
 
     #[test]
+    fn who_is_being_erased_takes_nothing_over_for_whatever_purpose() {
+        use person::{Command, Error, Event, Person};
+        let given = |events| TestFramework::<Person>::with(facts()).given(events);
+        given(vec![]).when(Command::TakeOver).then_expect_events(vec![]);
+        for purpose in [Purpose::Account, Purpose::Invoice] {
+            let requested = Event::ErasureRequested { purposes: vec![purpose] };
+            let erased = Event::PersonErased { purposes: vec![purpose] };
+            for events in [vec![requested.clone()], vec![requested.clone(), erased]] {
+                given(events).when(Command::TakeOver).then_expect_error(Error::PersonErased);
+            }
+        }
+    }
+
+    #[test]
     fn a_purpose_named_twice_is_erased_once() {
         use person::{Command, Event, Person};
         let (once, twice) = (vec![Purpose::Account], vec![Purpose::Account, Purpose::Account]);

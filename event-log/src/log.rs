@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::DatabaseBackend;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend};
 use serde_json::{Value, json};
 use soonshop_domain::catalog;
 use soonshop_domain::{Event, Metadata};
@@ -246,28 +246,68 @@ impl EventLog {
         }
     }
 
+    /// The events of one type in a stream, in order, with encrypted values as stored.
+    pub async fn of_type(
+        &self,
+        aggregate_type: &str,
+        id: &str,
+        event_type: &str,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM @events WHERE aggregate_type = $1 AND aggregate_id = $2 AND event_type = $3 \
+             ORDER BY sequence"
+        );
+        Ok(rows!(self, &sql, [aggregate_type, id, event_type]))
+    }
+
     /// The events of an aggregate type and an event type whose field has this value, in order, with encrypted values as
-    /// stored. The schema has an index for each such field, `<type>s_by_<field>`; the names are in the SQL as they are in
-    /// the index.
+    /// stored. A field of a field is `outer.inner`. The schema has an index for each such field, `<type>s_by_<field>`; the
+    /// names are in the SQL as they are in the index.
     pub async fn with_field(&self, path: [&'static str; 3], value: &str) -> Result<Vec<StoredEvent>, Error> {
         let sql = self.with_field_sql(path);
         Ok(rows!(self, &sql, [value]))
     }
 
+    /// Which of these values the field has in some event; each once. The same index finds them.
+    pub async fn values_of_field(
+        &self,
+        path: [&'static str; 3],
+        values: &[String],
+    ) -> Result<Vec<String>, Error> {
+        let places: Vec<String> = (1..=values.len()).map(|number| format!("${number}")).collect();
+        let (from, field) = self.field_sql(path);
+        let sql = format!("SELECT DISTINCT {field} FROM {from} AND {field} IN ({})", places.join(", "));
+        let values = values.iter().map(|value| value.as_str().into());
+        let rows = self.db.connection.query_all(self.db.statement(&sql, values)).await?;
+        Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+    }
+
     /// The SQL of [`with_field`](Self::with_field). SQLite without statistics may as well choose the index on the stream,
     /// and read every event of the type: the SQL names the index.
-    pub fn with_field_sql(&self, [aggregate_type, event_type, field]: [&'static str; 3]) -> String {
-        let (index, path) = if self.db.backend() == DatabaseBackend::Postgres {
-            (String::new(), format!("payload -> '{event_type}' ->> '{field}'"))
+    pub fn with_field_sql(&self, path: [&'static str; 3]) -> String {
+        let (from, field) = self.field_sql(path);
+        format!("SELECT {COLUMNS} FROM {from} AND {field} = $1 ORDER BY position")
+    }
+
+    /// The table with its index and the conditions on the types, and the expression of the field.
+    fn field_sql(&self, [aggregate_type, event_type, field]: [&'static str; 3]) -> (String, String) {
+        let (outer, inner) = field.rsplit_once('.').unwrap_or(("", field));
+        let (index, field) = if self.db.backend() == DatabaseBackend::Postgres {
+            let outer = match outer {
+                "" => String::new(),
+                names => format!(" -> '{}'", names.replace('.', "' -> '")),
+            };
+            (String::new(), format!("(payload -> '{event_type}'{outer} ->> '{inner}')"))
         } else {
             (
-                format!(" INDEXED BY {aggregate_type}s_by_{}", field.trim_end_matches("_id")),
+                format!(" INDEXED BY {aggregate_type}s_by_{}", inner.trim_end_matches("_id")),
                 format!("(CASE WHEN json_valid(payload) THEN payload ->> '$.{event_type}.{field}' END)"),
             )
         };
-        format!(
-            "SELECT {COLUMNS} FROM @events{index} WHERE aggregate_type = '{aggregate_type}' AND {path} = $1 ORDER BY position"
-        )
+        let from = format!(
+            "@events{index} WHERE aggregate_type = '{aggregate_type}' AND event_type = '{event_type}'"
+        );
+        (from, field)
     }
 
     /// The first events of the streams of an aggregate type whose field has this value, in order, with encrypted values

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use ring::hmac;
 use sea_orm::ConnectionTrait as _;
-use soonshop_domain::Purpose;
-use soonshop_domain::personal::kid;
+use soonshop_domain::personal::kids;
 use soonshop_event_log::Key;
 use uuid::Uuid;
 
@@ -52,9 +51,7 @@ impl Identity {
     /// Makes this guest, if there is none yet: the token, always the same for one guest. `None`: the guest was erased, and
     /// somebody sends the first command again.
     pub async fn begin_guest(&self, guest: Guest) -> Result<Option<String>, Error> {
-        let kid = kid(guest.id, Purpose::Invoice);
-        let keys = self.people.keys(&HashSet::from([kid.clone()])).await?;
-        if matches!(keys.get(&kid), Some(Key::Tombstone)) {
+        if self.is_erased(guest.id).await? {
             return Ok(None);
         }
         let (number, key) = self.keyring.newest(GUEST).await?;
@@ -80,6 +77,28 @@ impl Identity {
         let key = self.keyring.get(GUEST, number).await?;
         let key = key.ok_or_else(|| Error::internal(format!("there is no guest key {number}")))?;
         Ok(Some(text(PREFIX, &token(number, &key, guest.id))))
+    }
+
+    /// Whether there is a key of this guest that was erased.
+    async fn is_erased(&self, guest: Uuid) -> Result<bool, Error> {
+        let keys = self.people.keys(&kids(guest).collect::<HashSet<_>>()).await?;
+        Ok(keys.values().any(|key| matches!(key, Key::Tombstone)))
+    }
+
+    /// Deletes what there is of a guest who is being erased: the token, and the links with which somebody might claim their
+    /// orders, with the mails that wait.
+    pub async fn erase_guest(&self, guest: Uuid, orders: &[Uuid]) -> Result<(), Error> {
+        let tx = self.begin().await?;
+        let mails = "DELETE FROM @mails WHERE request IN (SELECT id FROM @links WHERE purpose = 'claim' AND order_id = $1)";
+        let links = "DELETE FROM @links WHERE purpose = 'claim' AND order_id = $1";
+        for order in orders {
+            for sql in [mails, links] {
+                tx.execute(self.db.statement(sql, [order.to_string().into()])).await?;
+            }
+        }
+        let sql = "DELETE FROM @guests WHERE id = $1";
+        tx.execute(self.db.statement(sql, [guest.to_string().into()])).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Deletes the tokens of these guests, who were erased.

@@ -104,7 +104,15 @@ mod tests {
         let names: Vec<_> = log.iter().map(|index| index.name.as_str()).collect();
         assert_eq!(
             names,
-            ["commands_by_time", "claims_by_owner", "stock_parts", "credit_notes_by_order", "stocks_by_sku"]
+            [
+                "commands_by_time",
+                "claims_by_owner",
+                "stock_parts",
+                "credit_notes_by_order",
+                "stocks_by_sku",
+                "orders_by_account",
+                "orders_by_guest"
+            ]
         );
         assert!(log[3].reason().contains("ON log.events"), "{}", log[3].reason());
     }

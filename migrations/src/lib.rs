@@ -154,7 +154,8 @@ migrators! {
         ("003_parts", "sql/parts.postgres.sql", "sql/parts.sqlite.sql"),
         ("004_credits", "sql/credits.postgres.sql", "sql/credits.sqlite.sql"),
         ("005_append_one", "sql/append_one.postgres.sql", "sql/append_one.sqlite.sql"),
-        ("006_stocks", "sql/stocks.postgres.sql", "sql/stocks.sqlite.sql")
+        ("006_stocks", "sql/stocks.postgres.sql", "sql/stocks.sqlite.sql"),
+        ("007_claims", "sql/claims.postgres.sql", "sql/claims.sqlite.sql")
     ];
     Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];

@@ -1,6 +1,7 @@
 //! `soonshop verify erased PERSON`: searches every store for data of a person who was erased, and lists the places that
 //! it searched. Without their values it checks the known places; with them, every text (`erased/values.rs`).
 
+mod guests;
 mod incomplete;
 pub mod overdue;
 mod report;
@@ -16,8 +17,10 @@ use soonshop_domain::user::person;
 use soonshop_domain::{Event, Purpose, personal};
 use soonshop_event_log::{Db, StoredEvent, codec};
 use soonshop_projections::PersonalColumns;
+use soonshop_workers::claimed_guests::orders_of;
 use uuid::Uuid;
 
+pub use guests::{GuestOfPerson, KeptBecause};
 pub use incomplete::{IncompleteErasure, incomplete};
 pub use report::{Backups, Leftover, Report, SearchedPlace};
 
@@ -47,30 +50,21 @@ pub struct Options {
 /// file, it loses all locks that it has on it, also those that SQLite took.
 pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
     let shop = &shop;
-    let mut report = Report {
-        person: options.person,
-        asked: Vec::new(),
-        kept: Vec::new(),
-        sealed: 0,
-        looked_at: Vec::new(),
-        not_looked_at: Vec::new(),
-        found: Vec::new(),
-        backups: None,
-    };
+    let mut report = Report::of(options.person);
     let expected = match &options.values {
         Some(file) => Some(values::KnownValues::read(file)?),
         None => None,
     };
-    history(shop, options.backup_days, &mut report).await?;
-    keys(shop, &mut report).await?;
-    log(shop, &mut report).await?;
-    account(shop, &mut report).await?;
-    for namespace in generations(shop).await? {
-        rows(&shop.read_database.namespace(&namespace)?, &mut report).await?;
+    known_places(shop, options.backup_days, &mut report).await?;
+    guests::add(&shop.log()?, &mut report).await?;
+    let erased = report.guests.iter().filter(|guest| !guest.asked.is_empty()).map(|guest| guest.guest);
+    let erased: Vec<Uuid> = erased.collect();
+    for guest in &erased {
+        let mut theirs = Report::of(*guest);
+        known_places(shop, options.backup_days, &mut theirs).await?;
+        report.add_guest(theirs);
     }
-    for one in incomplete(shop, Some(options.person)).await? {
-        report.find(&one.sink, format!("position {}", one.position), one.to_string());
-    }
+    log(shop, &erased, &mut report).await?;
     match expected {
         Some(expected) => values::search(shop, &expected, &mut report).await?,
         None => report.not_looked_at.push(
@@ -81,6 +75,20 @@ pub async fn verify(shop: Shop, options: &Options) -> anyhow::Result<Report> {
     report.not_looked_at.push("the bus: its messages hold only encrypted values, like the log".to_owned());
     report.not_looked_at.push("backups, replicas and logs of other programs: they are yours".to_owned());
     Ok(report)
+}
+
+/// The places where something of theirs is known to be kept.
+async fn known_places(shop: &Shop, backup_days: u32, report: &mut Report) -> anyhow::Result<()> {
+    history(shop, backup_days, report).await?;
+    keys(shop, report).await?;
+    account(shop, report).await?;
+    for namespace in generations(shop).await? {
+        rows(&shop.read_database.namespace(&namespace)?, report).await?;
+    }
+    for one in incomplete(shop, Some(report.person)).await? {
+        report.find(&one.sink, format!("position {}", one.position), one.to_string());
+    }
+    Ok(())
 }
 
 /// Reads from the log which erasures were requested and confirmed.
@@ -191,16 +199,30 @@ async fn account(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
     ] {
         let rows = query(&identity, sql, [report.person.to_string().into()]).await?;
         report.look("identity", table, count(rows.len()));
-        if !rows.is_empty() && report.asked.contains(&Purpose::Account) {
+        // A guest's token goes with whatever is erased of them.
+        let gone =
+            report.asked.contains(&Purpose::Account) || (table == "guests" && !report.asked.is_empty());
+        if !rows.is_empty() && gone {
             report.find("identity", table, "what they signed in with is still there");
+        }
+    }
+    if report.asked.contains(&Purpose::Invoice) {
+        let orders = orders_of(&shop.log()?, report.person).await?;
+        for order in orders {
+            let sql = "SELECT id FROM @links WHERE purpose = 'claim' AND order_id = $1";
+            if !query(&identity, sql, [order.to_string().into()]).await?.is_empty() {
+                report.find("identity", "links", format!("somebody may still claim the order {order}"));
+            }
         }
     }
     Ok(())
 }
 
-/// The log's own tables: encrypted values, which stay for ever, and claims, which must be released.
-async fn log(shop: &Shop, report: &mut Report) -> anyhow::Result<()> {
-    let headers: Vec<String> = personal::kids(report.person).map(|kid| codec::header(&kid)).collect();
+/// The log's own tables: encrypted values of the person and of these guests, which stay for ever, and claims, which must be
+/// released.
+async fn log(shop: &Shop, guests: &[Uuid], report: &mut Report) -> anyhow::Result<()> {
+    let people = std::iter::once(report.person).chain(guests.iter().copied());
+    let headers: Vec<String> = people.flat_map(personal::kids).map(|kid| codec::header(&kid)).collect();
     let sealed =
         |text: &str| headers.iter().map(|header| text.matches(header.as_str()).count()).sum::<usize>();
     let log = shop.log()?;

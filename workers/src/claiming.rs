@@ -2,6 +2,7 @@
 
 use soonshop_domain::ids::UserId;
 use soonshop_domain::order::{self, ClaimedBy, Contact, Customer, Order};
+use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::{Personal, PersonalValue, Sensitive};
 use soonshop_event_store::{EventStore, ExecuteError};
 use soonshop_identity::{Cause, ClaimLink};
@@ -19,6 +20,8 @@ pub enum Claimed {
     Done,
     /// Another account has it.
     Taken,
+    /// The account is being erased.
+    Erased,
 }
 
 /// The address of an order, to be decrypted.
@@ -55,8 +58,14 @@ pub async fn claim(
     let request = link.request.to_string();
     let context = context(store, (NAME, &request), "order.claim", account, cause).await?;
     let command = order::Command::Claim { account: UserId(account), by: ClaimedBy::Link, guest };
-    match store.execute::<Order>(link.order, command, context).await {
+    let (first, second) = ((link.order, command), (account, person::Command::TakeOver));
+    let refusal = order::Error::Person;
+    match Box::pin(store.execute_joined::<Order, Person>(first, second, context, refusal)).await {
         Ok(_) => Ok(Claimed::Done),
+        Err(ExecuteError::Rejected(order::Error::Person(_))) => Ok(Claimed::Erased),
+        Err(ExecuteError::RejectedBefore { slug, .. }) if slug == person::Error::PersonErased.as_ref() => {
+            Ok(Claimed::Erased)
+        }
         Err(ExecuteError::Rejected(_) | ExecuteError::RejectedBefore { .. }) => Ok(Claimed::Taken),
         Err(error) => Err(unavailable(error)),
     }

@@ -1,12 +1,14 @@
 //! Erases persons: a worker of the reactor role. A request for erasure in the log → no new key is made for that person,
-//! the existing ones are deleted, the register records it → every process's cached copy of a key has expired → the
-//! erasure is confirmed in the log. Killed anywhere, it repeats all of it, which changes nothing.
+//! the existing ones are deleted, the register records it, the guests whose orders they claimed are asked for as well → every
+//! process's cached copy of a key has expired → the erasure is confirmed in the log. Killed anywhere, it repeats all of it,
+//! which changes nothing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
+use soonshop_domain::order;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
@@ -20,6 +22,8 @@ use soonshop_identity::Identity;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::claimed_guests::{claimants, guests_of, orders_of, requested, requests};
 
 /// The name of its lease and checkpoint, and of its actor, `system:eraser`.
 pub const NAME: &str = "eraser";
@@ -83,9 +87,10 @@ impl Work for Erasing<'_> {
         let (mut passed, mut unknown) = (None, None);
         for row in rows {
             let at = Checkpoint::at(row.position, row.event_id);
-            if row.aggregate_type == "person" {
+            let is_claim = row.aggregate_type == "order" && row.event_type == "OrderClaimed";
+            if row.aggregate_type == "person" || is_claim {
                 match self.eraser.store.log().decode_row(row) {
-                    Some(Ok(event)) => pending.extend(self.eraser.erase(event).await?),
+                    Some(Ok(event)) => pending.extend(self.eraser.follow(event).await?),
                     Some(Err(reason)) => {
                         unknown = Some(Stopped::UnknownEvent { position: at.position, reason });
                         break;
@@ -127,12 +132,24 @@ impl Eraser {
         Ok(Erasing { eraser: self, source, fence, at, stop })
     }
 
-    /// Erases the keys that the event names, and records it in the register.
-    async fn erase(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
+    async fn follow(&self, event: RecordedEvent) -> Result<Option<Pending>, Stopped> {
+        match &event.event {
+            Event::Person(person::Event::ErasureRequested { purposes }) => {
+                let purposes = purposes.clone();
+                self.erase(&event, purposes).await
+            }
+            // An earlier release may have let somebody claim it whose erasure was requested before.
+            Event::Order(order::Event::OrderClaimed { account, .. }) => {
+                self.ask_for_guests(account.0).await?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Erases the keys that the event names, records it in the register, and asks for the guests of the person.
+    async fn erase(&self, event: &RecordedEvent, purposes: Vec<Purpose>) -> Result<Option<Pending>, Stopped> {
         let metadata = event.metadata()?;
-        let Event::Person(person::Event::ErasureRequested { purposes }) = event.event else {
-            return Ok(None);
-        };
         if event.stream == ids::OPERATOR {
             // An earlier release took such a request from anybody who may erase a customer.
             tracing::warn!(
@@ -144,6 +161,7 @@ impl Eraser {
         if purposes.contains(&Purpose::Account) {
             self.identity.erase(event.stream).await.map_err(crate::facts::failed)?;
         }
+        self.forget_guest(event.stream, &purposes).await?;
         self.store.keys().erase(event.stream, &purposes).await?;
         for purpose in &purposes {
             let sql = "INSERT INTO @erasures (subject, purpose, log, position) VALUES ($1, $2, $3, $4) \
@@ -153,22 +171,50 @@ impl Eraser {
             self.register.connection.execute(self.register.statement(sql, values)).await?;
         }
         tracing::info!(subject = %event.stream, "the keys of a person were erased");
+        self.ask_for_guests(event.stream).await?;
         Ok(Some(Pending { subject: event.stream, purposes, cause: event.event_id, metadata }))
     }
 
-    async fn confirm(&self, request: Pending) -> Result<(), Stopped> {
-        let cause = request.cause.to_string();
-        let before = request.metadata;
-        let metadata = Metadata {
-            correlation_id: before.correlation_id,
-            causation_id: Some(request.cause),
-            on_behalf_of: before
-                .on_behalf_of
-                .clone()
-                .or_else(|| before.actor().map(|actor| actor.to_string())),
-            traceparent: before.traceparent,
-            ..Metadata::default()
+    /// Deletes what a guest's token and the links to their orders are made of.
+    async fn forget_guest(&self, subject: Uuid, purposes: &[Purpose]) -> Result<(), Stopped> {
+        let orders = if purposes.contains(&Purpose::Invoice) {
+            orders_of(self.store.log(), subject).await?
+        } else {
+            Vec::new()
         };
+        self.identity.erase_guest(subject, &orders).await.map_err(crate::facts::failed)
+    }
+
+    /// Requests the erasure of the guests whose orders somebody claimed, for the purposes for which it is time.
+    async fn ask_for_guests(&self, account: Uuid) -> Result<(), Stopped> {
+        let log = self.store.log();
+        // Most claims are of people who stay.
+        let Some(because) = requests(log, account).await?.pop() else { return Ok(()) };
+        for guest in guests_of(log, account).await? {
+            let mut purposes = guest.purposes(log).await?;
+            for asked in requested(log, guest.id).await? {
+                purposes.remove(&asked);
+            }
+            if purposes.is_empty() {
+                continue;
+            }
+            tracing::info!(guest = %guest.id, %account, "a guest goes with the account that claimed their orders");
+            let purposes: Vec<Purpose> = purposes.into_iter().collect();
+            let cause = because.event_id.to_string();
+            let names = purposes.iter().map(AsRef::as_ref);
+            let parts: Vec<&str> = [&cause, "guest"].into_iter().chain(names).collect();
+            let metadata = caused(because.event_id, because.metadata()?);
+            let command = person::Command::RequestErasure { purposes: purposes.clone() };
+            self.command(guest.id, &parts, command, metadata).await?;
+        }
+        Ok(())
+    }
+
+    async fn confirm(&self, request: Pending) -> Result<(), Stopped> {
+        // A request that had read a key before it went may have begun the guest again.
+        self.forget_guest(request.subject, &request.purposes).await?;
+        let cause = request.cause.to_string();
+        let metadata = caused(request.cause, request.metadata);
         let command = person::Command::ConfirmErasure { purposes: request.purposes };
         self.command(request.subject, &[&cause, "confirm"], command, metadata).await
     }
@@ -192,6 +238,7 @@ impl Eraser {
                 ("person.request-erasure", purposes.contains(&Purpose::Account))
             }
             person::Command::ConfirmErasure { .. } => ("person.confirm_erasure", false),
+            person::Command::TakeOver => ("person.take-over", false),
         };
         let metadata = Metadata {
             command_type: Some(kind.to_owned()),
@@ -235,13 +282,22 @@ impl Eraser {
     /// Erases again what a backup brought back: keys, and, by a request in the log, values that were decrypted with
     /// them. A log that was restored without its keys has lost the requests as well.
     async fn apply_register(&self) -> Result<(), Stopped> {
-        for chunk in erase_registered(self.store.keys(), &self.register).await?.chunks(500) {
+        let registered = erase_registered(self.store.keys(), &self.register).await?;
+        for chunk in registered.chunks(500) {
             let asked = self.asked(chunk).await?;
             for (subject, purpose) in chunk.iter().filter(|erasure| !asked.contains(erasure)) {
                 tracing::warn!(%subject, %purpose, "the log came back without an erasure, and hears of it again");
                 let command = person::Command::RequestErasure { purposes: vec![*purpose] };
                 let again = ids::new().to_string();
                 self.command(*subject, &[&again, "again"], command, Metadata::default()).await?;
+            }
+        }
+        // Of those whom an earlier release erased, the guests are still there.
+        let people: BTreeSet<Uuid> = registered.into_iter().map(|(subject, _)| subject).collect();
+        let people: Vec<Uuid> = people.into_iter().collect();
+        for chunk in people.chunks(500) {
+            for account in claimants(self.store.log(), chunk).await? {
+                self.ask_for_guests(account).await?;
             }
         }
         Ok(())
@@ -267,6 +323,17 @@ impl Eraser {
             }
         }
         Ok(asked)
+    }
+}
+
+/// The metadata of a command that an event led to, from the event's id and metadata.
+fn caused(cause: Uuid, because: Metadata) -> Metadata {
+    Metadata {
+        correlation_id: because.correlation_id,
+        causation_id: Some(cause),
+        on_behalf_of: because.on_behalf_of.clone().or_else(|| because.actor().map(|actor| actor.to_string())),
+        traceparent: because.traceparent,
+        ..Metadata::default()
     }
 }
 

@@ -5,6 +5,7 @@
 //! Each worker keeps a checkpoint and holds a lease, so that only one process at a time does its work; the loop that they
 //! run in is [`soonshop_event_log::follow`]. Nothing here knows HTTP. Start reading at [`relay`] and [`reactor`].
 
+pub mod claimed_guests;
 pub mod claiming;
 pub mod eraser;
 pub mod facts;

@@ -16,6 +16,8 @@ mod authenticator;
 mod clients;
 #[path = "workers/erasing.rs"]
 mod erasing;
+#[path = "workers/erasing_guests.rs"]
+mod erasing_guests;
 #[path = "workers/factors.rs"]
 mod factors;
 #[path = "workers/guessing.rs"]

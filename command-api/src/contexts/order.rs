@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{GuestId, OrderId, UserId};
-use soonshop_domain::order::{ClaimedBy, Command, Contact, Customer, Order, Placement, number_of};
+use soonshop_domain::order::{self, ClaimedBy, Command, Contact, Customer, Order, Placement, number_of};
+use soonshop_domain::user::person::{self, Person};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::problem::Kind;
 use utoipa::ToSchema;
@@ -133,7 +134,11 @@ async fn claim(call: Call, id: Uuid, body: Claim) -> Result<Response, Problem> {
         _ => problem,
     })?;
     let (account, guest) = (UserId(account), GuestId(guest.id));
-    call.execute::<Order>(id, Command::Claim { account, by: ClaimedBy::Token, guest }).await
+    let command = Command::Claim { account, by: ClaimedBy::Token, guest };
+    // In one append with what the person's stream says: who is being erased takes nothing over.
+    let (first, second) = ((id, command.clone()), (account.0, person::Command::TakeOver));
+    let done = call.attempt_joined::<Order, Person>(first, second, order::Error::Person).await;
+    answer::<Order>(id, command, done)
 }
 
 async fn place(call: Call, (): (), body: NewOrder) -> Result<Response, Problem> {

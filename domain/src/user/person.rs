@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Classified, Decider, EventInfo, Expectation, Facts, Money, PersonalValue, Purpose, Sensitive};
+use crate::{
+    Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PersonalValue, Purpose, Sensitive,
+};
 
 /// How long an erasure may take before it counts as overdue, in seconds. With a running eraser it takes seconds.
 const ERASURE_SECONDS: i64 = 15 * 60;
@@ -17,6 +19,9 @@ pub enum Command {
     ConfirmErasure {
         purposes: Vec<Purpose>,
     },
+    /// Changes nothing, and is refused once an erasure was requested: what the person takes over from then on would outlive
+    /// it.
+    TakeOver,
 }
 
 #[derive(
@@ -89,9 +94,18 @@ impl EventInfo for Event {
 pub enum Error {
     #[error("this erasure was not requested")]
     ErasureNotRequested,
+    #[error("the person was erased, and nothing new about them is kept")]
+    PersonErased,
 }
 
-impl Classified for Error {}
+impl Classified for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ErasureNotRequested => ErrorKind::Conflict,
+            Self::PersonErased => ErrorKind::Gone,
+        }
+    }
+}
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Person {
@@ -126,6 +140,8 @@ impl Decider for Person {
                 let purposes = missing(purposes, &self.erased);
                 Ok(if purposes.is_empty() { vec![] } else { vec![Event::PersonErased { purposes }] })
             }
+            Command::TakeOver if self.requested.is_empty() => Ok(vec![]),
+            Command::TakeOver => Err(Error::PersonErased),
         }
     }
 }

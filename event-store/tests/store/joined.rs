@@ -1,10 +1,14 @@
 //! Two aggregates in one append, of which the second may append nothing and still has a say.
 
-use soonshop_domain::ids::{self, GuestId, OrderId};
+use soonshop_domain::Purpose;
+use soonshop_domain::ids::{self, GuestId, OrderId, UserId};
 use soonshop_domain::inventory::{self, At, MAIN, Stock, StockPlace, stream};
-use soonshop_domain::order::{self, Customer, Movement, Order, Status};
+use soonshop_domain::order::{
+    self, CLAIMS_BY_ACCOUNT, ClaimedBy, Customer, Movement, ORDERS_BY_GUEST, Order, Status,
+};
 use soonshop_domain::product::{self, Details, Product, Variant};
 use soonshop_domain::text::Sku;
+use soonshop_domain::user::person::{self, Person};
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use uuid::Uuid;
 
@@ -16,6 +20,8 @@ on_both! {
     stock_comes_in_elsewhere_only_if_the_product_is_listed_in_the_append_itself,
     stock_is_moved_by_hand_only_if_the_order_is_so_far_in_the_append_itself,
     the_stocks_of_a_sku_are_found_at_every_location_through_an_index,
+    an_order_is_claimed_only_by_an_account_that_nobody_erases_in_the_append_itself,
+    claims_of_an_account_and_orders_of_a_guest_are_found_through_an_index,
 }
 
 fn sku() -> Sku {
@@ -180,4 +186,70 @@ async fn the_stocks_of_a_sku_are_found_at_every_location_through_an_index(shop: 
     let sql = shop.log().first_with_field_sql(aggregate_type, field).replace("$1", "'MUG'");
     let plan = shop.plan(&sql).await;
     assert!(plan.contains("stocks_by_sku"), "{plan}");
+}
+
+async fn an_order_is_claimed_only_by_an_account_that_nobody_erases_in_the_append_itself(shop: Fixture) {
+    let stores = shop.stores();
+    let (one, other) = (&stores[0], stores.last().unwrap());
+    let (account, guest) = (ids::new(), GuestId(ids::new()));
+    let order = ids::new();
+    one.execute::<Order>(order, place_order(Customer::Guest(guest), "S-1"), context()).await.unwrap();
+    // One process has seen that nobody erases the account, and another one asks for it.
+    one.execute::<Person>(account, person::Command::TakeOver, context()).await.unwrap();
+    let purposes = vec![Purpose::Invoice];
+    other.execute::<Person>(account, person::Command::RequestErasure { purposes }, context()).await.unwrap();
+    let command = order::Command::Claim { account: UserId(account), by: ClaimedBy::Token, guest };
+    let (first, second) = ((order, command), (account, person::Command::TakeOver));
+    let refusal = order::Error::Person;
+    let refused = Box::pin(one.execute_joined::<Order, Person>(first, second, context(), refusal)).await;
+    let gone = order::Error::Person(person::Error::PersonErased);
+    assert!(matches!(&refused, Err(ExecuteError::Rejected(error)) if *error == gone), "{refused:?}");
+    assert_eq!(one.version::<Order>(order).await.unwrap(), 1);
+}
+
+async fn claims_of_an_account_and_orders_of_a_guest_are_found_through_an_index(shop: Fixture) {
+    let store = shop.store();
+    let (account, other, guest) = (UserId(ids::new()), UserId(ids::new()), GuestId(ids::new()));
+    let place = async |customer, number: usize| {
+        let order = ids::new();
+        store
+            .execute::<Order>(order, place_order(customer, &format!("S-{number}")), context())
+            .await
+            .unwrap();
+        order
+    };
+    let claim = async |order, account, guest| {
+        let claim = order::Command::Claim { account, by: ClaimedBy::Token, guest };
+        store.execute::<Order>(order, claim, context()).await.unwrap();
+    };
+    let mut orders = Vec::new();
+    for number in 0..3 {
+        orders.push(place(Customer::Guest(guest), number).await);
+    }
+    claim(orders[0], account, guest).await;
+    claim(orders[1], account, guest).await;
+    for number in 3..200 {
+        // What else there is: orders of users, and claims of others.
+        let stranger = GuestId(ids::new());
+        place(Customer::User(account), number * 2).await;
+        claim(place(Customer::Guest(stranger), number * 2 + 1).await, other, stranger).await;
+    }
+    let names = |orders: &[Uuid]| orders.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let log = shop.log();
+    for (path, value, expected, index) in [
+        (CLAIMS_BY_ACCOUNT, account.0, &orders[..2], "orders_by_account"),
+        (ORDERS_BY_GUEST, guest.0, &orders[..], "orders_by_guest"),
+    ] {
+        let found = log.with_field(path, &value.to_string()).await.unwrap();
+        let found: Vec<_> = found.into_iter().map(|event| event.aggregate_id).collect();
+        assert_eq!(found, names(expected));
+        let unknown = ids::new().to_string();
+        assert_eq!(log.with_field(path, &unknown).await.unwrap().len(), 0);
+        let some = [unknown, value.to_string()];
+        assert_eq!(log.values_of_field(path, &some).await.unwrap(), some[1..]);
+        let plan = shop.plan(&log.with_field_sql(path).replace("$1", &format!("'{value}'"))).await;
+        assert!(plan.contains(index), "{plan}");
+    }
+    assert_eq!(log.of_type("order", &orders[0].to_string(), "OrderClaimed").await.unwrap().len(), 1);
+    assert_eq!(log.of_type("order", &orders[2].to_string(), "OrderClaimed").await.unwrap().len(), 0);
 }

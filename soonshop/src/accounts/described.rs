@@ -76,7 +76,7 @@ fn claims() -> Vec<Row> {
         },
         Row {
             takes: Some(MailedLink::name().into_owned()),
-            refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict],
+            refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict, Kind::Gone],
             ..row(
                 HttpMethod::Post,
                 "/auth/claims/confirm",

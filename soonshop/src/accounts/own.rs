@@ -191,6 +191,9 @@ impl SelfService for OwnAccounts {
                 Err(Problem::conflict("order-claimed", "another account has claimed the order already"))
             }
             Err(error) => Err(unread(&error, "the order cannot be claimed just now")),
+            Ok(Claimed::Erased) => {
+                Err(Problem::gone("person-erased", "the account was erased, and takes over no order"))
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use soonshop_domain::Purpose;
 use uuid::Uuid;
 
+use super::guests::GuestOfPerson;
+
 /// A place that was searched.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SearchedPlace {
@@ -49,11 +51,40 @@ pub struct Report {
     /// The places that could not be searched, and why.
     pub not_looked_at: Vec<String>,
     pub found: Vec<Leftover>,
+    /// The guests whose orders they claimed.
+    #[serde(default)]
+    pub guests: Vec<GuestOfPerson>,
     /// Absent until the erasure is confirmed.
     pub backups: Option<Backups>,
 }
 
 impl Report {
+    pub(super) fn of(person: Uuid) -> Self {
+        Self {
+            person,
+            asked: Vec::new(),
+            kept: Vec::new(),
+            sealed: 0,
+            looked_at: Vec::new(),
+            not_looked_at: Vec::new(),
+            found: Vec::new(),
+            guests: Vec::new(),
+            backups: None,
+        }
+    }
+
+    /// Adds what was found of a guest who is erased with the person. A backup can bring the key back that was deleted last.
+    pub(super) fn add_guest(&mut self, guest: Self) {
+        for Leftover { store, place, why } in guest.found {
+            self.find(&store, format!("{place} of the guest {}", guest.person), why);
+        }
+        self.backups = match (self.backups.take(), guest.backups) {
+            (Some(own), Some(theirs)) if theirs.until > own.until => Some(theirs),
+            (Some(own), Some(_)) => Some(own),
+            _ => None,
+        };
+    }
+
     /// 0: nothing was found; 3: something was.
     pub fn exit_code(&self) -> u8 {
         if self.found.is_empty() { 0 } else { 3 }
@@ -81,6 +112,12 @@ impl fmt::Display for Report {
             "in log   {} encrypted values, which no key can decrypt once it is deleted",
             self.sealed
         )?;
+        if !self.guests.is_empty() {
+            writeln!(f, "guests   {}, of whose orders they claimed one or more", self.guests.len())?;
+        }
+        for guest in &self.guests {
+            writeln!(f, "guest    {guest}")?;
+        }
         for SearchedPlace { store, what, items } in &self.looked_at {
             writeln!(f, "looked   {store:<16} {what:<24} {items}")?;
         }

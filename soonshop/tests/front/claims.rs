@@ -1,6 +1,11 @@
 //! Orders of guests that an account claims.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use soonshop::erased::{self, Options, Report};
+use soonshop_domain::Purpose;
+use uuid::Uuid;
 
 use crate::accounts::{Opened, Served, refused};
 use crate::guests::{Guest, new_key, order, passed_on};
@@ -264,5 +269,83 @@ async fn a_link_that_claims_an_order_is_void_once_the_account_has_another_addres
     shop.on_accounts(&moved).await;
     assert_eq!(shop.claim_by(&access, &link).await, (422, "link-not-valid".to_owned()));
     assert_eq!(shop.ask(&access, &guest.order).await.0, 422);
+    shop.stop().await;
+}
+
+/// The proof of somebody's erasure, once nothing of theirs is left.
+async fn proven(shop: &Served, person: Uuid) -> Report {
+    let options = Options { person, values: None, backup_days: 35, json: false };
+    let report = async {
+        loop {
+            let report = Box::pin(erased::verify(shop.shop.clone(), &options)).await.unwrap();
+            if report.found.is_empty() {
+                return report;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(2), report).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_account_takes_its_guests_with_it_and_the_proof_names_them() {
+    let (shop, ada, _) = two_accounts().await;
+    let operator = shop.shop.operator_token().unwrap();
+    let (guest, mixed) =
+        (shop.new_guest("Ada", "b@x.example").await, shop.new_guest("Ada", "c@x.example").await);
+    let left = shop.buy(Some(&mixed.token), &new_key(), &order("Ada", "c@x.example")).await;
+    let left: Value = left.json().await.unwrap();
+    let (access, _) = shop.sign_in(&ada).await;
+    for one in [&guest, &mixed] {
+        assert_eq!(shop.claim(&access, &one.order, &one.token).await.0, 200);
+    }
+    let id_of = async |one: &Guest| {
+        let seen = shop.see(&format!("/orders/{}", one.order), Some(&operator)).await.1;
+        seen["customer"]["guest"].as_str().unwrap().parse::<Uuid>().unwrap()
+    };
+    let ids = [id_of(&guest).await, id_of(&mixed).await];
+    let of = |report: &Report, id: Uuid| report.guests.iter().find(|one| one.guest == id).unwrap().clone();
+
+    let gone = shop.request("DELETE", &format!("/users/{}", ada.id)).bearer_auth(&access);
+    assert_eq!(gone.header("if-match", "*").send().await.unwrap().status(), 204);
+    let report = proven(&shop, ada.id).await;
+    assert_eq!((&report.asked[..], report.guests.len()), (&[Purpose::Account][..], 2));
+    let first = of(&report, ids[0]);
+    assert_eq!((&first.asked[..], first.orders, first.kept_because), (&[Purpose::Account][..], 1, None));
+    let second = of(&report, ids[1]);
+    assert_eq!((&second.asked[..], second.orders), (&[][..], 2));
+    let kept = second.kept_because.clone().unwrap();
+    assert_eq!((json!(kept.order), kept.claimed_by), (left["id"].clone(), None));
+    let text = report.to_string();
+    assert!(text.contains("guests   2") && text.contains("nobody claimed the order"), "{text}");
+    assert!(!text.contains("b@x.example") && !text.contains("c@x.example"));
+    // The token of the one is dead, also for another order; the other one's is what it was.
+    assert_eq!(shop.see("/orders", Some(&guest.token)).await.0, 401);
+    assert_eq!(seen(&shop, &mixed, &mixed.token).await, 404);
+    let name = async |order: &str| {
+        let (status, seen) = shop.see(&format!("/orders/{order}"), Some(&operator)).await;
+        assert_eq!(status, 200);
+        seen["contact"]["name"].clone()
+    };
+    assert_ne!(name(&guest.order).await, Value::Null, "as long as that of an order that the account placed");
+
+    let purposes = json!({ "purposes": ["invoice"] });
+    let path = format!("/people/{}/erasures", ada.id);
+    assert_eq!(shop.change("POST", &path, &operator, &purposes).await.status(), 200);
+    let report = proven(&shop, ada.id).await;
+    let both = [Purpose::Account, Purpose::Invoice];
+    assert_eq!((&report.asked[..], &of(&report, ids[0]).asked[..]), (&both[..], &both[..]));
+    assert!(of(&report, ids[1]).asked.is_empty());
+    assert_eq!(name(&guest.order).await, Value::Null);
+    assert_ne!(name(&mixed.order).await, Value::Null);
+    let guests = proven(&shop, ids[0]).await;
+    assert_eq!((&guests.asked[..], guests.guests.len()), (&both[..], 0));
+
+    // Staff erase the one who stayed.
+    let path = format!("/people/{}/erasures", ids[1]);
+    assert_eq!(shop.change("POST", &path, &operator, &purposes).await.status(), 200);
+    let report = proven(&shop, ada.id).await;
+    assert_eq!(of(&report, ids[1]).asked, [Purpose::Invoice]);
+    assert_eq!(name(&mixed.order).await, Value::Null);
     shop.stop().await;
 }

@@ -125,6 +125,8 @@ async fn an_index_that_is_missing_is_named_with_what_makes_it() {
         ("log", "credit_notes_by_order"),
         ("log", "stock_parts"),
         ("log", "stocks_by_sku"),
+        ("log", "orders_by_account"),
+        ("log", "orders_by_guest"),
         ("log", "claims_by_owner"),
         ("process", "outbox_by_retry"),
         ("seals", "seals_by_position"),

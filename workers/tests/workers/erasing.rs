@@ -45,7 +45,7 @@ impl Run {
         tokio::time::timeout(Duration::from_mins(1), self.task).await.unwrap().unwrap();
     }
 
-    async fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.task.abort();
         drop(self.task.await);
     }
@@ -64,14 +64,14 @@ pub(crate) fn eraser(shop: &Shop, store: &EventStore) -> Run {
     Run { task: tokio::spawn(eraser.run(stop.clone())), stop }
 }
 
-async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) {
+pub(crate) async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) {
     let context = CommandContext::new(ids::new(), b"a test".to_vec(), Metadata::default());
     if let Err(error) = store.execute::<A>(id, command, context).await {
         panic!("{error}");
     }
 }
 
-async fn register(store: &EventStore, subject: Uuid) {
+pub(crate) async fn register(store: &EventStore, subject: Uuid) {
     send::<User>(store, subject, user::Command::Register { details: details(subject) }).await;
 }
 
@@ -80,7 +80,7 @@ async fn ask_to_forget(store: &EventStore, subject: Uuid) {
     send::<Person>(store, subject, person::Command::RequestErasure { purposes }).await;
 }
 
-async fn living_keys(shop: &Shop) -> i64 {
+pub(crate) async fn living_keys(shop: &Shop) -> i64 {
     shop.number("keys", "SELECT count(*) FROM @data_keys WHERE wrapped IS NOT NULL").await
 }
 

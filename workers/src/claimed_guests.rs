@@ -1,0 +1,106 @@
+//! Guests whose orders an account claimed, as the log has them. What a guest wrote in all of their orders is under one key, so
+//! a guest is erased as a whole: once everybody who claimed one of their orders is, and no order is left that nobody claimed.
+
+use std::collections::BTreeSet;
+
+use soonshop_domain::order::{self, CLAIMS_BY_ACCOUNT, Customer, ORDERS_BY_GUEST};
+use soonshop_domain::user::person;
+use soonshop_domain::{Event, Purpose};
+use soonshop_event_log::{Error, EventLog, RecordedEvent, StoredEvent};
+use uuid::Uuid;
+
+/// A guest, of whose orders an account claimed one at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedGuest {
+    pub id: Uuid,
+    /// All of their orders, each with the account that claimed it.
+    pub orders: Vec<(Uuid, Option<Uuid>)>,
+}
+
+impl ClaimedGuest {
+    /// The purposes for which everybody who claimed their orders is to be erased; none while nobody claimed one of them.
+    pub async fn purposes(&self, log: &EventLog) -> Result<BTreeSet<Purpose>, Error> {
+        let Some(accounts) = self.orders.iter().map(|(_, account)| *account).collect::<Option<BTreeSet<_>>>()
+        else {
+            return Ok(BTreeSet::new());
+        };
+        let mut common: Option<BTreeSet<Purpose>> = None;
+        for account in accounts {
+            let asked = requested(log, account).await?;
+            common = Some(match common {
+                Some(before) => before.intersection(&asked).copied().collect(),
+                None => asked,
+            });
+        }
+        Ok(common.unwrap_or_default())
+    }
+}
+
+/// The guests of whose orders this account claimed one at least.
+pub async fn guests_of(log: &EventLog, account: Uuid) -> Result<Vec<ClaimedGuest>, Error> {
+    let mut ids = BTreeSet::new();
+    for claim in log.with_field(CLAIMS_BY_ACCOUNT, &account.to_string()).await? {
+        for row in log.of_type("order", &claim.aggregate_id, "OrderPlaced").await? {
+            let event = decoded(log, row)?.event;
+            if let Event::Order(order::Event::OrderPlaced { customer: Customer::Guest(guest), .. }) = event {
+                ids.insert(guest.0);
+            }
+        }
+    }
+    let mut guests = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut orders = Vec::new();
+        for order in orders_of(log, id).await? {
+            orders.push((order, claimed_by(log, order).await?));
+        }
+        guests.push(ClaimedGuest { id, orders });
+    }
+    Ok(guests)
+}
+
+/// The orders of a guest, in order.
+pub async fn orders_of(log: &EventLog, guest: Uuid) -> Result<Vec<Uuid>, Error> {
+    let placed = log.with_field(ORDERS_BY_GUEST, &guest.to_string()).await?;
+    placed.into_iter().map(|row| Ok(decoded(log, row)?.stream)).collect()
+}
+
+/// Which of these people claimed an order.
+pub async fn claimants(log: &EventLog, people: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+    let names: Vec<String> = people.iter().map(ToString::to_string).collect();
+    let found = log.values_of_field(CLAIMS_BY_ACCOUNT, &names).await?;
+    Ok(people.iter().copied().filter(|person| found.contains(&person.to_string())).collect())
+}
+
+/// The requests to erase somebody, in order.
+pub async fn requests(log: &EventLog, subject: Uuid) -> Result<Vec<RecordedEvent>, Error> {
+    let rows = log.of_type("person", &subject.to_string(), "ErasureRequested").await?;
+    rows.into_iter().map(|row| decoded(log, row)).collect()
+}
+
+/// The purposes for which somebody's erasure was requested.
+pub async fn requested(log: &EventLog, subject: Uuid) -> Result<BTreeSet<Purpose>, Error> {
+    let mut asked = BTreeSet::new();
+    for request in requests(log, subject).await? {
+        if let Event::Person(person::Event::ErasureRequested { purposes }) = request.event {
+            asked.extend(purposes);
+        }
+    }
+    Ok(asked)
+}
+
+/// The account that claimed an order.
+async fn claimed_by(log: &EventLog, order: Uuid) -> Result<Option<Uuid>, Error> {
+    for row in log.of_type("order", &order.to_string(), "OrderClaimed").await? {
+        if let Event::Order(order::Event::OrderClaimed { account, .. }) = decoded(log, row)?.event {
+            return Ok(Some(account.0));
+        }
+    }
+    Ok(None)
+}
+
+/// The event, with encrypted values as stored. One that cannot be read is not passed over: who is erased rests on it.
+fn decoded(log: &EventLog, row: StoredEvent) -> Result<RecordedEvent, Error> {
+    let position = row.position;
+    let decoded = log.decode_row(row).unwrap_or_else(|| Err("its type is unknown".to_owned()));
+    decoded.map_err(|reason| Error::Undecodable { position, reason })
+}
