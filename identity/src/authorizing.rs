@@ -89,6 +89,7 @@ impl Identity {
             tx.execute(self.db.statement(sql, values)).await?;
             let event = Event::AccessGranted { client, scope };
             self.record_of_account(&tx, account, now, ("account.consent", cause), event).await?;
+            self.tell_of_client(&tx, account, client, now).await?;
         }
         let code = self.insert_code(&tx, &consenting, asked).await?;
         tx.commit().await?;

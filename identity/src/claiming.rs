@@ -61,6 +61,7 @@ impl Identity {
             address: Some(address),
             language,
             expires_at,
+            client: None,
         };
         self.write_mail(&tx, mail).await?;
         tx.commit().await?;

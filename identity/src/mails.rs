@@ -43,11 +43,13 @@ pub enum MailKind {
     RecoveryCodeUsed,
     /// Its owner may sign in with a provider of identities, too.
     ProviderLinked,
+    /// Its owner lets a client of OAuth act for them.
+    ClientAllowed,
 }
 
 impl MailKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Register,
         Self::AccountExists,
         Self::Reset,
@@ -61,6 +63,7 @@ impl MailKind {
         Self::RecoveryCodesMade,
         Self::RecoveryCodeUsed,
         Self::ProviderLinked,
+        Self::ClientAllowed,
     ];
 
     /// As it is stored, and in the keys of its texts.
@@ -79,6 +82,7 @@ impl MailKind {
             Self::RecoveryCodesMade => "recovery-codes-made",
             Self::RecoveryCodeUsed => "recovery-code-used",
             Self::ProviderLinked => "provider-linked",
+            Self::ClientAllowed => "client-allowed",
         }
     }
 
@@ -94,7 +98,8 @@ impl MailKind {
             | Self::FactorRemoved
             | Self::RecoveryCodesMade
             | Self::RecoveryCodeUsed
-            | Self::ProviderLinked => true,
+            | Self::ProviderLinked
+            | Self::ClientAllowed => true,
         }
     }
 
@@ -112,7 +117,8 @@ impl MailKind {
             | Self::FactorRemoved
             | Self::RecoveryCodesMade
             | Self::RecoveryCodeUsed
-            | Self::ProviderLinked => None,
+            | Self::ProviderLinked
+            | Self::ClientAllowed => None,
         }
     }
 
@@ -122,7 +128,8 @@ impl MailKind {
     }
 }
 
-/// A mail that is due. Nothing in it was typed but the address, which is in no `Debug`.
+/// A mail that is due. Nothing in it was typed but the address, which is in no `Debug`, and the client's name, which is the
+/// operator's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
     pub id: Uuid,
@@ -136,6 +143,8 @@ pub struct Mail {
     pub expires_at: DateTime<Utc>,
     /// How often it was tried before.
     pub tries: i64,
+    /// The name of the client that it tells of.
+    pub client: Option<String>,
 }
 
 impl std::fmt::Debug for Mail {
@@ -161,6 +170,8 @@ pub(crate) struct NewMail<'a> {
     pub(crate) address: Option<&'a str>,
     pub(crate) language: &'a str,
     pub(crate) expires_at: i64,
+    /// The client that it tells of.
+    pub(crate) client: Option<Uuid>,
 }
 
 /// The pause after so many failures.
@@ -177,8 +188,8 @@ impl Identity {
             None => String::new(),
         };
         let sql = format!(
-            "INSERT INTO @mails (id, kind, request, account, address, language, expires_at, due_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, {})",
+            "INSERT INTO @mails (id, kind, request, account, address, language, expires_at, client, due_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {})",
             self.db.now()
         );
         let values = [
@@ -189,6 +200,7 @@ impl Identity {
             address.into(),
             mail.language.into(),
             mail.expires_at.into(),
+            mail.client.map(|client| client.to_string()).into(),
         ];
         tx.execute(self.db.statement(&sql, values)).await?;
         Ok(())
@@ -200,8 +212,9 @@ impl Identity {
         let sql = format!("DELETE FROM @mails WHERE expires_at <= {now}");
         self.db.connection.execute(self.db.statement(&sql, [])).await?;
         let sql = format!(
-            "SELECT id, kind, request, address, language, expires_at, tries FROM @mails WHERE due_at <= {now} AND address <> '' \
-             ORDER BY due_at, id LIMIT {most}"
+            "SELECT m.id, m.kind, m.request, m.address, m.language, m.expires_at, m.tries, k.name FROM @mails m \
+             LEFT JOIN @clients k ON k.id = m.client WHERE m.due_at <= {now} AND m.address <> '' \
+             ORDER BY m.due_at, m.id LIMIT {most}"
         );
         let mut all = Vec::new();
         for row in self.db.connection.query_all(self.db.statement(&sql, [])).await? {
@@ -219,6 +232,7 @@ impl Identity {
                 link,
                 expires_at: moment(row.try_get_by_index(5)?)?,
                 tries: row.try_get_by_index(6)?,
+                client: row.try_get_by_index(7)?,
             });
         }
         Ok(all)

@@ -179,6 +179,7 @@ impl Identity {
                 address: Some(old),
                 language,
                 expires_at,
+                client: None,
             };
             self.write_mail(&tx, mail).await?;
         }

@@ -216,6 +216,7 @@ impl Identity {
             address: Some(&request.address),
             language: &request.language,
             expires_at: request.expires_at,
+            client: None,
         };
         self.write_mail(tx, mail).await?;
         Ok(true)
@@ -261,6 +262,7 @@ impl Identity {
             address: Some(stored),
             language: &request.language,
             expires_at: request.expires_at,
+            client: None,
         };
         self.write_mail(tx, mail).await
     }
@@ -301,6 +303,7 @@ impl Identity {
             address: Some(&request.address),
             language: &request.language,
             expires_at: request.expires_at,
+            client: None,
         };
         self.write_mail(tx, mail).await
     }

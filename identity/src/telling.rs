@@ -1,5 +1,5 @@
-//! What the owner of an account is told by mail: a sign-in on a device that is not known, and changes of what somebody signs in
-//! with. The mail goes to the address that the user has in the log, which the worker looks up.
+//! What the owner of an account is told by mail: a sign-in on a device that is not known, changes of what somebody signs in
+//! with, and clients that may act for them. The mail goes to the address that the user has in the log, which the worker looks up.
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use uuid::Uuid;
@@ -29,6 +29,27 @@ impl Identity {
         kind: MailKind,
         now: i64,
     ) -> Result<(), Error> {
+        self.tell_of(tx, account, (kind, None), now).await
+    }
+
+    /// Tells them that they let this client act for them.
+    pub(crate) async fn tell_of_client(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &Account,
+        client: Uuid,
+        now: i64,
+    ) -> Result<(), Error> {
+        self.tell_of(tx, account, (MailKind::ClientAllowed, Some(client)), now).await
+    }
+
+    async fn tell_of(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &Account,
+        (kind, client): (MailKind, Option<Uuid>),
+        now: i64,
+    ) -> Result<(), Error> {
         let counted = format!("mailed:{}:account:{}", kind.name(), account.id);
         if !self.may_mail(tx, kind.name(), &[counted], now).await? {
             return Ok(());
@@ -40,6 +61,7 @@ impl Identity {
             address: None,
             language: &account.language,
             expires_at: now + TOLD_WITHIN,
+            client,
         };
         self.write_mail(tx, mail).await
     }

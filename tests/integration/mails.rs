@@ -49,6 +49,7 @@ fn mail(address: &str) -> Mail {
         link: Some("ssl_AAAA".to_owned()),
         expires_at: "2036-01-02T03:04:05Z".parse().unwrap(),
         tries: 0,
+        client: None,
     }
 }
 

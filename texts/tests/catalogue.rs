@@ -171,7 +171,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     (
         "mail-",
         "register account-exists reset email undo sign-in claim password-changed factor-added factor-removed recovery-codes-made \
-         recovery-code-used provider-linked",
+         recovery-code-used provider-linked client-allowed",
     ),
     (
         "page-account-done-",

@@ -1,4 +1,4 @@
-//! The text of a mail. It holds nothing that anybody typed.
+//! The text of a mail. It holds nothing that a stranger typed.
 
 use chrono::{DateTime, Utc};
 use soonshop_identity::{Mail, MailKind};
@@ -43,7 +43,10 @@ pub(super) fn letter(mail: &Mail, public: &Url) -> Letter {
     let until = shown(mail.expires_at);
     let at = written_at(mail).map(shown).unwrap_or_default();
     let key = format!("mail-{}", mail.kind.name());
+    let clients = below(public, "account/clients");
     let values = [
+        ("client", mail.client.as_deref().unwrap_or_default().into()),
+        ("clients", clients.as_str().into()),
         ("link", link.as_str().into()),
         ("shop", shop.into()),
         ("until", until.as_str().into()),
@@ -70,6 +73,7 @@ mod tests {
                     link: linked.then(|| "ssl_AAAA".to_owned()),
                     expires_at: "2026-01-02T03:04:05Z".parse().unwrap(),
                     tries: 0,
+                    client: (kind == MailKind::ClientAllowed).then(|| "The app".to_owned()),
                 };
                 let written = letter(&mail, &public);
                 let key = format!("mail-{}", kind.name());
@@ -80,6 +84,10 @@ mod tests {
                 let link = format!("\nhttps://shop.example/en/{}?link=ssl_AAAA\n", page(kind));
                 assert_eq!(written.text.contains(&link), linked, "{}", written.text);
                 assert_eq!(written.text.contains("2026-01-02 03:04 UTC"), linked, "{}", written.text);
+                let told = mail.client.is_some();
+                assert_eq!(written.text.contains("The app"), told, "{}", written.text);
+                let clients = "\nhttps://shop.example/en/account/clients\n";
+                assert_eq!(written.text.contains(clients), told, "{}", written.text);
                 let at = written_at(&mail).map(shown).unwrap();
                 assert_eq!(written.text.contains(&at), kind.is_notice(), "{}", written.text);
             }

@@ -75,6 +75,15 @@ mail-provider-linked = You can sign in to your account in another way
         Since { $at } somebody who gave its password can sign in to your account at { $shop } with a provider such as an employer or a mail service.
 
         If it was you, there is nothing to do. If it was not you, somebody else has your account: say that you have forgotten the password where you sign in, and choose another one. That way of signing in ends then.
+mail-client-allowed = You let a program act for you
+    .text =
+        Since { $at } the program “{ $client }” may act for your account at { $shop }, as you allowed it to.
+
+        If it was you, there is nothing to do. You can see what it may do, and take it back at any time, here:
+
+        { $clients }
+
+        If it was not you, take it back there, say that you have forgotten the password where you sign in, and choose another one.
 mail-recovery-codes-made = Your account has new recovery codes
     .text =
         Your account at { $shop } has new recovery codes since { $at }. The ones before can no longer be used.

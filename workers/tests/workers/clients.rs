@@ -23,9 +23,9 @@ on_both!(
     nothing_of_codes_and_consents_is_left_of_who_is_erased,
 );
 
-const REDIRECT: &str = "https://app.example/cb";
+pub(crate) const REDIRECT: &str = "https://app.example/cb";
 /// Of RFC 7636, appendix B.
-const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// An account that is signed in, and a client.
@@ -37,7 +37,7 @@ struct Begun {
     client: Client,
 }
 
-async fn register(identity: &Identity, public: bool, scope: &[&str]) -> Client {
+pub(crate) async fn register(identity: &Identity, public: bool, scope: &[&str]) -> Client {
     let new = NewClient {
         name: "app".to_owned(),
         public,

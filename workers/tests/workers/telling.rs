@@ -5,9 +5,11 @@ use soonshop_domain::{Metadata, ids};
 use soonshop_event_store::CommandContext;
 use soonshop_identity::totp::step_at;
 use soonshop_identity::{
-    Cause, Error, MailKind, NewFactor, NewPassword, Password, Purpose, SignIn, SignInDevice,
+    Cause, CodeAsked, CredentialKind, Error, MailKind, NewFactor, NewPassword, Password, Purpose, SignIn,
+    SignInDevice,
 };
 
+use crate::clients::{CHALLENGE, REDIRECT, register};
 use crate::factors::now;
 use crate::fixture::{Shop, on_both};
 use crate::mailing::{Mailed, NEW};
@@ -17,6 +19,7 @@ on_both!(
     an_owner_is_told_of_a_sign_in_on_a_device_that_is_not_known_but_of_the_first_one,
     an_owner_is_told_of_each_change_of_what_they_sign_in_with_in_the_language_of_the_last_sign_in,
     a_mail_about_a_sign_in_goes_to_the_address_that_the_account_has,
+    an_owner_is_told_by_name_of_each_client_that_they_let_act_for_them,
 );
 
 async fn an_owner_is_told_of_a_sign_in_on_a_device_that_is_not_known_but_of_the_first_one(shop: Shop) {
@@ -123,4 +126,37 @@ async fn a_mail_about_a_sign_in_goes_to_the_address_that_the_account_has(shop: S
     assert!(changed.is_ok());
     assert_eq!(mailed.all_mails().await, []);
     assert_eq!(mailed.rows("mails").await, 0);
+}
+
+async fn an_owner_is_told_by_name_of_each_client_that_they_let_act_for_them(shop: Shop) {
+    let mailed = Mailed::new(&shop).await;
+    let (id, cause) = (mailed.account().await, Cause::system());
+    let device = SignInDevice { language: "zh-CN", ..SignInDevice::default() };
+    let asked = SignIn { device, kind: CredentialKind::Cookie, ..typed(PASSWORD) };
+    let active = mailed.identity.sign_in(asked, &cause).await.unwrap().active;
+    let client = register(&mailed.identity, false, &["own", "read"]).await;
+    let consent = async |scope: &[&str]| {
+        let scope: Vec<String> = scope.iter().map(|name| (*name).to_owned()).collect();
+        let asked = CodeAsked {
+            active: &active,
+            client: &client,
+            redirect: REDIRECT,
+            challenge: CHALLENGE,
+            scope: &scope,
+        };
+        mailed.identity.consent(asked, &cause).await.unwrap();
+        let mails = mailed.all_mails().await;
+        mails
+            .into_iter()
+            .map(|mail| (mail.kind, mail.address, mail.language, mail.client))
+            .collect::<Vec<_>>()
+    };
+    let told =
+        vec![(MailKind::ClientAllowed, ADDRESS.to_owned(), "zh-CN".to_owned(), Some(client.name.clone()))];
+    assert_eq!(consent(&["own"]).await, told);
+    assert_eq!(consent(&["own"]).await, [], "it may already");
+    assert_eq!(consent(&["read"]).await, told, "it may more");
+    assert!(mailed.identity.withdraw_consent(id, client.id, &cause).await.unwrap());
+    assert_eq!(mailed.all_mails().await, [], "who takes it back knows it");
+    assert_eq!(consent(&["own"]).await, told);
 }
