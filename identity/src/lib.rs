@@ -97,7 +97,7 @@ pub use providers::{LinkedProvider, Unlink};
 pub use readdressing::{AddressAsked, AddressChange};
 pub use redeeming::Redemption;
 pub use refreshing::Refresher;
-pub use registering::{Given, Proven};
+pub use registering::{Agreed, Given, Proven};
 pub use relying_party::RelyingParty;
 pub use requests::{Asked, Undecided};
 pub use roles::{CUSTOMER, Roles};

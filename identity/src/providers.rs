@@ -202,7 +202,7 @@ impl Identity {
         ];
         self.db.connection.execute(self.db.statement(&sql, values)).await?;
         let (address, name) = (address.to_owned(), who.name.map(str::to_owned));
-        Ok(Proven { request, user, address, name, address_hash: hash })
+        Ok(Proven { request, user, address, name, advertising: None, address_hash: hash })
     }
 
     /// Links an identity to the account whose owner gave the password before they left. [`Error::SignInEnded`]: the

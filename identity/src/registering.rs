@@ -1,13 +1,15 @@
 //! Opening an account with the link of a registration. The intent is written down first; the user is a command, which the
 //! log decides; then the account is opened. What a crash leaves is finished later, with the same ids.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, QueryResult};
 use soonshop_domain::identity::account::{Event, OpenedBy, PasswordReason};
 use soonshop_domain::ids;
+use soonshop_domain::user::consent::Wording;
 use uuid::Uuid;
 
 use crate::accounts::{NewAccount, opening_facts};
-use crate::stored::uuid;
+use crate::stored::{moment, uuid};
 use crate::{CUSTOMER, Cause, Error, Identity, Password, Purpose, Roles};
 
 /// How long a registration is left to the request that began it, in milliseconds.
@@ -20,8 +22,18 @@ pub struct Given<'a> {
     pub link: &'a str,
     pub name: Option<&'a str>,
     pub password: Password,
+    /// The words of a consent to advertising by e-mail; `None`: it was not given.
+    pub advertising: Option<Wording>,
     /// The network that it comes from.
     pub network: &'a str,
+}
+
+/// A consent to advertising by e-mail that was given with the link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    pub words: Wording,
+    /// When the link was used.
+    pub at: DateTime<Utc>,
 }
 
 /// A registration whose mailbox is proven, and whose account is not open yet.
@@ -32,6 +44,7 @@ pub struct Proven {
     pub user: Uuid,
     pub address: String,
     pub name: Option<String>,
+    pub advertising: Option<Agreed>,
     pub(crate) address_hash: String,
 }
 
@@ -41,7 +54,7 @@ impl std::fmt::Debug for Proven {
     }
 }
 
-const COLUMNS: &str = "id, user_id, address, name, address_hash";
+const COLUMNS: &str = "id, user_id, address, name, address_hash, wording, wording_language, used_at";
 
 impl Identity {
     /// Uses the link of a registration, once. [`Error::Link`]: it was used, it has expired, another one has followed it,
@@ -60,11 +73,13 @@ impl Identity {
         let hash = self.hasher.hash(given.password, given.network).await?;
         let name = self.seal_if(&request, given.name).await?;
         let sql = format!(
-            "UPDATE @requests SET used_at = {now}, user_id = $2, password = $3, name = $4 \
+            "UPDATE @requests SET used_at = {now}, user_id = $2, password = $3, name = $4, wording = $5, wording_language = $6 \
              WHERE id IN (SELECT id {usable}) AND used_at IS NULL RETURNING {COLUMNS}",
             now = self.db.now()
         );
-        let values = [request.into(), ids::new().to_string().into(), hash.into(), name.into()];
+        let (wording, language) = given.advertising.map(|words| (words.wording, words.language)).unzip();
+        let user = ids::new().to_string();
+        let values = [request.into(), user.into(), hash.into(), name.into(), wording.into(), language.into()];
         let tx = self.begin().await?;
         let row = tx.query_one(self.db.statement(&sql, values)).await?.ok_or(Error::Link)?;
         tx.commit().await?;
@@ -73,11 +88,16 @@ impl Identity {
 
     async fn proven(&self, row: &QueryResult) -> Result<Proven, Error> {
         let name: Option<String> = row.try_get_by_index(3)?;
+        let wording: Option<String> = row.try_get_by_index(5)?;
+        let language: Option<String> = row.try_get_by_index(6)?;
+        let words = wording.zip(language).map(|(wording, language)| Wording { wording, language });
+        let at = moment(row.try_get_by_index(7)?)?;
         Ok(Proven {
             request: uuid(&row.try_get_by_index::<String>(0)?)?,
             user: uuid(&row.try_get_by_index::<String>(1)?)?,
             address: self.unseal(&row.try_get_by_index::<String>(2)?).await?,
             name: self.unseal_if(name.as_deref()).await?,
+            advertising: words.map(|words| Agreed { words, at }),
             address_hash: row.try_get_by_index(4)?,
         })
     }

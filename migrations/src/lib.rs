@@ -194,7 +194,8 @@ migrators! {
         ("010_claims", "sql/claim_links.sql", "sql/claim_links.sql"),
         ("011_idle", "sql/idle.sql", "sql/idle.sql"),
         ("012_passkeys", "sql/passkeys.sql", "sql/passkeys.sql"),
-        ("013_told_clients", "sql/told_clients.sql", "sql/told_clients.sql")
+        ("013_told_clients", "sql/told_clients.sql", "sql/told_clients.sql"),
+        ("014_agreed", "sql/agreed.sql", "sql/agreed.sql")
     ];
 }
 

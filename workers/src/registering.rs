@@ -2,15 +2,19 @@
 //! account is opened. Done again after a crash it comes to the same.
 
 use soonshop_domain::claim::scope;
+use soonshop_domain::user::consent::{Medium, Via};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, ActorKind, Channel, Metadata, Personal, ids, text};
 use soonshop_event_log::Error;
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
-use soonshop_identity::{Cause, Identity, Proven};
+use soonshop_identity::{Agreed, Cause, Identity, Proven};
 use uuid::Uuid;
 
 /// The first part of the ids of its commands.
 const NAME: &str = "registration";
+
+/// The same of the command with a consent.
+const AGREEING: &str = "registration-consent";
 
 /// What a registration came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,7 @@ pub async fn finish(
         return Ok(Finished::Taken);
     }
     let version = store.version::<User>(user).await.map_err(unavailable)?;
+    agree(store, user, registration, cause).await?;
     match identity.open_registered(registration, user, version, cause).await {
         Ok(()) => Ok(Finished::Open(user)),
         Err(soonshop_identity::Error::Exists) => Ok(Finished::Taken),
@@ -90,6 +95,26 @@ async fn registered(
         Ok(_) => Ok(Some(id)),
         Err(ExecuteError::Taken { owner, .. }) => Ok(user_in(&owner)),
         Err(ExecuteError::Rejected(_) | ExecuteError::RejectedBefore { .. }) => Ok(None),
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+/// Writes the consent that was given with the link into the user's stream, at the time of then. Without a mailbox that is proven
+/// nobody comes here.
+async fn agree(
+    store: &EventStore,
+    user: Uuid,
+    registration: &Proven,
+    cause: &Cause,
+) -> Result<(), Unfinished> {
+    let Some(Agreed { words, at }) = registration.advertising.clone() else { return Ok(()) };
+    let request = registration.request.to_string();
+    let mut context = context(store, (AGREEING, &request), "user.set-consent", user, cause).await?;
+    context.occurred_at = at;
+    let command = user::Command::GiveConsent { medium: Medium::Email, words, via: Via::Registration };
+    match store.execute::<User>(user, command, context).await {
+        // Who was deleted meanwhile, or has changed too much today, has not agreed to anything.
+        Ok(_) | Err(ExecuteError::Rejected(_) | ExecuteError::RejectedBefore { .. }) => Ok(()),
         Err(error) => Err(unavailable(error)),
     }
 }

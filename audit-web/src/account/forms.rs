@@ -16,6 +16,9 @@ const FAULT: &str = "fault";
 /// The place of the rule of passwords.
 const RULE: &str = "rule";
 
+/// The name of the box with which somebody agrees to advertising. It is never ticked before they do.
+pub(super) const ADVERTISING: &str = "advertising";
+
 /// The value of a box that is ticked.
 pub(super) const TICKED: &str = "yes";
 
@@ -56,6 +59,8 @@ impl Field {
         Self::optional("default_shipping", "account-address-default-shipping", "checkbox", "off");
     pub(super) const DEFAULT_BILLING: Self =
         Self::optional("default_billing", "account-address-default-billing", "checkbox", "off");
+
+    pub(super) const ADVERTISING: Self = Self::optional(ADVERTISING, "account-agree", "checkbox", "off");
 
     const fn new(
         name: &'static str,

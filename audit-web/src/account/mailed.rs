@@ -4,13 +4,14 @@
 
 use axum::response::Response;
 use maud::{Markup, html};
+use soonshop_domain::user::consent::Wording;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{AddressLink, AddressWanted, LinkUsed, MailAsked, NewAccount};
 use soonshop_service_kit::endpoint::Answer;
 use soonshop_service_kit::endpoint::params::{Kind, Param};
 use soonshop_service_kit::rates::Class;
 
-use super::forms::{Field, Form, notice};
+use super::forms::{ADVERTISING, Field, Form, TICKED, notice};
 use super::next::SIGN_IN;
 use super::state::{Call, Endpoint, as_sign_in, email, password, sent, session, shown, view};
 use crate::pages::frame::{ACCOUNT, View, answered, see_other};
@@ -23,9 +24,17 @@ const UNDO: &str = "/account/undo";
 const CLAIM: &str = "/account/claim";
 const MAILED: &str = "/account/mailed";
 
+/// The version of the words beside the box of a registration, `page-account-agree`: who changes them changes it.
+const WORDING: &str = "registration-1";
+
 pub(super) fn table() -> Vec<Endpoint> {
     let link = || Param::new("link", Kind::Free, "The token in the mail's link.").or_empty();
     let name = Param::new("name", Kind::Free, "A name.").or_empty();
+    let agreed = Param::new(
+        ADVERTISING,
+        Kind::OneOf(&[TICKED]),
+        "Whether the person agrees to advertising by e-mail, in the words beside the box.",
+    );
     let links = || vec![link()];
     vec![
         shown(REGISTER, "identity.register-page", links(), |call| {
@@ -35,7 +44,7 @@ pub(super) fn table() -> Vec<Endpoint> {
             REGISTER,
             "identity.page-register",
             Class::SignIns,
-            (links(), vec![email(), password("password"), name]),
+            (links(), vec![email(), password("password"), name, agreed]),
             |call| Box::pin(register(call)),
         ),
         shown(FORGOT, "identity.forgot-page", Vec::new(), |call| {
@@ -111,7 +120,7 @@ fn of_link<'f>(
 }
 
 fn registration(action: &str) -> Form<'_> {
-    let fields = vec![Field::NAME, Field::FIRST_PASSWORD];
+    let fields = vec![Field::NAME, Field::FIRST_PASSWORD, Field::ADVERTISING];
     of_link(action, ("account-register", "account-confirm-why", "account-open"), fields)
 }
 
@@ -230,10 +239,18 @@ async fn register(call: Call) -> Answer {
     let Some(link) = token(&call) else {
         return ask(&call, MailAsked::Register, &asking_to_register()).await;
     };
+    let advertising = match call.form.text(ADVERTISING) {
+        Some(_) => {
+            let words = Wording::try_new(WORDING, view(&call).language.tag());
+            Some(words.map_err(|(_, error)| Problem::internal(error.to_string()))?)
+        }
+        None => None,
+    };
     let new = NewAccount {
         link,
         name: call.form.text("name"),
         password: call.form.text("password").unwrap_or_default(),
+        advertising: advertising.as_ref(),
         network: &call.network,
     };
     Ok(match as_sign_in(call.shared.own.register(new)).await {
@@ -288,4 +305,20 @@ async fn change_email(call: Call) -> Answer {
         Ok(()) => see_other(&view.to(ACCOUNT, &[("done", "email-asked")])),
         Err(problem) => changing().again(&call, &view, &problem, &back(&view)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use soonshop_texts::Language;
+
+    use super::WORDING;
+
+    /// Whoever changes the words changes their version, and both here.
+    #[test]
+    fn the_words_beside_the_box_are_those_of_their_version() {
+        let words = [Language::English, Language::Chinese].map(|one| one.find("page-account-agree"));
+        let english = "The shop may send me advertising about its goods and offers by e-mail. I can withdraw this at any time, on the page Advertising of my account, without giving a reason.";
+        let chinese = "商店可以通过电子邮件向我发送有关其商品和优惠的营销信息。我可以随时在账户的“营销信息”页面撤回同意，无需说明理由。";
+        assert_eq!((WORDING, words), ("registration-1", [Some(english), Some(chinese)]));
+    }
 }

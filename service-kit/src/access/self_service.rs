@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use soonshop_domain::user::consent::Wording;
 use uuid::Uuid;
 
 use super::own_data::OwnData;
@@ -41,6 +42,8 @@ pub struct NewAccount<'a> {
     pub link: &'a str,
     pub name: Option<&'a str>,
     pub password: &'a str,
+    /// The words of a consent to advertising by e-mail; `None`: it is not given.
+    pub advertising: Option<&'a Wording>,
     /// The network that it comes from, as rates count it.
     pub network: &'a str,
 }

@@ -17,7 +17,8 @@ use utoipa::{PartialSchema, ToSchema};
 use super::factors::{Code, Factor, Factors, NewFactor, Pending, RecoveryCodes, Second, Started, StepUp};
 use super::http::{Login, PasswordChange, Refresh, Session, Sessions};
 use super::mailed::{
-    ClaimRequest, EmailChange, MailLanguage, MailRequest, MailedLink, PasswordReset, Registration,
+    AgreedWords, ClaimRequest, EmailChange, MailLanguage, MailRequest, MailedLink, PasswordReset,
+    Registration,
 };
 use super::passkeys::{NewPasskey, PasskeyAnswer, PasskeyOptions, PasskeyWanted, StartedPasskey};
 use super::request::Tokens;
@@ -76,7 +77,13 @@ fn claims() -> Vec<Row> {
         },
         Row {
             takes: Some(MailedLink::name().into_owned()),
-            refuses: &[Kind::Forbidden, Kind::UnsupportedMediaType, Kind::Invalid, Kind::Conflict, Kind::Gone],
+            refuses: &[
+                Kind::Forbidden,
+                Kind::UnsupportedMediaType,
+                Kind::Invalid,
+                Kind::Conflict,
+                Kind::Gone,
+            ],
             ..row(
                 HttpMethod::Post,
                 "/auth/claims/confirm",
@@ -404,6 +411,7 @@ fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (PasswordReset::name().into_owned(), PasswordReset::schema()),
         (EmailChange::name().into_owned(), EmailChange::schema()),
         (MailedLink::name().into_owned(), MailedLink::schema()),
+        (AgreedWords::name().into_owned(), AgreedWords::schema()),
         (ClaimRequest::name().into_owned(), ClaimRequest::schema()),
         (KEYS.to_owned(), keys()),
     ]

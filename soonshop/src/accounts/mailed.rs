@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use serde::Deserialize;
+use soonshop_domain::user::consent::Wording;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{
     AddressLink, AddressWanted, ClaimWanted, LinkUsed, MailAsked, NewAccount, SelfService as _,
@@ -68,6 +69,29 @@ pub(super) struct Registration {
     password: String,
     #[schema(max_length = 200)]
     name: Option<String>,
+    /// The words in which somebody agrees to advertising by e-mail. Left out: they do not agree.
+    advertising: Option<AgreedWords>,
+}
+
+/// Words that somebody saw and agreed to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AgreedWords)]
+pub(super) struct AgreedWords {
+    /// Their version: a code, under which the shop keeps them.
+    #[schema(min_length = 1, max_length = 64, example = "2026-11")]
+    wording: String,
+    /// The tag of the language in which they were seen.
+    #[schema(min_length = 2, max_length = 35, example = "zh-CN")]
+    language: String,
+}
+
+impl AgreedWords {
+    fn understood(&self) -> Result<Wording, Problem> {
+        Wording::try_new(&self.wording, &self.language).map_err(|(field, error)| {
+            Problem::invalid("invalid-body", error.to_string()).with_pointer(format!("/advertising{field}"))
+        })
+    }
 }
 
 /// What sets another password.
@@ -153,11 +177,14 @@ async fn forgot(State(state): State<Arc<AuthState>>, request: Request) -> Result
 
 async fn confirm(State(state): State<Arc<AuthState>>, request: Request) -> Result<StatusCode, Problem> {
     count(Class::SignIns, Who::Guest).await?;
-    let (_, network, body) = read::<Registration>(request, "link, password, and name").await?;
+    let (_, network, body) =
+        read::<Registration>(request, "link, password, and name and advertising").await?;
+    let advertising = body.advertising.as_ref().map(AgreedWords::understood).transpose()?;
     let new = NewAccount {
         link: &body.link,
         name: body.name.as_deref(),
         password: &body.password,
+        advertising: advertising.as_ref(),
         network: &network,
     };
     state.own.register(new).await.map(used)

@@ -98,6 +98,7 @@ impl SelfService for OwnAccounts {
             link: new.link,
             name: name.as_deref(),
             password: password(new.password)?,
+            advertising: new.advertising.cloned(),
             network: new.network,
         };
         let identity = &self.accounts.identity;
@@ -190,10 +191,10 @@ impl SelfService for OwnAccounts {
             Ok(Claimed::Taken) => {
                 Err(Problem::conflict("order-claimed", "another account has claimed the order already"))
             }
-            Err(error) => Err(unread(&error, "the order cannot be claimed just now")),
             Ok(Claimed::Erased) => {
                 Err(Problem::gone("person-erased", "the account was erased, and takes over no order"))
             }
+            Err(error) => Err(unread(&error, "the order cannot be claimed just now")),
         }
     }
 

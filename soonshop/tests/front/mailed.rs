@@ -74,16 +74,23 @@ async fn a_stranger_registers_signs_in_and_sets_another_password() {
         }
     }
     let confirm = |password: &str, name: &str| json!({ "link": link_of, "password": password, "name": name });
+    let with = |advertising: &Value| {
+        let mut body = confirm("seven green turtles", "New");
+        body["advertising"] = advertising.clone();
+        body
+    };
     for (body, problem) in [
         (confirm("short", "New"), "bad-password"),
         (confirm("password", "New"), "bad-password"),
         (confirm("seven green turtles", "a\nb"), "invalid-body"),
         (json!({ "link": "ssl_x", "password": "seven green turtles" }), "link-not-valid"),
+        (with(&json!({ "wording": "Yes!", "language": "en" })), "invalid-body"),
+        (with(&json!({ "wording": "2026-11", "language": "?" })), "invalid-body"),
     ] {
         let got = shop.post("/auth/register/confirm", &body).await;
         assert_eq!(refused(got).await, (422, problem.to_owned()));
     }
-    let good = confirm("seven green turtles", "New");
+    let good = with(&json!({ "wording": "2026-11", "language": "zh-CN" }));
     assert_eq!(shop.post("/auth/register/confirm", &good).await.status(), 204);
     let again = shop.post("/auth/register/confirm", &good).await;
     assert_eq!(refused(again).await, (422, "link-not-valid".to_owned()));
@@ -94,6 +101,16 @@ async fn a_stranger_registers_signs_in_and_sets_another_password() {
     let signed_in: Value = login("seven green turtles").await.json().await.unwrap();
     let access = signed_in["access_token"].as_str().unwrap();
     assert_eq!(shop.with_token("GET", "/auth/sessions", access).await.status(), 200);
+    let log = shop.shop.log().unwrap();
+    let events = log.read(1, 1_000).await.unwrap();
+    let agreed: Vec<_> = events.iter().filter(|row| row.event_type == "ConsentGiven").collect();
+    assert_eq!(agreed.len(), 1);
+    let given: Value = serde_json::from_str(&agreed[0].payload).unwrap();
+    let given = &given["ConsentGiven"];
+    assert_eq!(
+        [&given["medium"], &given["wording"], &given["language"], &given["via"]],
+        ["email", "2026-11", "zh-CN", "registration"]
+    );
 
     let before = written(shop.folder(), address).len();
     assert_eq!(shop.post("/auth/forgot", &json!({ "email": "NEW@example.org" })).await.status(), 202);

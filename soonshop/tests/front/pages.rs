@@ -93,7 +93,14 @@ async fn a_customer_registers_signs_in_and_sets_another_password_on_pages() {
     assert_eq!(refused.headers()[REFERRER_POLICY], "no-referrer");
     let page = refused.text().await.unwrap();
     assert!(page.contains("value=\"Ada &lt;b&gt;\"") && !page.contains("hunter2"), "{page}");
-    let fields = [("name", "Ada"), ("password", PASSWORD)];
+    assert!(!page.contains("checked"), "nobody agrees for somebody else: {page}");
+    let ticked = [("password", "hunter2"), ("advertising", "yes")];
+    let page = browser.send(&path, &ticked).await.text().await.unwrap();
+    assert!(
+        page.contains("name=\"advertising\" value=\"yes\" checked"),
+        "what was ticked comes back: {page}"
+    );
+    let fields = [("name", "Ada"), ("password", PASSWORD), ("advertising", "yes")];
     browser.goes(&path, &fields, "/account/sign-in?done=registered").await;
     let again = browser.send(&path, &fields).await;
     assert_eq!(again.status(), 422);
@@ -108,6 +115,8 @@ async fn a_customer_registers_signs_in_and_sets_another_password_on_pages() {
     browser.signs_in(address, PASSWORD, "/account/sessions", "/account/sessions").await;
     let page = browser.page("/account?lang=en").await;
     assert!(page.contains(">Ada<") && page.contains(address), "{page}");
+    let page = browser.page("/account/consents?lang=en").await;
+    assert!(page.contains("when registering") && page.contains("registration-1 ("), "{page}");
 
     // A customer's session never opens the audit trail.
     let trail = browser.open("GET", "/audit/timeline?lang=en").await;

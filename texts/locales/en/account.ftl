@@ -139,6 +139,7 @@ page-account-done-address-removed = The address was removed.
 page-account-consents = Advertising
 page-account-consents-about = Whether the shop may send you advertising, and how.
 page-account-consents-see = Choose
+page-account-agree = The shop may send me advertising about its goods and offers by e-mail. I can withdraw this at any time, on the page Advertising of my account, without giving a reason.
 page-account-consent-words = The shop may send me advertising about its goods and offers in the way that I agree to here. I can withdraw this at any time, on this page, without giving a reason.
 page-account-consent-email = By e-mail
 page-account-consent-phone = By telephone

@@ -139,6 +139,7 @@ page-account-done-address-removed = 地址已移除。
 page-account-consents = 营销信息
 page-account-consents-about = 商店是否可以向您发送营销信息，以及通过何种方式。
 page-account-consents-see = 选择
+page-account-agree = 商店可以通过电子邮件向我发送有关其商品和优惠的营销信息。我可以随时在账户的“营销信息”页面撤回同意，无需说明理由。
 page-account-consent-words = 商店可以通过我在此同意的方式向我发送有关其商品和优惠的营销信息。我可以随时在此页面撤回同意，无需说明理由。
 page-account-consent-email = 电子邮件
 page-account-consent-phone = 电话

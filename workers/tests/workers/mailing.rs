@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
+use soonshop_domain::user::consent::{Consent, Medium, Via, Wording};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Metadata, ids, text};
 use soonshop_event_log::Database;
 use soonshop_event_store::{CommandContext, EventStore};
 use soonshop_identity::{
-    AddressAsked, Asked, CUSTOMER, Cause, Error, Given, Identity, Mail, MailKind, Opening, Password, Purpose,
-    Roles, SignIn, Unsent,
+    AddressAsked, Agreed, Asked, CUSTOMER, Cause, Error, Given, Identity, Mail, MailKind, Opening, Password,
+    Purpose, Roles, SignIn, Unsent,
 };
 use soonshop_workers::mails::{Mailer, Mails, fault};
 use soonshop_workers::readdressing::{self, Changed};
@@ -113,8 +115,8 @@ impl<'a> Mailed<'a> {
     }
 
     async fn register(&self, link: &str) -> Result<Finished, Error> {
-        let given =
-            Given { link, name: Some("Ada"), password: Password::new(PASSWORD).unwrap(), network: "" };
+        let password = Password::new(PASSWORD).unwrap();
+        let given = Given { link, name: Some("Ada"), password, advertising: None, network: "" };
         let proven = self.identity.use_registration(given).await?;
         Ok(finish(&self.store, &self.identity, &proven, &Cause::system()).await.unwrap())
     }
@@ -301,7 +303,8 @@ async fn a_registration_that_a_crash_left_is_finished_later(shop: Shop) {
         let address = format!("ada-{number}@example.org");
         let link = mailed.link(Purpose::Register, &address).await;
         let password = Password::new(PASSWORD).unwrap();
-        let given = Given { link: &link, name: None, password, network: "" };
+        let advertising = Some(Wording::try_new("2026-11", "zh-CN").unwrap());
+        let given = Given { link: &link, name: None, password, advertising, network: "" };
         let proven = mailed.identity.use_registration(given).await.unwrap();
         if made {
             let details = user::Details::try_new(proven.user, None, Some(&address), None, None).unwrap();
@@ -319,6 +322,15 @@ async fn a_registration_that_a_crash_left_is_finished_later(shop: Shop) {
         // What was slow, and not killed, comes to the same.
         let again = finish(&mailed.store, &mailed.identity, &proven, &Cause::system()).await.unwrap();
         assert_eq!(again, Finished::Open(proven.user));
+        let (user, _) = mailed.store.load::<User>(proven.user).await.unwrap();
+        let User::Active { kept, .. } = user else { panic!("{user:?}") };
+        let Agreed { words, at } = proven.advertising.clone().unwrap();
+        let agreed = Consent { medium: Medium::Email, given: Some(words), via: Via::Registration };
+        assert_eq!(kept.consents, [agreed]);
+        let given =
+            mailed.store.log().of_type("user", &proven.user.to_string(), "ConsentGiven").await.unwrap();
+        let then = at - TimeDelta::minutes(1);
+        assert_eq!((given.len(), given[0].occurred_at), (1, then), "once, at the time of then");
     }
     assert_eq!(mailed.identity.accounts().await.unwrap().len(), 2);
 }
@@ -587,6 +599,7 @@ async fn nothing_personal_of_a_registration_is_stored_in_clear(shop: Shop) {
         link: &link,
         name: Some("Augusta King"),
         password: Password::new(PASSWORD).unwrap(),
+        advertising: None,
         network: "",
     };
     let proven = mailed.identity.use_registration(given).await.unwrap();
