@@ -20,9 +20,8 @@ use soonshop_projections::PersonalColumns;
 use soonshop_workers::claimed_guests::orders_of;
 use uuid::Uuid;
 
-pub use guests::{GuestOfPerson, KeptBecause};
 pub use incomplete::{IncompleteErasure, incomplete};
-pub use report::{Backups, Leftover, Report, SearchedPlace};
+pub use report::{Backups, GuestOfPerson, KeptBecause, Leftover, Report, SearchedPlace};
 
 use self::report::count;
 use self::stores::{generations, projector_of, query};

@@ -6,8 +6,6 @@ use chrono::{DateTime, Utc};
 use soonshop_domain::Purpose;
 use uuid::Uuid;
 
-use super::guests::GuestOfPerson;
-
 /// A place that was searched.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SearchedPlace {
@@ -36,6 +34,48 @@ pub struct Backups {
     pub position: i64,
     pub event_id: Uuid,
     pub recorded_at: DateTime<Utc>,
+}
+
+/// A guest, of whose orders the person claimed one at least.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GuestOfPerson {
+    pub guest: Uuid,
+    /// How many orders the guest placed.
+    pub orders: u64,
+    /// The purposes whose erasure was requested of the guest.
+    pub asked: Vec<Purpose>,
+    /// Why the guest is not erased for all the purposes of the person.
+    pub kept_because: Option<KeptBecause>,
+}
+
+/// An order that keeps a guest.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeptBecause {
+    pub order: Uuid,
+    /// Who claimed it and is not erased for the same purposes; `None`: nobody claimed it.
+    pub claimed_by: Option<Uuid>,
+}
+
+impl fmt::Display for KeptBecause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.claimed_by {
+            Some(account) => write!(f, "{account} claimed the order {} too", self.order),
+            None => write!(f, "nobody claimed the order {}", self.order),
+        }
+    }
+}
+
+impl fmt::Display for GuestOfPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { guest, orders, asked, kept_because } = self;
+        let asked = asked.iter().map(Purpose::as_ref).collect::<Vec<_>>().join(", ");
+        let asked = if asked.is_empty() { "nothing" } else { &asked };
+        write!(f, "{guest} with {orders} orders, erased: {asked}")?;
+        match kept_because {
+            Some(why) => write!(f, "; not more, because {why}"),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
