@@ -45,6 +45,7 @@ fn table() -> Vec<state::Endpoint> {
     table.extend(clients::table());
     table.extend(consents::table());
     table.extend(crate::pages::factors::table());
+    table.extend(crate::pages::passkeys::table());
     table
 }
 

@@ -18,7 +18,7 @@ mod operations;
 mod overview;
 mod parked;
 pub(crate) mod parts;
-mod passkeys;
+pub(crate) mod passkeys;
 mod process_instance;
 mod processes;
 mod projections;
@@ -52,6 +52,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
     let mut pages: Vec<_> = assets.collect();
     pages.extend(access::table());
     pages.extend(factors::table::<Shared>());
+    pages.extend(passkeys::table::<Shared>());
     let mut audited = overview::table();
     audited.extend(timeline::table());
     audited.extend(jump::table());

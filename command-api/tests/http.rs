@@ -1423,7 +1423,7 @@ fn slugs(source: &str) -> BTreeSet<String> {
     // A refusal of the domain's: each variant of an `Error` that strum names.
     for block in source.split("pub enum Error {").skip(1) {
         let block = block.split("\n}").next().unwrap().split("\n    }").next().unwrap();
-        let transparent = block.split("#[strum(transparent)]").nth(1).map(str::trim_start);
+        let transparent: Vec<_> = block.split("#[strum(transparent)]").skip(1).map(str::trim_start).collect();
         let mut given = None;
         for line in block.lines().map(str::trim) {
             if let Some(rest) = line.strip_prefix("#[strum(serialize = \"") {
@@ -1436,7 +1436,7 @@ fn slugs(source: &str) -> BTreeSet<String> {
                 found.insert(slug.to_owned());
                 continue;
             }
-            if transparent.is_some_and(|rest| rest.starts_with(line)) {
+            if transparent.iter().any(|rest| rest.starts_with(line)) {
                 continue;
             }
             let name = line.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap();

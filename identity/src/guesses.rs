@@ -66,9 +66,10 @@ impl Identity {
                 let right = self.take_recovery(tx, account, code, now, cause).await?;
                 right.then_some("recovery-code").ok_or(Error::WrongCode)
             }
-            TypedCode::Passkey(answer) => {
-                self.take_passkey(tx, account, (guess, answer), now).await?.map(|()| "passkey")
-            }
+            TypedCode::Passkey(answer) => self
+                .take_passkey(tx, account, (&guess.passkey, answer), (guess.count, guess.since), now)
+                .await?
+                .map(|()| "passkey"),
         };
         self.settle(tx, account, guess, given.is_ok()).await?;
         Ok(given)

@@ -7,15 +7,12 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde_json::Value;
 use soonshop_domain::identity::account::{FactorKind, Step};
 use soonshop_domain::{Personal, PersonalValue as _, Purpose, ids};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::adding::BegunFactor;
 use crate::challenges::{Asker, Challenge};
-use crate::guess::Guess;
 use crate::pending_token::PendingHash;
 use crate::relying_party::{KnownPasskey, PasskeyKey, RefusedAnswer};
-use crate::sign_in::pad;
 use crate::store::Account;
 use crate::stored::uuid;
 use crate::{ActiveSession, Cause, Error, Identity, Password, RelyingParty};
@@ -86,15 +83,6 @@ impl Identity {
 
     /// Begins to add a passkey, as [`add_factor`](Self::add_factor) does an app.
     pub async fn add_passkey(&self, new: NewPasskey<'_>) -> Result<StartedPasskey, Error> {
-        let began = Instant::now();
-        let outcome = self.try_add_passkey(new).await;
-        if matches!(outcome, Err(Error::WrongPassword)) {
-            pad(began).await;
-        }
-        outcome
-    }
-
-    async fn try_add_passkey(&self, new: NewPasskey<'_>) -> Result<StartedPasskey, Error> {
         let relying_party = self.relying_party()?;
         let NewPasskey { active, password, name, network } = new;
         let verified = self.verified(active.account, password, network).await?;
@@ -210,10 +198,11 @@ impl Identity {
         &self,
         tx: &DatabaseTransaction,
         account: &mut Account,
-        (guess, answer): (&Guess, &str),
+        (guess, answer): (&PasskeyGuess, &str),
+        attempts: (i64, i64),
         now: i64,
     ) -> Result<Result<(), Error>, Error> {
-        let PasskeyGuess { challenge, passkeys } = &guess.passkey;
+        let PasskeyGuess { challenge, passkeys } = guess;
         let Some(challenge) = challenge else { return Ok(Err(Error::WrongPasskey)) };
         if !self.use_challenge(tx, challenge, now).await? {
             return Ok(Err(Error::WrongPasskey));
@@ -235,7 +224,7 @@ impl Identity {
             Err(RefusedAnswer::Internal(error)) => return Err(error),
             Err(RefusedAnswer::Copied) => {
                 // The signature was right, so somebody has a copy of its key.
-                self.report(tx, account, (guess.count, guess.since), Step::SecondFactor).await?;
+                self.report(tx, account, attempts, Step::SecondFactor).await?;
                 return Ok(Err(Error::CopiedPasskey));
             }
             Err(RefusedAnswer::Wrong(why)) => {

@@ -19,6 +19,7 @@ mod providers;
 mod request;
 pub(crate) mod roles;
 mod settings;
+mod typed;
 
 pub(crate) use described::openapi;
 pub(crate) use http::router;

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::access::{code, page_after};
 use super::frame::{
-    ASK_PASSKEY, FACTORS, STEP_UP, View, answered, code_field, described, passkey_button, refused, see_other,
-    warning, with, wrong_factor,
+    ASK_PASSKEY, FACTORS, STEP_UP, View, answered, code_field, described, passkey_button, passkey_script,
+    refused, see_other, warning, with, wrong_factor,
 };
 use crate::state::Shared;
 
@@ -104,8 +104,7 @@ pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
     };
     let Addresses { asks: of_asks, step_up: of_step_up, list, add: of_add, prove: of_prove, .. } = S::AT;
     let Addresses { remove: of_remove, recovery_codes: of_codes, .. } = S::AT;
-    let mut table = super::passkeys::table::<S>();
-    table.extend([
+    vec![
         shown(of_asks, vec![to().display_only()], |call| Box::pin(async move { asks(&call) })),
         sent(of_step_up, Class::Writes, vec![code(), to()], |call| Box::pin(step_up(call))),
         shown(list, vec![to().display_only()], |call| Box::pin(listed(call))),
@@ -113,8 +112,7 @@ pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
         sent(of_prove, Class::Writes, vec![factor(), code(), to()], |call| Box::pin(prove(call))),
         sent(of_remove, Class::Writes, vec![factor()], |call| Box::pin(remove(call))),
         sent(of_codes, Class::Writes, Vec::new(), |call| Box::pin(recovery_codes(call))),
-    ]);
-    table
+    ]
 }
 
 /// The session of an account. A key and the operator's token have none.
@@ -203,7 +201,7 @@ pub(super) async fn list<S: Place>(call: &Call<S>, session: Uuid, to: &str, refu
             input type="password" id="password" name="password" required autocomplete="current-password";
             button { (view.word("factor-add")) }
         }
-        @if people.offers_passkeys() { (super::passkeys::adding::<S>(&view, to, refused.passkey)) }
+        @if people.offers_passkeys() { (adding_passkey::<S>(&view, to, refused.passkey)) }
     };
     Ok(answered(&view, refused.status, "factors", None, &body))
 }
@@ -363,4 +361,22 @@ async fn recovery_codes<S: Place>(call: Call<S>) -> Answer {
     let codes = call.shared.access().people()?.make_recovery_codes(session).await?;
     let view = S::view(&call);
     Ok(answered(&view, StatusCode::OK, "recovery-codes", None, &shown_codes(&view, &codes, S::AT.list.0)))
+}
+
+/// The form that begins to add a passkey.
+fn adding_passkey<S: Place>(view: &View<'_>, to: &str, refused: Option<&str>) -> Markup {
+    html! {
+        h2 { (view.word("passkey-add")) }
+        p { (view.word("passkey-what")) }
+        (passkey_script(view))
+        (warning(refused))
+        form.column.narrow method="post" action=(S::AT.add_passkey.0) {
+            input type="hidden" name="to" value=(to);
+            label for="passkey-name" { (view.word("passkey-name")) }
+            input type="text" id="passkey-name" name="name" required maxlength="60" autocomplete="off";
+            label for="passkey-password" { (view.word("password")) }
+            input type="password" id="passkey-password" name="password" required autocomplete="current-password";
+            button { (view.word("passkey-add")) }
+        }
+    }
 }

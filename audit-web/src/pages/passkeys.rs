@@ -13,9 +13,9 @@ use soonshop_service_kit::rates::Class;
 
 use super::access::code;
 use super::factors::{Place, Refused, added, factor, list, named, sent, session};
-use super::frame::{View, answered, passkey_script, warning, wrong_factor};
+use super::frame::{View, answered, passkey_script, wrong_factor};
 
-pub(super) fn table<S: Place>() -> Vec<Endpoint<S>> {
+pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
     let to = || Param::new("to", Kind::Free, "The page to go on to.");
     let token = Param::new("token", Kind::Free, "The token of the sign-in that waits.").secret();
     let name = Param::new("name", Kind::Free, "The name of the passkey.").or_empty();
@@ -40,24 +40,6 @@ async fn ask<S: Place>(call: Call<S>) -> Answer {
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Err(problem) => Err(problem),
-    }
-}
-
-/// The form that begins to add one.
-pub(super) fn adding<S: Place>(view: &View<'_>, to: &str, refused: Option<&str>) -> Markup {
-    html! {
-        h2 { (view.word("passkey-add")) }
-        p { (view.word("passkey-what")) }
-        (passkey_script(view))
-        (warning(refused))
-        form.column.narrow method="post" action=(S::AT.add_passkey.0) {
-            input type="hidden" name="to" value=(to);
-            label for="passkey-name" { (view.word("passkey-name")) }
-            input type="text" id="passkey-name" name="name" required maxlength="60" autocomplete="off";
-            label for="passkey-password" { (view.word("password")) }
-            input type="password" id="passkey-password" name="password" required autocomplete="current-password";
-            button { (view.word("passkey-add")) }
-        }
     }
 }
 

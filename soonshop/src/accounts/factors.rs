@@ -18,10 +18,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::body::read;
-use super::passkeys::given;
 use super::people::cause;
 use super::problem::problem;
 use super::request::{AuthState, device, signed_in, tokens};
+use super::typed::given;
 
 /// What a sign-in with a password goes on with.
 #[derive(Serialize, ToSchema)]

@@ -23,9 +23,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::cache::{ClientScopes, Guests, Remembered, hash};
-use super::passkeys::name_of;
 use super::problem::{ended, factor_problem, problem};
 use super::settings::FactorSettings;
+use super::typed::name_of;
 
 /// Accounts and their sessions, with what this process read of them lately.
 #[derive(Clone)]
