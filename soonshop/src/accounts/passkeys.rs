@@ -154,7 +154,6 @@ async fn prove(
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
