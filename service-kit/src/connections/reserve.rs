@@ -12,11 +12,14 @@ use crate::problem::Problem;
 #[derive(Clone, Copy)]
 pub(crate) struct Reserved;
 
+/// Whether who watches the shop asks for this.
+pub(super) fn is_watching(path: &str) -> bool {
+    path.starts_with("/health/") || path == "/metrics"
+}
+
 /// Answers health and metrics on a connection of the reserve, and nothing else.
 pub(crate) async fn only_health(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if request.extensions().get::<Reserved>().is_none() || path.starts_with("/health/") || path == "/metrics"
-    {
+    if request.extensions().get::<Reserved>().is_none() || is_watching(request.uri().path()) {
         return next.run(request).await;
     }
     too_many_connections().into_response()

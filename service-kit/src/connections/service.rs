@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use super::body::{AnswerBody, RequestBody};
 use super::limits::Limits;
-use super::reserve::Reserved;
+use super::reserve::{Reserved, is_watching};
 use super::state::{Handler, State};
 use super::table::Slot;
 use crate::rates::Proxies;
@@ -68,9 +68,10 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         tell_over_tls(request.headers_mut(), over_tls);
         Box::pin(async move {
             let permit = handlers.acquire_owned().await.expect("the semaphore is never closed");
+            let of_the_address = if is_watching(request.uri().path()) { None } else { slot.handler().await };
             let held = Held {
                 _one_of_the_connection: Arc::new(permit),
-                _one_of_the_address: Arc::new(slot.handler().await),
+                _one_of_the_address: Arc::new(of_the_address),
                 _at_work: Arc::new(answering.begins_handler()),
                 _one_of_all: slot,
             };

@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
-use super::state::State;
+use super::state::{Rank, State};
 use crate::metrics::Http;
 use crate::rates::network;
 
@@ -110,9 +110,9 @@ impl Table {
         let of_address = inner.per_address.get(&address).map(|of| of.connections).unwrap_or_default();
         let in_all = inner.entries.len() - inner.reserved;
         let closed = if of_address >= self.limits.connections_per_address {
-            inner.close_one(|entry| !entry.reserved && entry.address == address)
+            inner.close_one(|entry, _| !entry.reserved && entry.address == address)
         } else if in_all >= self.limits.connections {
-            inner.close_one(|entry| !entry.reserved)
+            inner.close_one(|entry, _| !entry.reserved)
         } else {
             return Some(self.enter(&mut inner, address, false));
         };
@@ -120,7 +120,7 @@ impl Table {
         if closed {
             return Some(self.enter(&mut inner, address, false));
         }
-        if inner.reserved < self.limits.reserve || inner.close_one(|entry| entry.reserved) {
+        if inner.reserved < self.limits.reserve || inner.close_one(|entry, _| entry.reserved) {
             return Some(self.enter(&mut inner, address, true));
         }
         None
@@ -128,7 +128,7 @@ impl Table {
 
     /// Closes the connection that has waited longest for its client, if one waits.
     pub(super) fn close_one(&self) {
-        self.lock().close_one(|_| true);
+        self.lock().close_one(|_, _| true);
     }
 
     fn enter(self: &Arc<Self>, inner: &mut Inner, address: IpAddr, reserved: bool) -> Admitted {
@@ -169,11 +169,13 @@ impl Inner {
 
     /// Closes one of those connections: first heads that are not whole, then idle ones, then those that have waited for
     /// their client in the middle of a request; the oldest of each first.
-    fn close_one(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
+    fn close_one(&mut self, of: impl Fn(&Entry, Rank) -> bool) -> bool {
         let now = Instant::now();
-        let waiting = self.entries.iter().filter(|(_, entry)| of(entry));
-        let waiting = waiting.filter_map(|(id, entry)| entry.state.waits(now).map(|waits| (waits, *id)));
-        let Some((_, id)) = waiting.min() else { return false };
+        let waiting = self.entries.iter().filter_map(|(id, entry)| {
+            let (rank, since) = entry.state.waits(now)?;
+            of(entry, rank).then_some((rank, since, *id))
+        });
+        let Some((.., id)) = waiting.min() else { return false };
         if let Some(entry) = self.entries.get(&id) {
             entry.close.cancel();
         }
@@ -182,12 +184,15 @@ impl Inner {
         true
     }
 
-    /// Closes one of an address for a handler that waits. Thousands may wait, so this is not done for each of them.
+    /// Closes one of an address for a handler that waits: one whose own handlers wait for its client, as others have none
+    /// that would be free then. Thousands may wait, so this is not done for each of them.
     fn close_one_of(&mut self, address: IpAddr) {
         let Some(of) = self.per_address.get_mut(&address) else { return };
         if of.closed_at.is_none_or(|closed_at| closed_at.elapsed() >= CLOSE_EVERY) {
             of.closed_at = Some(Instant::now());
-            self.close_one(|entry| !entry.reserved && entry.address == address);
+            self.close_one(|entry, rank| {
+                rank == Rank::Waiting && !entry.reserved && entry.address == address
+            });
         }
     }
 
@@ -259,6 +264,8 @@ mod tests {
         let limits = Limits { connections_per_address: 2, streams: 2, ..Limits::default() };
         let table = Arc::new(Table::new(limits, Http::default()));
         let (slow, other) = (table.admit(address(1)).unwrap(), table.admit(address(2)).unwrap());
+        let idle = table.admit(address(1)).unwrap();
+        drop(idle.state.answer());
         let answering = slow.state.answer();
         answering.body().is_waited_for();
         let (first, second) = (slow.slot.handler().await.unwrap(), slow.slot.handler().await.unwrap());
@@ -268,6 +275,7 @@ mod tests {
         assert!(other.slot.handler().await.is_some(), "another address has its own");
         assert!(tokio::time::timeout(Limits::WAITED, &mut third).await.is_err());
         assert!(slow.close.is_cancelled() && !other.close.is_cancelled());
+        assert!(!idle.close.is_cancelled(), "to close it would make no handler free");
         drop((first, second));
         assert!(third.await.is_some());
     }
