@@ -171,7 +171,7 @@ impl Identity {
             "DELETE FROM @attempts WHERE what IN (SELECT 'typed:' || address FROM @accounts WHERE id = $1) \
              OR EXISTS (SELECT 1 FROM @accounts WHERE id = $1 AND (what LIKE 'device:' || address || ':%' \
              OR what LIKE 'proven:' || address || ':%' OR what LIKE 'after-link:' || address || ':%'))",
-            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'confirming:' || $1, 'totp:' || $1, 'recovery:' || $1, 'passkey:' || $1, 'codes:' || $1, 'consents:' || $1, 'linking:' || $1) OR what LIKE 'mailed:%:account:' || $1 \
+            "DELETE FROM @attempts WHERE what IN ('account:' || $1, 'confirming:' || $1, 'totp:' || $1, 'recovery:' || $1, 'passkey-reports:' || $1, 'codes:' || $1, 'consents:' || $1, 'linking:' || $1) OR what LIKE 'passkey:' || $1 || ':%' OR what LIKE 'mailed:%:account:' || $1 \
              OR what IN (SELECT 'mailed:' || purpose || ':typed:' || address FROM @accounts, \
              (SELECT 'register' AS purpose UNION SELECT 'reset' UNION SELECT 'email') of_all WHERE id = $1)",
             "DELETE FROM @accounts WHERE id = $1",

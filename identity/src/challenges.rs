@@ -34,7 +34,8 @@ impl Asker<'_> {
 
 /// A challenge that waits.
 pub(crate) struct Challenge {
-    asker: String,
+    /// What asked, as it is stored.
+    pub(crate) asker: String,
     sealed: String,
     /// What the answer is compared with.
     pub(crate) state: String,

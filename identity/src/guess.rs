@@ -33,6 +33,8 @@ impl TypedCode {
 /// A code that was counted, and is to be compared.
 pub(crate) struct Guess {
     pub(crate) code: TypedCode,
+    /// As what it was counted.
+    pub(crate) counted: String,
     pub(crate) count: i64,
     pub(crate) since: i64,
     /// The secrets of the account's factors: they never change.

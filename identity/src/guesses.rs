@@ -18,32 +18,28 @@ use crate::{ActiveSession, Cause, Error, Identity, MailKind};
 
 impl Identity {
     /// Counts a code that was typed for an account. [`Error::TooManyCodes`]: it is not compared. What has the form of no
-    /// code is wrong without being counted. `asker`: what a passkey was asked by.
+    /// code is wrong without being counted, and so is the answer of a passkey that `asker` did not ask. Answers are counted
+    /// by who asked: nobody guesses them, and who knows the password keeps no owner from their passkey.
     pub(crate) async fn guess(&self, account: Uuid, typed: &str, asker: Asker<'_>) -> Result<Guess, Error> {
         let code = TypedCode::read(typed).ok_or(Error::WrongCode)?;
-        let what = format!("{}:{account}", code.counted_as());
-        let (count, since) = self.count(&self.db.connection, &what).await?;
+        let (mut counted, mut passkey) =
+            (format!("{}:{account}", code.counted_as()), PasskeyGuess::default());
+        if matches!(code, TypedCode::Passkey(_)) {
+            let challenge = self.challenge(account, asker).await?.ok_or(Error::WrongPasskey)?;
+            counted = format!("{counted}:{}", challenge.asker);
+            passkey = PasskeyGuess { challenge: Some(challenge), passkeys: self.passkeys(account).await? };
+        }
+        let (count, since) = self.count(&self.db.connection, &counted).await?;
         if count > code.most() {
             let now = self.now(&self.db.connection).await?;
             let left = u64::try_from(HOUR - now.rem_euclid(HOUR)).unwrap_or(0);
             return Err(Error::TooManyCodes(Duration::from_millis(left)));
         }
-        let mut guess = Guess {
-            code,
-            count,
-            since,
-            secrets: Vec::new(),
-            passkey: PasskeyGuess { challenge: None, passkeys: Vec::new() },
+        let secrets = match code {
+            TypedCode::Totp(_) => self.secrets(account).await?,
+            TypedCode::Recovery(_) | TypedCode::Passkey(_) => Vec::new(),
         };
-        match &guess.code {
-            TypedCode::Totp(_) => guess.secrets = self.secrets(account).await?,
-            TypedCode::Recovery(_) => {}
-            TypedCode::Passkey(_) => {
-                let challenge = self.challenge(account, asker).await?;
-                guess.passkey = PasskeyGuess { challenge, passkeys: self.passkeys(account).await? };
-            }
-        }
-        Ok(guess)
+        Ok(Guess { code, counted, count, since, secrets, passkey })
     }
 
     /// Compares a code, with the account locked, and uses it up: the name of what it is, or, where it is wrong, the error for
@@ -84,16 +80,28 @@ impl Identity {
         right: bool,
     ) -> Result<(), Error> {
         if right {
-            let what = format!("{}:{}", guess.code.counted_as(), account.id);
             let sql = "UPDATE @attempts SET count = count - 1 WHERE what = $1 AND hour = $2";
-            let values = [what.into(), guess.since.div_euclid(HOUR).into()];
+            let values = [guess.counted.as_str().into(), guess.since.div_euclid(HOUR).into()];
             tx.execute(self.db.statement(sql, values)).await?;
+        } else if guess.count == guess.code.most() && matches!(guess.code, TypedCode::Passkey(_)) {
+            self.report_passkey(tx, account, (guess.count, guess.since)).await?;
         } else if guess.count == guess.code.most() {
             let sql = "DELETE FROM @sign_ins WHERE account = $1";
             tx.execute(self.db.statement(sql, [account.id.to_string().into()])).await?;
             self.report(tx, account, (guess.count, guess.since), Step::SecondFactor).await?;
         }
         Ok(())
+    }
+
+    /// The fact that answers of passkeys were wrong: one of an account within the hour, however many sign-ins they were for.
+    pub(crate) async fn report_passkey(
+        &self,
+        tx: &DatabaseTransaction,
+        account: &mut Account,
+        attempts: (i64, i64),
+    ) -> Result<(), Error> {
+        let (reported, _) = self.count(tx, &format!("passkey-reports:{}", account.id)).await?;
+        if reported == 1 { self.report(tx, account, attempts, Step::SecondFactor).await } else { Ok(()) }
     }
 
     async fn take_totp(

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use serde_json::Value;
-use soonshop_domain::identity::account::{FactorKind, Step};
+use soonshop_domain::identity::account::FactorKind;
 use soonshop_domain::{Personal, PersonalValue as _, Purpose, ids};
 use uuid::Uuid;
 
@@ -43,7 +43,8 @@ pub(crate) struct Passkey {
     key: PasskeyKey,
 }
 
-/// The answer of a passkey, and what it is compared with; no challenge: none waits for it.
+/// What the answer of a passkey is compared with; no challenge: it is no such answer.
+#[derive(Default)]
 pub(crate) struct PasskeyGuess {
     pub(crate) challenge: Option<Challenge>,
     pub(crate) passkeys: Vec<Passkey>,
@@ -224,7 +225,7 @@ impl Identity {
             Err(RefusedAnswer::Internal(error)) => return Err(error),
             Err(RefusedAnswer::Copied) => {
                 // The signature was right, so somebody has a copy of its key.
-                self.report(tx, account, attempts, Step::SecondFactor).await?;
+                self.report_passkey(tx, account, attempts).await?;
                 return Ok(Err(Error::CopiedPasskey));
             }
             Err(RefusedAnswer::Wrong(why)) => {

@@ -102,6 +102,12 @@ fn wrong(why: impl std::fmt::Display) -> RefusedAnswer {
     RefusedAnswer::Wrong(why.to_string())
 }
 
+/// Of what cannot be read nothing is repeated: the log of a process holds no text that somebody sent.
+fn unreadable(error: serde_json::Error) -> RefusedAnswer {
+    let (what, line, column) = (error.classify(), error.line(), error.column());
+    RefusedAnswer::Wrong(format!("it cannot be read ({what:?}, line {line}, column {column})"))
+}
+
 fn handle(account: Uuid) -> Result<UserHandle16, Error> {
     UserHandle16::decode(*account.as_bytes()).map_err(Error::internal)
 }
@@ -145,7 +151,7 @@ impl RelyingParty {
         answer: &str,
     ) -> Result<(PasskeyKey, String), RefusedAnswer> {
         let state = RegistrationServerState::<16>::decode(&bytes(state)?).map_err(Error::internal)?;
-        let answer = Registration::from_json_relaxed(answer.as_bytes()).map_err(wrong)?;
+        let answer = Registration::from_json_relaxed(answer.as_bytes()).map_err(unreadable)?;
         let options = RegistrationVerificationOptions::<String, String> {
             allowed_origins: std::slice::from_ref(&self.origin),
             // Some send what nobody asked for. Nothing is read of it.
@@ -186,7 +192,8 @@ impl RelyingParty {
     ) -> Result<RightAnswer, RefusedAnswer> {
         let state =
             NonDiscoverableAuthenticationServerState::decode(&bytes(state)?).map_err(Error::internal)?;
-        let answer = NonDiscoverableAuthentication16::from_json_relaxed(answer.as_bytes()).map_err(wrong)?;
+        let answer =
+            NonDiscoverableAuthentication16::from_json_relaxed(answer.as_bytes()).map_err(unreadable)?;
         let id = STANDARD.encode(answer.raw_id().as_ref());
         let index = known.iter().position(|one| one.key.id == id);
         let index = index.ok_or_else(|| wrong("it is of none of these passkeys"))?;

@@ -280,7 +280,9 @@ async fn a_counter_that_goes_back_is_refused_and_recorded(shop: Shop) {
         let refused = owned.step_up(&answer).await;
         assert!(matches!(refused, Err(Error::CopiedPasskey)), "{counter}: {refused:?}");
     }
-    assert_eq!(owned.facts().await.iter().filter(|event| *event == "SignInsFailed").count(), 2);
+    // One within the hour; where it ended meanwhile, two.
+    let reported = owned.facts().await.iter().filter(|event| *event == "SignInsFailed").count();
+    assert!((1..=2).contains(&reported), "{reported}");
     owned.device.counter = Some(41);
     let options = owned.asked().await;
     let answer = owned.device.answers(&options);
@@ -303,8 +305,14 @@ async fn a_counter_that_goes_back_is_refused_and_recorded(shop: Shop) {
 async fn answers_of_passkeys_have_an_end_and_are_counted_apart(shop: Shop) {
     let mut owned = Owned::with(shop, Pair::p256()).await;
     let pending = owned.pending().await;
+    // What nobody asked is no guess.
+    for _ in 0..25 {
+        let refused = owned.step_up(&json!({})).await;
+        assert!(matches!(refused, Err(Error::WrongPasskey)), "{refused:?}");
+    }
     let mut wrong = 0;
     loop {
+        owned.asked().await;
         match owned.step_up(&json!({})).await {
             Err(Error::WrongPasskey) => wrong += 1,
             Err(Error::TooManyCodes(_)) => break,
@@ -317,11 +325,13 @@ async fn answers_of_passkeys_have_an_end_and_are_counted_apart(shop: Shop) {
     let answer = owned.device.answers(&options);
     let refused = owned.step_up(&answer).await;
     assert!(matches!(refused, Err(Error::TooManyCodes(_))), "{refused:?}");
-    let ended = owned.identity.ask_at_sign_in(&pending.token).await;
-    assert!(matches!(ended, Err(Error::SignInEnded)), "{ended:?}");
     let code = &owned.recovery_codes[0];
     owned.identity.step_up(&owned.active, code, &Cause::system()).await.unwrap();
     assert!(owned.facts().await.contains(&"SignInsFailed".to_owned()));
+    // Who guesses in one place keeps nobody from their passkey in another one.
+    let options = owned.identity.ask_at_sign_in(&pending.token).await.unwrap();
+    let answer = owned.device.answers(&options);
+    owned.second(&pending, &answer.to_string()).await.unwrap();
 }
 
 /// Another account, which signs in with the same password.
@@ -411,6 +421,8 @@ async fn nothing_of_a_passkey_is_left_of_who_is_erased_and_none_of_it_is_in_the_
         }
     }
     drop(owned.step_up(&json!({})).await);
+    owned.asked().await;
+    assert_eq!(owned.shop.number("identity", "SELECT count(*) FROM @challenges").await, 1);
     assert!(owned.identity.erase(owned.id).await.unwrap());
     for table in ["factors", "challenges", "accounts"] {
         let left = owned.shop.number("identity", &format!("SELECT count(*) FROM @{table}")).await;
