@@ -9,7 +9,8 @@ CREATE TABLE @challenges (
     -- What asks: 'add:' with factor and session, 'sign-in:' with the hash of the pending token, or 'step-up:' with the
     -- session. Each has one, the newest, which is deleted by its first answer.
     asker      TEXT PRIMARY KEY,
-    account    TEXT NOT NULL REFERENCES @accounts (id),
+    -- Goes with the account, also where a process of the release before deletes it.
+    account    TEXT NOT NULL REFERENCES @accounts (id) ON DELETE CASCADE,
     -- What the answer is compared with, the challenge in it: a JWE.
     state      TEXT NOT NULL,
     expires_at BIGINT NOT NULL

@@ -35,11 +35,28 @@ on_both!(
     a_change_of_an_address_that_a_crash_left_is_finished_later,
     an_address_gets_three_mails_an_hour_and_everybody_a_thousand,
     a_mail_is_tried_again_until_its_link_has_expired,
+    a_mail_that_only_a_later_release_knows_holds_up_no_others,
     one_network_uses_up_its_own_share_of_what_is_asked_for,
     who_set_a_password_by_a_link_signs_in_there_however_many_strangers_try,
     who_is_erased_gets_no_mail_and_has_no_request_left,
     nothing_personal_of_a_registration_is_stored_in_clear,
 );
+
+async fn a_mail_that_only_a_later_release_knows_holds_up_no_others(shop: Shop) {
+    let mailed = Mailed::new(&shop).await;
+    let unsent = Unsent { reason: "down".to_owned(), refused: false };
+    *mailed.letters.broken.lock().unwrap() = Some(unsent);
+    for address in [ADDRESS, "grace@example.org"] {
+        mailed.ask(Purpose::Register, address).await.unwrap();
+    }
+    assert_eq!((mailed.all_mails().await, mailed.rows("mails").await), (Vec::new(), 2));
+    *mailed.letters.broken.lock().unwrap() = None;
+    let later = "UPDATE @mails SET kind = 'of-a-later-release' WHERE id = (SELECT min(id) FROM @mails)";
+    shop.run("identity", later).await;
+    shop.run("identity", "UPDATE @mails SET due_at = 0").await;
+    assert_eq!(mailed.all_mails().await.len(), 1);
+    assert_eq!(mailed.rows("mails").await, 1, "it waits for that release");
+}
 
 pub(crate) const NEW: &str = "eight blue herons";
 
