@@ -1,6 +1,7 @@
 //! The eraser: keys are deleted, cached copies expire, and the log says so; a restored backup is erased again.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use soonshop_domain::user::person::{self, Person};
@@ -44,24 +45,38 @@ impl Run {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_mins(1), self.task).await.unwrap().unwrap();
     }
-
-    pub(crate) async fn kill(self) {
-        self.task.abort();
-        drop(self.task.await);
-    }
 }
 
 pub(crate) fn eraser(shop: &Shop, store: &EventStore) -> Run {
     let stop = CancellationToken::new();
+    Run { task: tokio::spawn(worker(shop, store).run(stop.clone())), stop }
+}
+
+/// An eraser that is killed after so many steps, each up to where it waits for something, and whose lease has run out.
+pub(crate) async fn killed_after(steps: usize, shop: &Shop, store: &EventStore) {
+    let mut run = Box::pin(worker(shop, store).run(CancellationToken::new()));
+    let mut left = steps;
+    let stepping = std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        run.as_mut().poll(context)
+    });
+    stepping.await;
+    drop(run);
+    shop.run("process", "UPDATE @leases SET expires_at = 0").await;
+}
+
+fn worker(shop: &Shop, store: &EventStore) -> Eraser {
     let database = Database::new(shop.place.clone());
-    let eraser = Eraser {
+    Eraser {
         store: store.clone(),
         process: database.namespace("process").unwrap(),
         register: database.namespace("erasures").unwrap(),
         identity: crate::recording::identity(shop),
         holder: format!("test-{}", ids::new().simple()),
-    };
-    Run { task: tokio::spawn(eraser.run(stop.clone())), stop }
+    }
 }
 
 pub(crate) async fn send<A: Decider>(store: &EventStore, id: Uuid, command: A::Command) {
@@ -152,11 +167,8 @@ async fn a_killed_eraser_repeats_its_work(shop: Shop) {
     register(&store, uuid(1)).await;
     ask_to_forget(&store, uuid(1)).await;
     let began = Instant::now();
-    for milliseconds in [5, 20, 60, 1_500] {
-        let run = eraser(&shop, &store);
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-        run.kill().await;
-        shop.run("process", "UPDATE @leases SET expires_at = 0").await;
+    for steps in [1, 3, 6, 10, 15, 20] {
+        killed_after(steps, &shop, &store).await;
     }
     assert!(!confirmed(&shop).await || began.elapsed() >= KEY_LIFETIME);
     let run = eraser(&shop, &store);

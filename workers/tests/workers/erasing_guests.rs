@@ -1,7 +1,6 @@
 //! Guests whose orders an account claimed go with the account.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use soonshop_domain::ids::{GuestId, UserId};
 use soonshop_domain::order::{self, ClaimedBy, Command, Customer, Order, Placement};
@@ -13,7 +12,7 @@ use soonshop_identity::Guest;
 use soonshop_workers::claimed_guests::{guests_of, requested};
 use uuid::Uuid;
 
-use crate::erasing::{eraser, living_keys, register, send};
+use crate::erasing::{eraser, killed_after, living_keys, register, send};
 use crate::fixture::{Shop, on_both, until};
 use crate::history::{contact, line, uuid};
 use crate::recording::{identity, open};
@@ -159,11 +158,8 @@ async fn a_killed_eraser_asks_for_each_guest_once(shop: Shop) {
         claimed(&store, uuid(number), uuid(1), *guest).await;
     }
     ask(&store, uuid(1), &BOTH).await;
-    for milliseconds in [2, 5, 10, 20, 40, 60, 80, 120, 200, 1_500] {
-        let run = eraser(&shop, &store);
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-        run.kill().await;
-        shop.run("process", "UPDATE @leases SET expires_at = 0").await;
+    for steps in [1, 3, 6, 10, 14, 18, 22, 26, 30, 34] {
+        killed_after(steps, &shop, &store).await;
     }
     let run = eraser(&shop, &store);
     for guest in &guests {
