@@ -83,12 +83,14 @@ impl Identity {
             let sql = "UPDATE @attempts SET count = count - 1 WHERE what = $1 AND hour = $2";
             let values = [guess.counted.as_str().into(), guess.since.div_euclid(HOUR).into()];
             tx.execute(self.db.statement(sql, values)).await?;
-        } else if guess.count == guess.code.most() && matches!(guess.code, TypedCode::Passkey(_)) {
-            self.report_passkey(tx, account, (guess.count, guess.since)).await?;
         } else if guess.count == guess.code.most() {
+            let attempts = (guess.count, guess.since);
+            if matches!(guess.code, TypedCode::Passkey(_)) {
+                return self.report_passkey(tx, account, attempts).await;
+            }
             let sql = "DELETE FROM @sign_ins WHERE account = $1";
             tx.execute(self.db.statement(sql, [account.id.to_string().into()])).await?;
-            self.report(tx, account, (guess.count, guess.since), Step::SecondFactor).await?;
+            self.report(tx, account, attempts, Step::SecondFactor).await?;
         }
         Ok(())
     }

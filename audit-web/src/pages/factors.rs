@@ -90,14 +90,22 @@ pub(super) fn sent<S: Place>((path, name): At, class: Class, form: Vec<Param>, r
     Endpoint::page(path, name, class, action.without_factor().costs(|_| Price::Nothing), S::refused)
 }
 
+/// The page to go on to.
+pub(super) fn to() -> Param {
+    Param::new("to", Kind::Free, "The page to go on to.")
+}
+
+/// The password, once more, with which a factor is added.
+pub(super) fn password() -> Param {
+    Param::new("password", Kind::Typed, "The password of the account.").secret()
+}
+
 /// The second factor that a form is about.
 pub(super) fn factor() -> Param {
     Param::new("factor", Kind::Id, "A second factor.").required()
 }
 
 pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
-    let to = || Param::new("to", Kind::Free, "The page to go on to.");
-    let password = Param::new("password", Kind::Typed, "The password of the account.").secret();
     let shown = |(path, name): At, params, run: Run<S>| {
         let action = Action::new(with(params), described(), run);
         Endpoint::page(path, name, Class::Reads, action.without_factor().costs(|_| Price::Low), S::refused)
@@ -108,7 +116,7 @@ pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
         shown(of_asks, vec![to().display_only()], |call| Box::pin(async move { asks(&call) })),
         sent(of_step_up, Class::Writes, vec![code(), to()], |call| Box::pin(step_up(call))),
         shown(list, vec![to().display_only()], |call| Box::pin(listed(call))),
-        sent(of_add, Class::SignIns, vec![password, to()], |call| Box::pin(add(call))),
+        sent(of_add, Class::SignIns, vec![password(), to()], |call| Box::pin(add(call))),
         sent(of_prove, Class::Writes, vec![factor(), code(), to()], |call| Box::pin(prove(call))),
         sent(of_remove, Class::Writes, vec![factor()], |call| Box::pin(remove(call))),
         sent(of_codes, Class::Writes, Vec::new(), |call| Box::pin(recovery_codes(call))),

@@ -12,17 +12,15 @@ use soonshop_service_kit::endpoint::{Answer, Call, Endpoint};
 use soonshop_service_kit::rates::Class;
 
 use super::access::code;
-use super::factors::{Place, Refused, added, factor, list, named, sent, session};
+use super::factors::{Place, Refused, added, factor, list, named, password, sent, session, to};
 use super::frame::{View, answered, passkey_script, wrong_factor};
 
 pub(crate) fn table<S: Place>() -> Vec<Endpoint<S>> {
-    let to = || Param::new("to", Kind::Free, "The page to go on to.");
     let token = Param::new("token", Kind::Free, "The token of the sign-in that waits.").secret();
     let name = Param::new("name", Kind::Free, "The name of the passkey.").or_empty();
-    let password = Param::new("password", Kind::Typed, "The password of the account.").secret();
     vec![
         sent(S::AT.ask_passkey, Class::Writes, vec![token], |call| Box::pin(ask(call))),
-        sent(S::AT.add_passkey, Class::SignIns, vec![name, password, to()], |call| Box::pin(add(call))),
+        sent(S::AT.add_passkey, Class::SignIns, vec![name, password(), to()], |call| Box::pin(add(call))),
         sent(S::AT.prove_passkey, Class::Writes, vec![factor(), code(), to()], |call| Box::pin(prove(call))),
     ]
 }
