@@ -8,8 +8,8 @@ use crate::totp::Secret;
 
 /// How many codes of an app are compared for an account within an hour, over all its sign-ins and sessions.
 const TOTP_IN_AN_HOUR: i64 = 5;
-/// The same of recovery codes, and of answers of passkeys, which cannot be guessed. Each is counted apart: who knows a password and guesses at codes
-/// keeps the owner from theirs, and not from the others.
+/// The same of recovery codes, and of the answers of passkeys to one sign-in or session: neither can be guessed. Each is
+/// counted apart, so that somebody who knows a password and guesses at codes of an app keeps the owner from those alone.
 const RECOVERY_IN_AN_HOUR: i64 = 20;
 
 impl TypedCode {

@@ -24,7 +24,7 @@ const UNDO: &str = "/account/undo";
 const CLAIM: &str = "/account/claim";
 const MAILED: &str = "/account/mailed";
 
-/// The version of the words beside the box of a registration, `page-account-agree`: who changes them changes it.
+/// The version of the text `page-account-agree` beside the box of a registration. A new text needs a new version.
 const WORDING: &str = "registration-1";
 
 pub(super) fn table() -> Vec<Endpoint> {
@@ -313,7 +313,7 @@ mod tests {
 
     use super::WORDING;
 
-    /// Whoever changes the words changes their version, and both here.
+    /// When the words change, give `WORDING` a new version, and write both here.
     #[test]
     fn the_words_beside_the_box_are_those_of_their_version() {
         let words = [Language::English, Language::Chinese].map(|one| one.find("page-account-agree"));
