@@ -73,6 +73,11 @@ impl Leases {
     /// Takes a lease from its holder, with a new epoch. The holder notices when it renews the lease, or at once if
     /// the checkpoint that it moves is fenced with the new epoch.
     pub async fn take(&self, name: &str) -> Result<Lease, Error> {
+        self.take_on(&self.db.connection, name).await
+    }
+
+    /// Takes a lease from its holder as [`take`](Self::take) does, once the transaction `on` is committed.
+    pub async fn take_on(&self, on: &impl ConnectionTrait, name: &str) -> Result<Lease, Error> {
         let now = self.db.now();
         let sql = format!(
             "INSERT INTO @leases (name, holder, epoch, expires_at) VALUES ($1, $2, 1, {now} + $3) \
@@ -80,7 +85,7 @@ impl Leases {
                  epoch = leases.epoch + 1 RETURNING epoch"
         );
         let values = [name.into(), self.holder.as_str().into(), LEASE_MILLISECONDS.into()];
-        let row = self.db.connection.query_one(self.db.statement(&sql, values)).await?;
+        let row = on.query_one(self.db.statement(&sql, values)).await?;
         let row = row.ok_or_else(|| Error::Database(format!("the lease {name} was not given")))?;
         Ok(Lease { name: name.to_owned(), epoch: row.try_get_by_index(0)? })
     }

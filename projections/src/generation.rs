@@ -8,7 +8,7 @@ use std::path::Path;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, TransactionTrait as _, Value};
 use soonshop_event_log::checkpoint::CHECKPOINTS;
 use soonshop_event_log::database::sqlite_file;
-use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, Error, READ_MODEL};
+use soonshop_event_log::{Checkpoint, Database, DatabaseLocation, Db, Error, Leases, READ_MODEL};
 
 use crate::Projector;
 use crate::projector::TableOf;
@@ -47,6 +47,11 @@ impl Generation {
     /// The name of its schema, file, index and prefix: `rm_orders_3`.
     pub fn namespace(&self) -> String {
         namespace(&self.projection, self.number)
+    }
+
+    /// The name of the lease of one of its followers: `rm_orders_3:rows`.
+    pub fn lease(&self, follower: &str) -> String {
+        format!("{}:{follower}", self.namespace())
     }
 
     /// Whether it is what this projector makes.
@@ -161,7 +166,7 @@ impl Registry {
         if let Some(active) = self.active(projector.name()).await? {
             return Ok(active);
         }
-        let generation = self.make(projector, State::Building, true).await?;
+        let generation = self.make(projector, State::Building, true, None).await?;
         self.activate(&generation).await?;
         Ok(generation)
     }
@@ -169,17 +174,29 @@ impl Registry {
     /// Makes the next generation: its namespace, its tables, and its checkpoint at the start of the log. Its follower
     /// builds the indexes once it has reached the head.
     pub async fn create(&self, projector: &dyn Projector) -> Result<Generation, Error> {
-        self.make(projector, State::Building, false).await
+        self.make(projector, State::Building, false, None).await
+    }
+
+    /// Makes the next generation for a process that folds it itself: from the moment at which workers can see it, its
+    /// rows are held by `holder`, so that no worker folds it first, without the holder's limits.
+    pub async fn create_held(&self, projector: &dyn Projector, holder: &str) -> Result<Generation, Error> {
+        self.make(projector, State::Building, false, Some(holder)).await
     }
 
     /// Makes a generation only for a comparison.
     pub async fn create_scratch(&self, projector: &dyn Projector) -> Result<Generation, Error> {
-        self.make(projector, State::Scratch, false).await
+        self.make(projector, State::Scratch, false, None).await
     }
 
     /// One at a time: the second caller sees the generation of the first. On PostgreSQL all of it is one transaction;
     /// on SQLite the registry's row comes last, so a file without a row was left by a process that was killed.
-    async fn make(&self, projector: &dyn Projector, state: State, first: bool) -> Result<Generation, Error> {
+    async fn make(
+        &self,
+        projector: &dyn Projector,
+        state: State,
+        first: bool,
+        holder: Option<&str>,
+    ) -> Result<Generation, Error> {
         let registry = self.operations.connection.begin().await?;
         let postgres = self.operations.backend() == DatabaseBackend::Postgres;
         let lock = if postgres {
@@ -241,6 +258,10 @@ impl Registry {
             state.as_ref().into(),
         ];
         registry.execute(self.operations.statement(&sql, values)).await?;
+        if let Some(holder) = holder {
+            let leases = Leases::new(self.operations.clone(), holder);
+            leases.take_on(&registry, &generation.lease(ROWS)).await?;
+        }
         registry.commit().await?;
         Ok(generation)
     }

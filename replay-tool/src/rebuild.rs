@@ -179,7 +179,7 @@ async fn resume_or_create(
         }
         crate::swap::drop_generation(tool, &known.generation, crate::swap::WhyRetired::BegunAnew).await?;
     }
-    Ok((tool.registry.create(&**projector).await?, false))
+    Ok((tool.registry.create_held(&**projector, &tool.holder).await?, false))
 }
 
 async fn rebuild_under_lease(
@@ -248,8 +248,13 @@ impl Work<'_> {
         let tool = self.tool;
         let follower = tool.follower(&self.projector, &self.generation);
         let leases = follower.leases();
-        // A worker with this version may have started on the generation: it waits until this is done.
-        let lease = leases.take(&follower.name(ROWS)).await?;
+        // A new generation is held since it was made. A worker with this version may have gone on with one that is
+        // resumed: it waits until this is done.
+        let rows = follower.name(ROWS);
+        let lease = match leases.acquire(&rows).await? {
+            Ok(lease) => lease,
+            Err(_worker) => leases.take(&rows).await?,
+        };
         let kept = lease.clone();
         let outcome = {
             let work = self.fold(&follower, &lease, resumed);

@@ -23,7 +23,7 @@ pub struct Follower {
 impl Follower {
     /// The name of a sink's lease: `rm_orders_3:rows`.
     pub fn name(&self, sink: &str) -> String {
-        format!("{}:{sink}", self.generation.namespace())
+        self.generation.lease(sink)
     }
 
     /// The leases of generations, held by this process.

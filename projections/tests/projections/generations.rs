@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use soonshop_event_log::Leases;
+use soonshop_projections::generation::ROWS;
 use soonshop_projections::product::Products;
 use soonshop_projections::{Feed, Projector as _};
 
@@ -12,6 +14,7 @@ use crate::unreliable::UnreliableProjector;
 on_both!(
     two_versions_of_a_projector_live_side_by_side,
     the_first_generation_is_made_once_however_many_ask_for_it,
+    a_generation_that_is_made_held_is_its_holders_from_the_first_moment,
     remains_of_an_unfinished_generation_do_not_block_the_next,
     indexes_are_built_when_the_head_is_reached,
 );
@@ -99,6 +102,15 @@ async fn the_first_generation_is_made_once_however_many_ask_for_it(shop: Shop) {
     }
     assert_eq!(tasks.join_all().await, vec![1; 8]);
     assert_eq!(shop.number("operations", "SELECT count(*) FROM @generations").await, 1);
+}
+
+async fn a_generation_that_is_made_held_is_its_holders_from_the_first_moment(shop: Shop) {
+    let registry = shop.registry();
+    let generation = registry.create_held(&Products, "tool").await.unwrap();
+    let lease = generation.lease(ROWS);
+    let acquired = async |holder: &str| Leases::new(shop.db("operations"), holder).acquire(&lease).await.unwrap();
+    assert_eq!(acquired("worker").await, Err("tool".to_owned()));
+    assert_eq!(acquired("tool").await.unwrap().epoch, 1);
 }
 
 async fn remains_of_an_unfinished_generation_do_not_block_the_next(shop: Shop) {
