@@ -16,6 +16,8 @@ endif
 LEAN = --package soonshop --package soonshop-bus --package soonshop-cache --package soonshop-search --no-default-features
 # Where `make health-check` asks.
 URL ?= http://127.0.0.1:8000
+# It takes as long as many others together, so it begins with the first of them.
+LONGEST = import_of_the_whole_file
 # How long `make torture` goes on.
 SECONDS ?= 60
 # With which requests `make fuzz` begins, and for how long it goes on: empty, as long as in `make test`.
@@ -68,8 +70,10 @@ health-check: ## Is a running shop ready? (URL=…)
 
 test: ## Every test, also in a browser and by the fuzzer, on real servers that are started and stopped here
 	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install && tests/fuzz/run.sh --install' \
-	  bash -c 'rc=0; export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4}; \
-	    $(CARGO) test --workspace --no-fail-fast -- --skip attacks:: || rc=$$?; \
+	  bash -c 'rc=0; export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8}; \
+	    import=$$(mktemp); $(CARGO) test --workspace --test integration $(LONGEST) >"$$import" 2>&1 & longest=$$!; \
+	    $(CARGO) test --workspace --no-fail-fast -- --skip attacks:: --skip $(LONGEST) || rc=$$?; \
+	    wait "$$longest" || rc=1; cat "$$import"; rm -f "$$import"; \
 	    $(CARGO) test --workspace --test integration attacks:: || rc=1; \
 	    log=$$(mktemp); tests/fuzz/run.sh >"$$log" 2>&1 & fuzz=$$!; \
 	    e2e/run.sh || rc=1; wait "$$fuzz" || rc=1; cat "$$log"; rm -f "$$log"; exit $$rc'
@@ -95,7 +99,7 @@ torture: ## Kill writers and cut their connections at random, for SECONDS
 rules: ## Break the rules of docs/database.md on purpose, one at a time: their tests must fail (NAMES='A6 C8')
 	SERVICES=postgres $(WITH) env CARGO='$(CARGO)' tools/rules/run.py $(NAMES)
 
-mutants: ## Change the code in one place at a time, and list what no test notices; takes hours (CRATES=domain)
+mutants: ## Change the code in one place at a time, and list what no test notices (CRATES=domain)
 	SERVICES='postgres redis elasticsearch' $(WITH) tools/mutants.sh $(CRATES)
 
 attack: ## Attacks by many clients: the memory of a process, and how much slower a bystander gets
