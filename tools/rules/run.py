@@ -9,20 +9,17 @@ All breaks are compiled once, each behind a switch, in a copy of the tree under 
 no rule broken, and must pass. A test that does not end within LIMIT seconds has failed.
 """
 
-import filecmp
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-COPY = ROOT / "target" / "rules" / "tree"
-# Of its own: a crate of the copy counts for cargo as the same crate of the tree.
-TARGET = ROOT / "target" / "rules" / "target"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from switches import ROOT, build, copy, fail, seed, tests_of as all_tests, unit_suites  # noqa: E402
+
 LIMIT = 240
 
 # Added to each crate with a switch.
@@ -49,20 +46,12 @@ pub mod broken {
 }
 """
 
-# Crates whose unit tests are a suite of their own in the copy, such as `units_event_log`: among the unit tests of all
-# crates, theirs could not be built alone with the workspace's features.
-UNITS = ["domain", "event-log", "event-store", "workers"]
-
 # Where SQL passes: file, and what is replaced there, as often as it occurs.
 SQL = [
     ("migrations/src/lib.rs", r"self\.(postgres|sqlite)\.replace\(", r"crate::broken::sql(self.\1).replace("),
     ("event-log/src/database.rs", r"sql\.replace\('@'", r"crate::broken::sql(sql).replace('@'"),
     ("event-store/src/sqlite.rs", r"sqlx::query\((sql|[A-Z]+)\)", r"sqlx::query(crate::broken::text(\1))"),
 ]
-
-
-def fail(message):
-    sys.exit(f"rules: {message}")
 
 
 def breaks():
@@ -130,9 +119,7 @@ def changed_files(rules):
         if count == 0:
             fail(f"no SQL passes through {file} any more")
         files[file] = text
-    for crate in UNITS:
-        suite = f'\n[[test]]\nname = "units_{crate.replace("-", "_")}"\npath = "src/lib.rs"\n'
-        files[f"{crate}/Cargo.toml"] = (ROOT / crate / "Cargo.toml").read_text() + suite
+    files |= unit_suites()
     for crate in {file.split("/")[0] for file in files}:
         lib = f"{crate}/src/lib.rs"
         text = files.get(lib) or (ROOT / lib).read_text()
@@ -144,56 +131,6 @@ def sql_files():
     migrations = (ROOT / "migrations" / "src" / "sql").glob("*.sql")
     sources = [(ROOT / crate / "src").rglob("*.rs") for crate in ("event-store", "event-log", "projections", "workers")]
     return [*migrations, *(file for files in sources for file in files)]
-
-
-def copy(rules):
-    """Brings the copy up to date; what did not change keeps its time, so that it is not compiled again."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )
-    changed = changed_files(rules)
-    names = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
-    for name in names:
-        source, target = ROOT / name, COPY / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if name in changed:
-            if not target.exists() or target.read_text() != changed[name]:
-                target.write_text(changed[name])
-        elif not target.exists() or not filecmp.cmp(source, target, shallow=False):
-            shutil.copy(source, target)
-    for target in [*COPY.rglob("*.rs"), *COPY.rglob("*.sql")]:
-        if str(target.relative_to(COPY)) not in names:
-            target.unlink()
-
-
-def seed():
-    """Takes over what was compiled of others' crates: as links, which take no room."""
-    ours = ROOT / "target" / "debug"
-    for folder in ("deps", ".fingerprint", "build"):
-        for source in (ours / folder).rglob("*"):
-            target = TARGET / "debug" / source.relative_to(ours)
-            if "soonshop" not in str(target.relative_to(TARGET)) and source.is_file() and not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.link(source, target)
-
-
-def build(suites):
-    """The program of each suite, and the folder that it runs in."""
-    cargo = os.environ.get("CARGO", "cargo").split()
-    command = [*cargo, "test", "--workspace", "--locked", "--no-run", "--message-format", "json-render-diagnostics"]
-    for suite in suites:
-        command += ["--test", suite]
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
-    done = subprocess.run(command, cwd=COPY, stdout=subprocess.PIPE, text=True, env=environment)
-    if done.returncode != 0:
-        fail("the copy does not compile")
-    programs = {}
-    for line in done.stdout.splitlines():
-        message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] in suites:
-            programs[message["target"]["name"]] = (message["executable"], Path(message["manifest_path"]).parent)
-    return programs
 
 
 def suite_of(rule):
@@ -257,7 +194,7 @@ def main():
     if any(argument.startswith("-") for argument in arguments):
         return print(__doc__)
     chosen = [rule for rule in rules if not arguments or any(rule["name"].startswith(name) for name in arguments)]
-    copy(rules)
+    copy(changed_files(rules))
     seed()
     suites = sorted({suite_of(rule) for rule in chosen})
     programs = build(suites)
@@ -266,8 +203,7 @@ def main():
     every = {}
     for suite in suites:
         program, folder = programs[suite]
-        listed = subprocess.run([program, "--list"], check=True, capture_output=True, text=True, cwd=folder)
-        every[suite] = [line.removesuffix(": test") for line in listed.stdout.splitlines() if line.endswith(": test")]
+        every[suite] = all_tests(program, folder)
         wanted = sorted({
             test for rule in chosen if suite_of(rule) == suite for test in tests_of(rule, every[suite])
         })
