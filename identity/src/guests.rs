@@ -10,6 +10,7 @@ use soonshop_event_log::Key;
 use uuid::Uuid;
 
 use crate::keyring::GUEST;
+use crate::new_guests::NewGuest;
 use crate::stored::{HOUR, uuid};
 use crate::token_bytes::{hash, read, text};
 use crate::{Error, Identity};
@@ -55,25 +56,8 @@ impl Identity {
             return Ok(None);
         }
         let (number, key) = self.keyring.newest(GUEST).await?;
-        let id = guest.id.to_string();
-        let sql = format!(
-            "INSERT INTO @guests (id, token_hash, key_number, first_command, began_at, used_at) \
-             VALUES ($1, $2, $3, $4, {now}, {now}) ON CONFLICT DO NOTHING",
-            now = self.db.now()
-        );
-        let values = [
-            id.as_str().into(),
-            hash(&token(number, &key, guest.id)).into(),
-            number.into(),
-            guest.first_command.to_string().into(),
-        ];
-        let tx = self.begin().await?;
-        tx.execute(self.db.statement(&sql, values)).await?;
-        let sql = "SELECT key_number FROM @guests WHERE id = $1";
-        let row = tx.query_one(self.db.statement(sql, [id.into()])).await?;
-        tx.commit().await?;
-        let number: i32 =
-            row.ok_or_else(|| Error::internal("a guest was not stored"))?.try_get_by_index(0)?;
+        let token_hash = hash(&token(number, &key, guest.id));
+        let number = self.store_guest(NewGuest { guest, token_hash, key_number: number }).await?;
         let key = self.keyring.get(GUEST, number).await?;
         let key = key.ok_or_else(|| Error::internal(format!("there is no guest key {number}")))?;
         Ok(Some(text(PREFIX, &token(number, &key, guest.id))))

@@ -34,6 +34,7 @@ mod idle_limits;
 mod keyring;
 mod links;
 pub mod mails;
+mod new_guests;
 pub mod outbox;
 mod own_roles;
 mod passkeys;

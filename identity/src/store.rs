@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::keyring::{ADDRESS, Keyring};
+use crate::new_guests::NewGuests;
 use crate::passwords::{Cost, Hasher};
 use crate::signing::Signing;
 use crate::stored::{milliseconds, uuid};
@@ -30,6 +31,7 @@ pub struct Identity {
     pub(crate) signing: Signing,
     pub(crate) verified: VerifiedTokens,
     pub(crate) idle: IdleLimits,
+    pub(crate) new_guests: Arc<NewGuests>,
     /// `None`: there are no passkeys.
     pub(crate) relying_party: Option<Arc<RelyingParty>>,
     began: Instant,
@@ -77,6 +79,7 @@ impl Identity {
             signing: Signing::new(db.clone(), masters),
             verified: VerifiedTokens::default(),
             idle: IdleLimits::default(),
+            new_guests: Arc::default(),
             relying_party: None,
             db,
             people,

@@ -1,5 +1,6 @@
 //! Guests: one token each, what is kept of it, and when it ends.
 
+use futures::future::{join_all, maybe_done};
 use soonshop_domain::ids;
 use soonshop_identity::Guest;
 use uuid::Uuid;
@@ -9,6 +10,8 @@ use crate::recording::identity;
 
 on_both!(
     a_guest_who_is_begun_many_times_at_once_has_one_token,
+    hundreds_of_guests_who_begin_at_once_have_a_token_each,
+    a_guest_is_stored_although_those_who_came_before_went_away,
     the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasure,
 );
 
@@ -24,8 +27,7 @@ async fn a_guest_who_is_begun_many_times_at_once_has_one_token(shop: Shop) {
     here.prepare().await.unwrap();
     let (one, other) = (new_guest(), new_guest());
     let many = (0..16).map(|n| if n % 2 == 0 { here.begin_guest(one) } else { there.begin_guest(one) });
-    let tokens: Vec<_> =
-        futures::future::join_all(many).await.into_iter().map(|made| made.unwrap().unwrap()).collect();
+    let tokens: Vec<_> = join_all(many).await.into_iter().map(|made| made.unwrap().unwrap()).collect();
     assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
     let second = here.begin_guest(other).await.unwrap().unwrap();
     assert_ne!(second, tokens[0]);
@@ -38,6 +40,42 @@ async fn a_guest_who_is_begun_many_times_at_once_has_one_token(shop: Shop) {
     // Neither in the table, nor anything that opens.
     let sql = format!("SELECT count(*) FROM @guests WHERE token_hash LIKE '%{}%'", &second[4..]);
     assert_eq!(shop.number("identity", &sql).await, 0);
+}
+
+async fn hundreds_of_guests_who_begin_at_once_have_a_token_each(shop: Shop) {
+    let _store = shop.store();
+    let identity = identity(&shop);
+    identity.prepare().await.unwrap();
+    let guests: Vec<_> = (0..450).map(|_| new_guest()).collect();
+    let begun = join_all(guests.iter().map(|guest| identity.begin_guest(*guest))).await;
+    assert_eq!(shop.number("identity", "SELECT count(*) FROM @guests").await, 450);
+    for (guest, token) in guests.iter().zip(begun) {
+        let token = token.unwrap().unwrap();
+        assert_eq!(identity.guest(&token).await.unwrap(), Some(*guest));
+    }
+}
+
+/// Whoever is the first of several stores all of them: here they go away after each step of it.
+async fn a_guest_is_stored_although_those_who_came_before_went_away(shop: Shop) {
+    let _store = shop.store();
+    let identity = identity(&shop);
+    identity.prepare().await.unwrap();
+    for steps in 0..24 {
+        let (first, second) = (new_guest(), new_guest());
+        let mut gone = Box::pin(maybe_done(identity.begin_guest(first)));
+        let mut stays = Box::pin(maybe_done(identity.begin_guest(second)));
+        for _ in 0..steps {
+            let _ = futures::poll!(&mut gone);
+            let _ = futures::poll!(&mut stays);
+            tokio::task::yield_now().await;
+        }
+        drop(gone);
+        stays.as_mut().await;
+        let token = stays.as_mut().take_output().unwrap().unwrap().unwrap();
+        assert_eq!(identity.guest(&token).await.unwrap(), Some(second), "after {steps} steps");
+        let token = identity.begin_guest(first).await.unwrap().unwrap();
+        assert_eq!(identity.guest(&token).await.unwrap(), Some(first), "after {steps} steps");
+    }
 }
 
 async fn the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasure(shop: Shop) {
