@@ -1,8 +1,5 @@
 // Passkeys: asks the browser for one, and sends its answer in the place of a code. Without this script, codes work as ever.
 
-// An answer comes in time if it was asked for a moment ago.
-const FRESH = 4 * 60 * 1000;
-
 /** Sends the answer with the form of the page, as the browser writes it in JSON. */
 const send = (field, credential) => {
   field.value = JSON.stringify(credential);
@@ -30,19 +27,21 @@ const offer = (place, action) => {
 const asked = async (path, token) => {
   const body = new URLSearchParams(token ? { token: token.value } : {});
   const answer = await fetch(path, { method: 'POST', body, headers: { accept: 'application/json' } });
-  return answer.status === 200 ? { at: Date.now(), options: await answer.json() } : null;
+  return answer.status === 200 ? answer.json() : null;
 };
+
+/** Whether a browser gives passkeys of this site to this page. */
+const isHere = (site) => location.hostname === site || location.hostname.endsWith(`.${site}`);
 
 /** At the second step of a sign-in, and where a fresh second factor is asked for. */
 const give = async (place) => {
   const field = document.querySelector('main form input[name=code]');
   const token = field?.form.elements.namedItem('token');
-  let request = field && await asked(place.dataset.passkey, token);
-  if (!request) { return; }
+  const known = field && await asked(place.dataset.passkey, token);
+  if (!known || !isHere(known.rpId)) { return; }
   offer(place, async () => {
-    if (Date.now() - request.at > FRESH) { request = await asked(place.dataset.passkey, token); }
-    const options = PublicKeyCredential.parseRequestOptionsFromJSON(request.options);
-    request = { ...request, at: 0 };
+    // Asked anew: only the last question of a session is answered, and another page may have asked since.
+    const options = PublicKeyCredential.parseRequestOptionsFromJSON(await asked(place.dataset.passkey, token));
     send(field, await navigator.credentials.get({ publicKey: options }));
   });
 };
@@ -50,8 +49,13 @@ const give = async (place) => {
 /** Where one is added. */
 const make = (place) => {
   const field = document.querySelector('main form input[name=code]');
+  const wanted = JSON.parse(place.dataset.newPasskey);
+  if (!isHere(wanted.rp.id)) {
+    document.querySelector('[data-passkey-elsewhere]').hidden = false;
+    return;
+  }
   offer(place, async () => {
-    const options = PublicKeyCredential.parseCreationOptionsFromJSON(JSON.parse(place.dataset.newPasskey));
+    const options = PublicKeyCredential.parseCreationOptionsFromJSON(wanted);
     send(field, await navigator.credentials.create({ publicKey: options }));
   });
 };

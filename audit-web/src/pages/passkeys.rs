@@ -67,6 +67,7 @@ async fn add<S: Place>(call: Call<S>) -> Answer {
 /// The page on which the browser makes the passkey. The script sends its answer.
 fn making<S: Place>(view: &View<'_>, started: &StartedPasskey, to: &str) -> Result<Markup, Problem> {
     let options = serde_json::to_string(&started.options).map_err(Problem::internal)?;
+    let site = started.options["rp"]["id"].as_str().unwrap_or_default();
     Ok(html! {
         h1 { (view.word("passkey-add")) }
         p { (view.word("passkey-make")) }
@@ -79,6 +80,7 @@ fn making<S: Place>(view: &View<'_>, started: &StartedPasskey, to: &str) -> Resu
             button type="button" { (view.word("passkey-make-it")) }
             p.ill role="status" hidden { (view.word("passkey-not-made")) }
         }
+        p.ill role="status" data-passkey-elsewhere hidden { (view.word("passkey-elsewhere")) " " (site) }
         (passkey_script(view))
         p { a href=(view.to(S::AT.list.0, &[("to", to)])) { (view.word("factors")) } }
     })

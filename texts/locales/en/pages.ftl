@@ -68,6 +68,7 @@ page-passkey-bad-name = The name has 1 to 60 characters.
 page-passkey-make = Your browser asks next where to keep the passkey.
 page-passkey-make-it = Make the passkey
 page-passkey-not-made = No passkey was made. Try again.
+page-passkey-elsewhere = Passkeys of this shop are made where it is open at its own address:
 page-recovery-codes = Recovery codes
 page-recovery-codes-left = { $count ->
     [one] One recovery code is left. It stands in for the app, once.

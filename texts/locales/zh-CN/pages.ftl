@@ -68,6 +68,7 @@ page-passkey-bad-name = 名称为 1 到 60 个字符。
 page-passkey-make = 接下来浏览器会询问将通行密钥保存在哪里。
 page-passkey-make-it = 创建通行密钥
 page-passkey-not-made = 未创建通行密钥。请重试。
+page-passkey-elsewhere = 本店的通行密钥只能在其自己的地址上创建：
 page-recovery-codes = 恢复码
 page-recovery-codes-left = 还剩 { $count } 个恢复码。每个可代替应用使用一次。
 page-recovery-codes-new = 生成新的恢复码
