@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Changes the code in one place at a time (another operator, another constant, an empty function), and lists the changes
-# that no test notices (cargo-mutants).
+# that no test notices: tools/mutants/run.py, with what it needs.
 #
-#   mutants.sh [CRATE]...    domain, event-log, event-store or projections; all by default. All but domain need servers:
-#                            SERVICES='postgres redis elasticsearch' tests/services/with.sh tools/mutants.sh
-#   FILE=domain/src/text.rs mutants.sh domain     one file
+#   mutants.sh [CRATE[/FILE]]...   domain, event-log, event-store, projections; all by default. Such as domain/src/text.rs.
+#                                  All but domain need servers:
+#                                  SERVICES='postgres redis elasticsearch' tests/services/with.sh tools/mutants.sh
 #
-# It works in a copy of the tree and takes hours. The results are in target/mutants/CRATE/mutants.out/missed.txt;
-# `.cargo/mutants.toml` says what is left out. The version is pinned here; the program lies in LINT_TOOLS
-# (~/.cache/soonshop/tools), beside the others.
+# `.cargo/mutants.toml` says what is left out. The versions are pinned here and in mutants/requirements.txt; the programs
+# lie in LINT_TOOLS (~/.cache/soonshop/tools), beside the others.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -20,27 +19,11 @@ if [[ " $("$tools/bin/cargo-mutants" mutants --version 2>/dev/null || true)" != 
   echo "mutants: compiling cargo-mutants $MUTANTS" >&2
   cargo install --quiet --locked --force --root "$tools" cargo-mutants --version "$MUTANTS"
 fi
-
-[[ $# -gt 0 ]] || set -- domain event-log event-store projections
-missed=()
-for crate in "$@"; do
-  case $crate in
-    domain | event-store | projections) tests=("soonshop-$crate") ;;
-    # The suite of the store reads the log that it wrote.
-    event-log) tests=(soonshop-event-log soonshop-event-store) ;;
-    *) echo "mutants: $crate has no mutants" >&2; exit 2 ;;
-  esac
-  mkdir -p "target/mutants/$crate"
-  options=(--package "soonshop-$crate" --output "target/mutants/$crate")
-  for package in "${tests[@]}"; do options+=(--test-package "$package"); done
-  if [[ -n ${FILE:-} ]]; then options+=(--file "$FILE"); fi
-  # 2: some mutants were missed; 3: some tests took too long, which counts as noticed.
-  rc=0
-  cargo mutants "${options[@]}" || rc=$?
-  case $rc in
-    0 | 3) ;;
-    2) missed+=("$crate") ;;
-    *) exit "$rc" ;;
-  esac
-done
-if [[ ${#missed[@]} -gt 0 ]]; then echo "mutants: missed in ${missed[*]}" >&2; exit 1; fi
+python=$tools/mutants
+if ! cmp -s tools/mutants/requirements.txt "$python/installed-from"; then
+  rm -rf "$python"
+  python3 -m venv "$python"
+  "$python/bin/pip" install --quiet --disable-pip-version-check --requirement tools/mutants/requirements.txt
+  cp tools/mutants/requirements.txt "$python/installed-from"
+fi
+exec "$python/bin/python" tools/mutants/run.py "$@"

@@ -60,3 +60,22 @@ fn quoted(name: &str) -> Result<String, Error> {
     }
     Ok(parts.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect::<Vec<_>>().join("."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_table_is_quoted_and_nothing_else_is_taken_for_one() {
+        for (name, expected) in [
+            ("events", r#""events""#),
+            ("public.events", r#""public"."events""#),
+            (r#"pub"lic.events; DROP TABLE x"#, r#""pub""lic"."events; DROP TABLE x""#),
+        ] {
+            assert_eq!(quoted(name).unwrap(), expected);
+        }
+        for name in ["", ".", "public.", ".events", "a.public.events", "eve\0nts", "public.\0"] {
+            assert!(quoted(name).unwrap_err().to_string().contains("is not a table's name"), "{name:?}");
+        }
+    }
+}

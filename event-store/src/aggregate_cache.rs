@@ -317,6 +317,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_of_an_earlier_state_changes_nothing_of_the_present_one() {
+        let mut slot = Slot::<Stock>::empty();
+        slot.fill(Loaded::start());
+        slot.draft(reserved(1), ids::new());
+        let first = slot.round;
+        slot.discard(first);
+        assert!(!slot.is_filled());
+        slot.fill(Loaded::start());
+        slot.draft(reserved(2), ids::new());
+        slot.discard(first);
+        assert_eq!(lines(&slot.now().state), 1, "another request of the first state was refused as well");
+        let second = slot.round;
+        assert!(slot.catch_up(second, 0, vec![(1, ids::new(), reserved(3))]));
+        assert!(slot.catch_up(second, 0, vec![(1, ids::new(), reserved(4)), (2, ids::new(), reserved(5))]));
+        slot.discard(second);
+        assert_eq!((slot.now().version, lines(&slot.now().state)), (1, 1));
+        assert!(slot.now().state.line(OrderId(Uuid::from_u128(3)), 1).is_some());
+    }
+
+    #[test]
+    fn drafts_that_were_confirmed_late_are_kept_no_longer_either() {
+        let mut slot = Slot::<Stock>::empty();
+        slot.fill(Loaded::start());
+        for number in 0..2 * MANY_AHEAD {
+            slot.draft(reserved(number), ids::new());
+        }
+        assert_eq!(slot.ahead.len(), 2 * MANY_AHEAD, "none is known to be in the log");
+        slot.confirmed.fetch_max(i64::try_from(2 * MANY_AHEAD).unwrap(), Ordering::Relaxed);
+        slot.draft(reserved(2 * MANY_AHEAD), ids::new());
+        assert_eq!(slot.ahead.len(), 1);
+        assert_eq!(slot.base().map(|base| base.version), Some(i64::try_from(2 * MANY_AHEAD).unwrap()));
+    }
+
+    #[test]
     fn a_slot_that_is_loaded_again_counts_no_append_from_before() {
         let mut slot = Slot::<Stock>::empty();
         slot.fill(Loaded::start());
