@@ -108,7 +108,8 @@ async fn a_generation_that_is_made_held_is_its_holders_from_the_first_moment(sho
     let registry = shop.registry();
     let generation = registry.create_held(&Products, "tool").await.unwrap();
     let lease = generation.lease(ROWS);
-    let acquired = async |holder: &str| Leases::new(shop.db("operations"), holder).acquire(&lease).await.unwrap();
+    let acquired =
+        async |holder: &str| Leases::new(shop.db("operations"), holder).acquire(&lease).await.unwrap();
     assert_eq!(acquired("worker").await, Err("tool".to_owned()));
     assert_eq!(acquired("tool").await.unwrap().epoch, 1);
 }
