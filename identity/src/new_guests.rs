@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_event_log::Error as StoreError;
 use tokio::sync::oneshot::{self, error::TryRecvError};
-use uuid::Uuid;
 
 use crate::guests::Guest;
 use crate::{Error, Identity};
@@ -16,7 +15,7 @@ use crate::{Error, Identity};
 const MOST: usize = 200;
 
 /// A guest to store.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct NewGuest {
     pub(crate) guest: Guest,
     pub(crate) token_hash: String,
@@ -45,8 +44,13 @@ impl NewGuests {
 
     fn next(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who went away may have been erased since.
+        waiting.retain(|one| !one.stored.is_closed());
         let number = waiting.len().min(MOST);
-        waiting.drain(..number).collect()
+        let mut next: Vec<_> = waiting.drain(..number).collect();
+        // In one order, so that two processes that store the same guests do not wait for each other.
+        next.sort_by_key(|one| one.new.guest.id);
+        next
     }
 }
 
@@ -65,16 +69,19 @@ impl Identity {
             }
             let together = guests.next();
             let numbers = self.insert_guests(&together).await.map_err(|error| error.to_string());
-            for (place, one) in together.into_iter().enumerate() {
-                let number = numbers.as_ref().map(|numbers| numbers[place]).map_err(Clone::clone);
+            for one in together {
+                let number = numbers.as_ref().map_err(Clone::clone).and_then(|numbers| {
+                    let number = numbers.get(&one.new.guest.id.to_string()).copied();
+                    number.ok_or_else(|| "the guest was deleted in the same moment".to_owned())
+                });
                 // Who does not wait any more asks again.
                 let _ = one.stored.send(number);
             }
         }
     }
 
-    /// The number of the key of each guest's token.
-    async fn insert_guests(&self, together: &[Waiting]) -> Result<Vec<i32>, Error> {
+    /// The number of the key of each guest's token, by the guest.
+    async fn insert_guests(&self, together: &[Waiting]) -> Result<HashMap<String, i32>, Error> {
         let now = self.db.now();
         let mut rows = Vec::with_capacity(together.len());
         let mut values: Vec<Value> = Vec::with_capacity(together.len() * 4);
@@ -105,10 +112,6 @@ impl Identity {
         for row in found {
             numbers.insert(row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i32>(1)?);
         }
-        let number = |guest: Uuid| {
-            let number = numbers.get(&guest.to_string()).copied();
-            number.ok_or_else(|| Error::internal("a guest was not stored"))
-        };
-        together.iter().map(|one| number(one.new.guest.id)).collect()
+        Ok(numbers)
     }
 }

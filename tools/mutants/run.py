@@ -136,36 +136,37 @@ class Mutants:
 
 
 def run(program, folder, tests, variables, seconds):
-    """Whether all of these tests pass. It ends with the first one that fails."""
+    """The test that failed first, `""` if one did not end, or None if all pass."""
     command = [program, "--exact", "--test-threads", "4", *tests]
     child = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, **variables, "RUST_BACKTRACE": "0"}, start_new_session=True,
     )
-    ended = []
+    failed = []
 
     def end():
-        ended.append(True)
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
 
-    with ThreadPoolExecutor(1) as watch:
-        waiting = watch.submit(lambda: child.wait(seconds))
-        passed = 0
-        for line in child.stdout:
-            if line.startswith("test ") and "FAILED" in line:
-                end()
-            passed += line.startswith("test ") and line.rstrip().endswith("... ok")
-            if waiting.done() and waiting.exception():
-                end()
+    def watch():
         try:
-            waiting.result()
+            child.wait(seconds)
         except subprocess.TimeoutExpired:
             end()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(watch)
+        for line in child.stdout:
+            if line.startswith("test ") and "FAILED" in line:
+                failed.append(line.split()[1])
+                end()
     child.wait()
-    return child.returncode == 0 and not ended
+    if failed or child.returncode == 0:
+        return failed[0] if failed else None
+    # It did not end, or it ended outside of a test: an abort.
+    return ""
 
 
 class Suites:
@@ -192,7 +193,7 @@ class Suites:
     def alone(self, suite, test, folder):
         file = folder / hashlib.sha256(f"{suite} {test}".encode()).hexdigest()
         begun = time.monotonic()
-        passes = run(*self.programs[suite], [test], {"MUTANTS_REACHED": str(file)}, 600)
+        passes = run(*self.programs[suite], [test], {"MUTANTS_REACHED": str(file)}, 600) is None
         self.took[suite, test] = time.monotonic() - begun
         for number in set(file.read_text().split()) if file.exists() else ():
             self.reached.setdefault(int(number), []).append((suite, test))
@@ -208,7 +209,9 @@ class Suites:
             for suite in dict.fromkeys(suite for suite, _ in now):
                 names = [test for of, test in now if of == suite]
                 seconds = SECONDS + TIMES * sum(self.took[suite, name] for name in names)
-                if not run(*self.programs[suite], names, {"MUTANT": str(number)}, seconds):
+                red = run(*self.programs[suite], names, {"MUTANT": str(number)}, seconds)
+                # A test that fails without the mutant as well has not noticed it.
+                if red == "" or red and run(*self.programs[suite], [red], {}, 600) is None:
                     return True
             size *= 3
         return False

@@ -12,6 +12,7 @@ on_both!(
     a_guest_who_is_begun_many_times_at_once_has_one_token,
     hundreds_of_guests_who_begin_at_once_have_a_token_each,
     a_guest_is_stored_although_those_who_came_before_went_away,
+    a_guest_who_went_away_before_they_were_stored_is_not_stored_with_others,
     the_token_of_a_guest_ends_90_days_after_its_last_use_and_with_an_erasure,
 );
 
@@ -75,6 +76,29 @@ async fn a_guest_is_stored_although_those_who_came_before_went_away(shop: Shop) 
         assert_eq!(identity.guest(&token).await.unwrap(), Some(second), "after {steps} steps");
         let token = identity.begin_guest(first).await.unwrap().unwrap();
         assert_eq!(identity.guest(&token).await.unwrap(), Some(first), "after {steps} steps");
+    }
+}
+
+async fn a_guest_who_went_away_before_they_were_stored_is_not_stored_with_others(shop: Shop) {
+    let _store = shop.store();
+    let identity = identity(&shop);
+    identity.prepare().await.unwrap();
+    let gone: Vec<_> = (0..24).map(|_| new_guest()).collect();
+    for (steps, guest) in gone.iter().enumerate() {
+        // Another one is being stored meanwhile, so that this one waits.
+        let mut first = Box::pin(maybe_done(identity.begin_guest(new_guest())));
+        let mut second = Box::pin(maybe_done(identity.begin_guest(*guest)));
+        for _ in 0..steps {
+            let _ = futures::poll!(&mut first);
+            let _ = futures::poll!(&mut second);
+            tokio::task::yield_now().await;
+        }
+        drop(second);
+        first.await;
+        identity.erase_guest(guest.id, &[]).await.unwrap();
+        identity.begin_guest(new_guest()).await.unwrap().unwrap();
+        let sql = format!("SELECT count(*) FROM @guests WHERE id = '{}'", guest.id);
+        assert_eq!(shop.number("identity", &sql).await, 0, "after {steps} steps");
     }
 }
 
