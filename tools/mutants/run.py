@@ -199,6 +199,16 @@ class Suites:
             self.reached.setdefault(int(number), []).append((suite, test))
         return passes
 
+    def is_noticed_by(self, suite, names, number, seconds):
+        while True:
+            red = run(*self.programs[suite], names, {"MUTANT": str(number)}, seconds)
+            if red is None:
+                return False
+            # What fails without the mutant as well has not noticed it; nor has what takes as long on a busy machine.
+            if run(*self.programs[suite], [red] if red else names, {}, seconds) is None:
+                return True
+            seconds *= 2
+
     def notice(self, number):
         """Whether a test that reaches the mutant fails with it."""
         tests = sorted(self.reached.get(number, []), key=self.took.get)
@@ -209,9 +219,7 @@ class Suites:
             for suite in dict.fromkeys(suite for suite, _ in now):
                 names = [test for of, test in now if of == suite]
                 seconds = SECONDS + TIMES * sum(self.took[suite, name] for name in names)
-                red = run(*self.programs[suite], names, {"MUTANT": str(number)}, seconds)
-                # A test that fails without the mutant as well has not noticed it.
-                if red == "" or red and run(*self.programs[suite], [red], {}, 600) is None:
+                if self.is_noticed_by(suite, names, number, seconds):
                     return True
             size *= 3
         return False
