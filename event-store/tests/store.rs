@@ -20,6 +20,8 @@ mod claims;
 mod connection;
 #[path = "store/credits.rs"]
 mod credits;
+#[path = "store/four.rs"]
+mod four;
 #[path = "store/idempotency.rs"]
 mod idempotency;
 #[path = "store/joined.rs"]
