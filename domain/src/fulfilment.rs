@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::ids::OrderId;
 use crate::inventory::{self, MAIN, StockPlace};
 use crate::order::{self, PATIENCE_SECONDS, Refusal};
-use crate::process::{self, Input, ProcessManager, Target};
+use crate::process::{self, Input, ProcessManager, Target, Wake};
 use crate::{Command, Event};
 
 /// The process manager.
@@ -31,6 +31,9 @@ pub enum Task {
 /// The reaction to an input.
 pub type Reaction = process::Reaction<Task>;
 
+/// The timeout until which the order is to be confirmed.
+const CONFIRMATION: &str = "confirmation";
+
 /// The slugs of the refusals that a plan allows for.
 const LINE_RELEASED: &str = "line-released";
 const WRONG_ORDER_STATE: &str = "wrong-order-state";
@@ -42,6 +45,7 @@ impl ProcessManager for Fulfilment {
     const NAME: &'static str = "fulfilment";
     const FOLLOWS: &'static [&'static str] = &["order"];
     const STEPS: &'static [&'static str] = <Phase as VariantNames>::VARIANTS;
+    const TIMEOUTS: &'static [&'static str] = &[CONFIRMATION];
 
     fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
         matches!(event, Event::Order(_)).then(|| stream.to_string())
@@ -52,7 +56,7 @@ impl ProcessManager for Fulfilment {
             Input::Event { event: Event::Order(event), .. } => state.on_event(event),
             Input::Event { .. } => Reaction::default(),
             Input::Refused { task, slug } => state.on_refusal(task, slug),
-            Input::TimedOut => state.on_timeout(),
+            Input::TimedOut { .. } => state.on_timeout(),
         }
     }
 
@@ -66,8 +70,8 @@ impl ProcessManager for Fulfilment {
         }
     }
 
-    fn target(instance: &str, task: Task) -> Option<Target> {
-        Some(task.target(OrderId(instance.parse().ok()?)))
+    fn targets(instance: &str, task: Task) -> Option<Vec<Target>> {
+        Some(vec![task.target(OrderId(instance.parse().ok()?))])
     }
 
     fn step(state: &State) -> &'static str {
@@ -173,7 +177,8 @@ impl State {
                     quantity: w.quantity,
                 };
                 let tasks = self.lines.iter().map(reserve).chain([Task::Confirm]).collect();
-                Reaction { tasks, wake_after: Some(PATIENCE_SECONDS), ..Reaction::default() }
+                let wake_after = vec![Wake { name: CONFIRMATION, seconds: PATIENCE_SECONDS }];
+                Reaction { tasks, wake_after, ..Reaction::default() }
             }
             (Phase::Refusing, order::Event::OrderRefused { .. }) => {
                 self.phase = Phase::Ended;
@@ -181,14 +186,14 @@ impl State {
             }
             (Phase::Reserving | Phase::Refusing, order::Event::OrderConfirmed {}) => {
                 self.phase = Phase::Confirmed;
-                Reaction { stop_waiting: true, ..Reaction::default() }
+                Reaction { stop_waiting: vec![CONFIRMATION], ..Reaction::default() }
             }
             (Phase::Reserving | Phase::Refusing | Phase::Confirmed, order::Event::OrderCancelled { .. }) => {
                 self.phase = Phase::Ended;
                 Reaction {
                     drop_unsent: true,
                     tasks: self.release(),
-                    stop_waiting: true,
+                    stop_waiting: vec![CONFIRMATION],
                     ..Reaction::default()
                 }
             }
@@ -238,7 +243,7 @@ impl State {
                 };
                 self.phase = Phase::Refusing;
                 let tasks = vec![Task::Refuse { refusal }];
-                Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+                Reaction { drop_unsent: true, tasks, stop_waiting: vec![CONFIRMATION], ..Reaction::default() }
             }
             _ => Reaction::default(),
         }
@@ -259,7 +264,7 @@ impl State {
             self.lines.iter().position(|w| w.line == refusal.line).map_or(self.lines.len(), |at| at + 1);
         let mut tasks: Vec<_> = self.lines[..sent].iter().rev().map(OrderedLine::release).collect();
         tasks.push(Task::Refuse { refusal });
-        Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+        Reaction { drop_unsent: true, tasks, stop_waiting: vec![CONFIRMATION], ..Reaction::default() }
     }
 }
 
@@ -320,8 +325,8 @@ mod tests {
     }
 
     fn id_of(task: &Task, order: OrderId, input: Uuid) -> Uuid {
-        let (id, target) = Process::command(&Fulfilment, &order.to_string(), input, &json(task)).unwrap();
-        assert_eq!(target, task.clone().target(order));
+        let (id, targets) = Process::command(&Fulfilment, &order.to_string(), input, &json(task)).unwrap();
+        assert_eq!(targets, [task.clone().target(order)]);
         id
     }
 
@@ -346,7 +351,8 @@ mod tests {
     fn a_placed_order_reserves_every_line_and_then_confirms() {
         let reaction = State::default().on_event(&placed());
         let tasks = [reserve_all(), vec![Task::Confirm]].concat();
-        assert_eq!(reaction, Reaction { tasks, wake_after: Some(PATIENCE_SECONDS), ..Reaction::default() });
+        let wake_after = vec![Wake { name: CONFIRMATION, seconds: PATIENCE_SECONDS }];
+        assert_eq!(reaction, Reaction { tasks, wake_after, ..Reaction::default() });
     }
 
     #[test]
@@ -358,7 +364,7 @@ mod tests {
         let tasks = vec![cup, mug, refuse];
         assert_eq!(
             reaction,
-            Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+            Reaction { drop_unsent: true, tasks, stop_waiting: vec![CONFIRMATION], ..Reaction::default() }
         );
     }
 
@@ -373,7 +379,7 @@ mod tests {
     #[test]
     fn a_confirmed_order_has_no_timeout() {
         let reaction = after(&[placed()]).on_event(&Event::OrderConfirmed {});
-        assert_eq!(reaction, Reaction { stop_waiting: true, ..Reaction::default() });
+        assert_eq!(reaction, Reaction { stop_waiting: vec![CONFIRMATION], ..Reaction::default() });
     }
 
     #[test]
@@ -383,7 +389,7 @@ mod tests {
             let expected = Reaction {
                 drop_unsent: true,
                 tasks: release_all(),
-                stop_waiting: true,
+                stop_waiting: vec![CONFIRMATION],
                 ..Reaction::default()
             };
             assert_eq!(reaction, expected, "{history:?}");
@@ -405,7 +411,7 @@ mod tests {
         let tasks = vec![Task::Refuse { refusal: refusal(1, "MUG", "timed-out") }];
         assert_eq!(
             reaction,
-            Reaction { drop_unsent: true, tasks, stop_waiting: true, ..Reaction::default() }
+            Reaction { drop_unsent: true, tasks, stop_waiting: vec![CONFIRMATION], ..Reaction::default() }
         );
         let reaction = process.on_event(&refused("timed-out"));
         assert_eq!(reaction, Reaction { tasks: release_all(), ..Reaction::default() });

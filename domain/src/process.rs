@@ -1,6 +1,6 @@
 //! Process managers: they send commands of their own when something has happened. Each is a pure function of the state
 //! of one instance and one input (an event, a refusal of one of its commands, or a timeout). It returns commands to
-//! send and a timeout to set.
+//! send and timeouts to set.
 //!
 //! To add one: implement [`ProcessManager`] in a file of its own and add it to [`all`](crate::process_managers::all). A reactor
 //! runs every process of that list with a checkpoint, a lease, instances and timeouts of its own. It knows them as
@@ -19,8 +19,16 @@ pub enum Input<'a, T: ?Sized> {
     Event { stream: Uuid, event: &'a Event },
     /// One of its own commands was refused; the slug says why.
     Refused { task: &'a T, slug: &'a str },
-    /// The timeout of the instance has passed.
-    TimedOut,
+    /// A timeout of the instance has passed: the one of this name.
+    TimedOut { name: &'a str },
+}
+
+/// A timeout to set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wake {
+    /// One of [`TIMEOUTS`](ProcessManager::TIMEOUTS).
+    pub name: &'static str,
+    pub seconds: i64,
 }
 
 /// The reaction to an input.
@@ -30,10 +38,10 @@ pub struct Reaction<T> {
     pub drop_unsent: bool,
     /// To send, in this order.
     pub tasks: Vec<T>,
-    /// Wake the instance after so many seconds; replaces its timeout.
-    pub wake_after: Option<i64>,
-    /// Cancel the timeout of the instance.
-    pub stop_waiting: bool,
+    /// Timeouts to set. Each replaces the one of its name, and leaves those of other names alone.
+    pub wake_after: Vec<Wake>,
+    /// Timeouts to cancel, by their names; before others are set.
+    pub stop_waiting: Vec<&'static str>,
     /// A refusal means that the world is not as the process planned, and that it cannot mend this: the refused command is
     /// kept as a failure, until somebody has looked at it.
     pub failed: bool,
@@ -41,11 +49,18 @@ pub struct Reaction<T> {
 
 impl<T> Default for Reaction<T> {
     fn default() -> Self {
-        Self { drop_unsent: false, tasks: Vec::new(), wake_after: None, stop_waiting: false, failed: false }
+        Self {
+            drop_unsent: false,
+            tasks: Vec::new(),
+            wake_after: Vec::new(),
+            stop_waiting: Vec::new(),
+            failed: false,
+        }
     }
 }
 
-/// A command as it is sent.
+/// A command as it is sent. A task of several has them done in one append, or not at all: they are on different streams,
+/// at most four, and the first gives the append its command type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// `<type>.<command>`, such as `stock.reserve`: stored beside the events that it leads to.
@@ -71,6 +86,10 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// The values that [`step`](Self::step) may return.
     const STEPS: &'static [&'static str];
 
+    /// The names of its timeouts: they are stored. An instance has at most one of each. The first is the one that a
+    /// release before timeouts had names has set, and its id is derived without a name; so it stays the first for ever.
+    const TIMEOUTS: &'static [&'static str] = &[];
+
     /// Whether it is to run.
     fn is_on(&self) -> bool {
         true
@@ -85,8 +104,8 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// A stable name of the command's purpose, and the natural key of its target: parts of the command's id.
     fn purpose(task: &Self::Task) -> (&'static str, String);
 
-    /// The command of a task; `None`: the instance's name is not one of this process.
-    fn target(instance: &str, task: Self::Task) -> Option<Target>;
+    /// The command of a task, or its one to four commands; `None`: the instance's name is not one of this process.
+    fn targets(instance: &str, task: Self::Task) -> Option<Vec<Target>>;
 
     /// The step of the instance.
     fn step(state: &Self::State) -> &'static str;
@@ -100,7 +119,7 @@ pub trait ProcessManager: Send + Sync + 'static {
 #[error("the {what} of an instance of {process} cannot be read: {reason}")]
 pub struct Unreadable {
     pub process: &'static str,
-    /// `state` or `command`.
+    /// `state`, `command` or `timeout`.
     pub what: &'static str,
     pub reason: String,
 }
@@ -116,6 +135,9 @@ pub trait Process: Send + Sync {
     /// See [`ProcessManager::STEPS`].
     fn steps(&self) -> &'static [&'static str];
 
+    /// See [`ProcessManager::TIMEOUTS`].
+    fn timeouts(&self) -> &'static [&'static str];
+
     /// Whether it is to run.
     fn is_on(&self) -> bool;
 
@@ -128,8 +150,8 @@ pub trait Process: Send + Sync {
     /// The new state and the reaction after an input.
     fn react(&self, state: &str, input: Input<'_, str>) -> Result<(String, Reaction<String>), Unreadable>;
 
-    /// The command of a task, and its id: the same input gives the same id, however often it is read.
-    fn command(&self, instance: &str, input: Uuid, task: &str) -> Result<(Uuid, Target), Unreadable>;
+    /// The commands of a task, and their one id: the same input gives the same id, however often it is read.
+    fn command(&self, instance: &str, input: Uuid, task: &str) -> Result<(Uuid, Vec<Target>), Unreadable>;
 
     /// The purpose of a task and its target: `reserve`, `2`.
     fn purpose(&self, task: &str) -> Result<(&'static str, String), Unreadable>;
@@ -153,6 +175,21 @@ fn task<P: ProcessManager>(stored: &str) -> Result<P::Task, Unreadable> {
     serde_json::from_str(stored).map_err(|error| unreadable::<P>("command", error))
 }
 
+/// The timeout of that name. One that this release does not know was set by a newer one, which will go on with it.
+fn declared<P: ProcessManager>(name: &str) -> Result<&'static str, Unreadable> {
+    let unknown = || unreadable::<P>("timeout", format!("it has no timeout {name:?}"));
+    P::TIMEOUTS.iter().copied().find(|known| *known == name).ok_or_else(unknown)
+}
+
+/// The id of a timeout: derived from the input that set it, and, unless it is the first of its process, from its name.
+pub fn timeout_id(process: &dyn Process, input: Uuid, name: &str) -> Uuid {
+    let input = input.to_string();
+    if process.timeouts().first() == Some(&name) {
+        return ids::derived(ids::PROCESSES, &["timeout", &input]);
+    }
+    ids::derived(ids::PROCESSES, &["timeout", &input, name])
+}
+
 /// The id of a command of a process: derived from its name, the instance, the input, the purpose and the natural key of
 /// its target.
 pub fn command_id(process: &str, instance: &str, input: Uuid, (purpose, target): (&str, &str)) -> Uuid {
@@ -170,6 +207,10 @@ impl<P: ProcessManager> Process for P {
 
     fn steps(&self) -> &'static [&'static str] {
         P::STEPS
+    }
+
+    fn timeouts(&self) -> &'static [&'static str] {
+        P::TIMEOUTS
     }
 
     fn is_on(&self) -> bool {
@@ -194,21 +235,27 @@ impl<P: ProcessManager> Process for P {
                 let refused = task::<P>(stored)?;
                 ProcessManager::react(self, &mut state, Input::Refused { task: &refused, slug })
             }
-            Input::TimedOut => ProcessManager::react(self, &mut state, Input::TimedOut),
+            Input::TimedOut { name } => {
+                let name = declared::<P>(name)?;
+                ProcessManager::react(self, &mut state, Input::TimedOut { name })
+            }
         };
         let Reaction { drop_unsent, tasks, wake_after, stop_waiting, failed } = reaction;
+        for name in wake_after.iter().map(|wake| wake.name).chain(stop_waiting.iter().copied()) {
+            declared::<P>(name)?;
+        }
         let tasks = tasks.iter().map(serde_json::to_string).collect::<Result<_, _>>();
         let tasks = tasks.map_err(|error| unreadable::<P>("command", error))?;
         let state = serde_json::to_string(&state).map_err(|error| unreadable::<P>("state", error))?;
         Ok((state, Reaction { drop_unsent, tasks, wake_after, stop_waiting, failed }))
     }
 
-    fn command(&self, instance: &str, input: Uuid, stored: &str) -> Result<(Uuid, Target), Unreadable> {
+    fn command(&self, instance: &str, input: Uuid, stored: &str) -> Result<(Uuid, Vec<Target>), Unreadable> {
         let task = task::<P>(stored)?;
         let (purpose, key) = P::purpose(&task);
         let id = command_id(P::NAME, instance, input, (purpose, &key));
         let none = || unreadable::<P>("command", format!("{instance:?} is no instance of this process"));
-        Ok((id, P::target(instance, task).ok_or_else(none)?))
+        Ok((id, P::targets(instance, task).ok_or_else(none)?))
     }
 
     fn purpose(&self, stored: &str) -> Result<(&'static str, String), Unreadable> {

@@ -38,13 +38,35 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::process::{Input, Reaction};
+    use crate::process::{Input, Reaction, timeout_id};
     use crate::{Event, order};
 
     #[test]
     fn names_are_stable_and_each_is_there_once() {
         assert_eq!(names(), ["fulfilment", "release-unshipped"]);
         assert_eq!(names().iter().collect::<BTreeSet<_>>().len(), names().len());
+    }
+
+    #[test]
+    fn names_and_ids_of_timeouts_are_for_ever() {
+        let input = Uuid::from_u128(2);
+        for (name, timeout) in [("fulfilment", "confirmation"), ("release-unshipped", "shipment")] {
+            let process = find(name).unwrap();
+            assert_eq!(process.timeouts(), [timeout]);
+            // As releases made it before timeouts had names.
+            let id = timeout_id(&*process, input, timeout);
+            assert_eq!(id.to_string(), "ea3bd420-05c0-5a51-92b8-65be3146aef5", "{name}");
+            assert_ne!(timeout_id(&*process, input, "another"), id);
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_a_process_does_not_have_is_unreadable() {
+        let process = find("fulfilment").unwrap();
+        let new = process.initial().unwrap();
+        let error = process.react(&new, Input::TimedOut { name: "shipment" }).unwrap_err();
+        assert_eq!((error.process, error.what), ("fulfilment", "timeout"));
+        assert!(process.react(&new, Input::TimedOut { name: "confirmation" }).is_ok());
     }
 
     #[test]

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 use uuid::Uuid;
 
-use crate::process::{self, Input, ProcessManager, Target};
+use crate::process::{self, Input, ProcessManager, Target, Wake};
 use crate::{Command, Event, order};
 
 /// The code that a cancelled order gives as its reason.
 pub const REASON: &str = "not-shipped-in-time";
+
+/// The timeout until which the order is to be shipped.
+const SHIPMENT: &str = "shipment";
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
@@ -68,6 +71,7 @@ impl ProcessManager for ReleaseUnshipped {
     const NAME: &'static str = "release-unshipped";
     const FOLLOWS: &'static [&'static str] = &["order"];
     const STEPS: &'static [&'static str] = <Phase as VariantNames>::VARIANTS;
+    const TIMEOUTS: &'static [&'static str] = &[SHIPMENT];
 
     fn is_on(&self) -> bool {
         self.after_days > 0
@@ -89,7 +93,8 @@ impl ProcessManager for ReleaseUnshipped {
         let (phase, reaction) = match (state.phase, input) {
             (Phase::New, Input::Event { event: Event::Order(order::Event::OrderConfirmed {}), .. }) => {
                 let seconds = i64::from(self.after_days) * SECONDS_PER_DAY;
-                (Phase::Waiting, Reaction { wake_after: Some(seconds), ..Reaction::default() })
+                let wake_after = vec![Wake { name: SHIPMENT, seconds }];
+                (Phase::Waiting, Reaction { wake_after, ..Reaction::default() })
             }
             (
                 Phase::Waiting | Phase::Cancelling,
@@ -97,8 +102,11 @@ impl ProcessManager for ReleaseUnshipped {
                     event: Event::Order(order::Event::OrderShipped {} | order::Event::OrderCancelled { .. }),
                     ..
                 },
-            ) => (Phase::Ended, Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() }),
-            (Phase::Waiting, Input::TimedOut) => {
+            ) => {
+                let stop_waiting = vec![SHIPMENT];
+                (Phase::Ended, Reaction { drop_unsent: true, stop_waiting, ..Reaction::default() })
+            }
+            (Phase::Waiting, Input::TimedOut { name: SHIPMENT }) => {
                 (Phase::Cancelling, Reaction { tasks: vec![Task::Cancel], ..Reaction::default() })
             }
             // It was shipped meanwhile, or else it can neither be cancelled nor be left alone.
@@ -118,10 +126,10 @@ impl ProcessManager for ReleaseUnshipped {
         }
     }
 
-    fn target(instance: &str, task: Task) -> Option<Target> {
+    fn targets(instance: &str, task: Task) -> Option<Vec<Target>> {
         let Task::Cancel = task;
         let command = Command::Order(order::Command::Cancel { reason: REASON.to_owned() });
-        Some(Target { command_type: "order.cancel", stream: instance.parse().ok()?, command })
+        Some(vec![Target { command_type: "order.cancel", stream: instance.parse().ok()?, command }])
     }
 
     fn step(state: &State) -> &'static str {
@@ -190,7 +198,7 @@ mod tests {
 
     fn cancelling() -> State {
         let mut state = waiting();
-        react(&mut state, Input::TimedOut);
+        react(&mut state, Input::TimedOut { name: SHIPMENT });
         state
     }
 
@@ -198,14 +206,15 @@ mod tests {
     fn a_confirmed_order_waits_for_the_configured_days() {
         let mut state = State::default();
         let reaction = hear(&mut state, &confirmed());
-        assert_eq!(reaction, Reaction { wake_after: Some(3 * 86_400), ..Reaction::default() });
+        let wake_after = vec![Wake { name: SHIPMENT, seconds: 3 * 86_400 }];
+        assert_eq!(reaction, Reaction { wake_after, ..Reaction::default() });
         assert_eq!(step(&state), "waiting");
     }
 
     #[test]
     fn an_order_that_was_not_shipped_in_time_is_cancelled() {
         let mut state = waiting();
-        let reaction = react(&mut state, Input::TimedOut);
+        let reaction = react(&mut state, Input::TimedOut { name: SHIPMENT });
         assert_eq!(reaction, Reaction { tasks: vec![Task::Cancel], ..Reaction::default() });
         assert_eq!(step(&state), "cancelling");
     }
@@ -215,10 +224,11 @@ mod tests {
         for event in [shipped(), cancelled()] {
             for mut state in [waiting(), cancelling()] {
                 let reaction = hear(&mut state, &event);
-                let ends = Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() };
+                let stop_waiting = vec![SHIPMENT];
+                let ends = Reaction { drop_unsent: true, stop_waiting, ..Reaction::default() };
                 assert_eq!(reaction, ends, "{event:?}");
                 for input in [
-                    Input::TimedOut,
+                    Input::TimedOut { name: SHIPMENT },
                     Input::Event { stream: ORDER, event: &confirmed() },
                     Input::Refused { task: &Task::Cancel, slug: "wrong-order-state" },
                 ] {
@@ -234,7 +244,7 @@ mod tests {
         for event in [shipped(), cancelled()] {
             let mut state = State::default();
             assert_eq!(hear(&mut state, &event), Reaction::default());
-            assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+            assert_eq!(react(&mut state, Input::TimedOut { name: SHIPMENT }), Reaction::default());
             assert_eq!(state, State::default());
         }
     }
@@ -245,7 +255,7 @@ mod tests {
         let refused = Input::Refused { task: &Task::Cancel, slug: "wrong-order-state" };
         assert_eq!(react(&mut state, refused), Reaction::default());
         assert_eq!(step(&state), "ended");
-        assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+        assert_eq!(react(&mut state, Input::TimedOut { name: SHIPMENT }), Reaction::default());
     }
 
     #[test]
@@ -272,11 +282,11 @@ mod tests {
         assert_eq!(text::code(REASON).unwrap(), REASON);
         let input = Uuid::from_u128(2);
         let process = ReleaseUnshipped::default();
-        let (id, target) =
+        let (id, targets) =
             Process::command(&process, &ORDER.to_string(), input, r#"{"do":"cancel"}"#).unwrap();
         assert_eq!(id, command_id("release-unshipped", &ORDER.to_string(), input, ("cancel", "")));
         let command = Command::Order(order::Command::Cancel { reason: REASON.to_owned() });
-        assert_eq!(target, Target { command_type: "order.cancel", stream: ORDER, command });
+        assert_eq!(targets, [Target { command_type: "order.cancel", stream: ORDER, command }]);
         assert_eq!(serde_json::to_string(&Task::Cancel).unwrap(), r#"{"do":"cancel"}"#);
         assert_eq!(serde_json::to_string(&cancelling()).unwrap(), r#"{"phase":"cancelling"}"#);
     }
@@ -309,10 +319,10 @@ mod tests {
                     Step::Shipped => hear(&mut state, &shipped()),
                     Step::Cancelled => hear(&mut state, &cancelled()),
                     Step::Refused => react(&mut state, Input::Refused { task: &Task::Cancel, slug: "x" }),
-                    Step::TimedOut => react(&mut state, Input::TimedOut),
+                    Step::TimedOut => react(&mut state, Input::TimedOut { name: SHIPMENT }),
                 };
                 sent += reaction.tasks.len();
-                prop_assert!(!over || (reaction.tasks.is_empty() && reaction.wake_after.is_none()));
+                prop_assert!(!over || (reaction.tasks.is_empty() && reaction.wake_after.is_empty()));
                 over |= matches!(step, Step::Shipped | Step::Cancelled) && state != State::default();
             }
             prop_assert!(sent <= 1);

@@ -124,7 +124,8 @@ impl World {
             (command_id("fulfilment", &key, id, (purpose, &target)), task)
         });
         instance.queue.extend(new);
-        instance.waiting = (instance.waiting || reaction.wake_after.is_some()) && !reaction.stop_waiting;
+        instance.waiting =
+            (instance.waiting && reaction.stop_waiting.is_empty()) || !reaction.wake_after.is_empty();
     }
 
     /// Whether there was one.
@@ -223,7 +224,7 @@ impl World {
                 if self.instances.get(&order).is_some_and(|instance| instance.waiting) {
                     self.instances.entry(order).or_default().waiting = false;
                     let id = self.new_id();
-                    self.react(order, id, Input::TimedOut);
+                    self.react(order, id, Input::TimedOut { name: Fulfilment::TIMEOUTS[0] });
                 }
             }
         }

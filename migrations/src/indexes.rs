@@ -50,7 +50,9 @@ pub async fn missing(
     let there: BTreeSet<String> =
         rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(database)?;
     let mut missing = made(namespace, backend);
-    missing.retain(|index| !there.contains(&index.name));
+    // A table that a later step makes anew has its indexes made twice.
+    let mut names = BTreeSet::new();
+    missing.retain(|index| !there.contains(&index.name) && names.insert(index.name.clone()));
     Ok(missing)
 }
 

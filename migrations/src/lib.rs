@@ -163,7 +163,8 @@ migrators! {
         ("001_process", "sql/process.sql", "sql/process.sql"),
         ("002_operate", "sql/operate.sql", "sql/operate.sql"),
         ("003_failures", "sql/failures.sql", "sql/failures.sql"),
-        ("004_stopped", "sql/stopped.sql", "sql/stopped.sql")
+        ("004_stopped", "sql/stopped.sql", "sql/stopped.sql"),
+        ("005_timeouts", "sql/timeouts.postgres.sql", "sql/timeouts.sqlite.sql")
     ];
     Operations: Operations, "soonshop_operations_steps", [
         ("001_operations", "sql/operations.sql", "sql/operations.sql"),

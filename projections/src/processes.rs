@@ -1,5 +1,5 @@
 //! The work of process managers, as an operator sees it: each instance with its step, the command that waits and why,
-//! and its timeout; and a way to try a command again at once.
+//! and its timeouts; and a way to try a command again at once.
 //!
 //! This reads only the tables of the namespace `process`. Of a row that a newer release wrote, it shows what this
 //! release understands.
@@ -31,14 +31,14 @@ pub enum Which {
     /// Instances with a command to send, a timeout to wait for, or a failure.
     #[default]
     Open,
-    /// Instances whose command cannot be executed and waits, whose timeout is overdue, or with a failure.
+    /// Instances whose command cannot be executed and waits, with a timeout that is overdue, or with a failure.
     Stuck,
     /// All, also those that are done.
     All,
 }
 
 /// An instance's key: the process's name and its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     pub process: String,
     pub instance: String,
@@ -83,7 +83,7 @@ pub struct Unsent {
     pub purpose: Option<String>,
     /// The target's own key, such as a line's number.
     pub key: Option<String>,
-    /// `<type>.<command>`.
+    /// `<type>.<command>`; of several that are done in one append, the first.
     pub command_type: Option<String>,
     /// The stream that it is for.
     pub stream: Option<Uuid>,
@@ -105,6 +105,15 @@ pub struct Refused {
     pub key: Option<String>,
     /// Why: a refusal's slug, such as `insufficient-stock`.
     pub slug: String,
+    pub at: DateTime<Utc>,
+}
+
+/// A timeout of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Timeout {
+    /// As the process calls it, such as `confirmation`.
+    pub name: String,
+    /// When it fires.
     pub at: DateTime<Utc>,
 }
 
@@ -131,8 +140,10 @@ pub struct Instance {
     pub failures: i64,
     /// The first of them.
     pub failed: Option<Refused>,
-    /// When its timeout fires.
+    /// When its next timeout fires.
     pub times_out_at: Option<DateTime<Utc>>,
+    /// Its timeouts, the next one first.
+    pub timeouts: Vec<Timeout>,
     /// A command cannot be executed and waits, a timeout is overdue, or there is a failure.
     pub stuck: bool,
 }
@@ -161,18 +172,18 @@ fn moment(millis: Option<i64>) -> Option<DateTime<Utc>> {
 /// The failures that nobody has acknowledged.
 const OPEN: &str = "acknowledged_at IS NULL";
 
-/// The columns of one instance; `o` is its first unsent command, `t` its timeout, `f` its first failure.
+/// The columns of one instance; `o` is its first unsent command, `f` its first failure.
 fn select(db: &Db) -> String {
     format!(
         "SELECT i.process, i.instance, i.state, i.since, i.refused_task, i.refused_slug, i.refused_at, \
              (SELECT count(*) FROM @outbox n WHERE n.process = i.process AND n.instance = i.instance), \
-             o.number, o.input, o.task, o.attempts, o.last_error, o.waiting_since, o.retry_at, t.due_at, {now}, \
+             o.number, o.input, o.task, o.attempts, o.last_error, o.waiting_since, o.retry_at, \
+             (SELECT min(t.due_at) FROM @timeouts t WHERE t.process = i.process AND t.instance = i.instance), {now}, \
              (SELECT count(*) FROM @failures n WHERE n.process = i.process AND n.instance = i.instance AND n.{OPEN}), \
              f.task, f.slug, f.failed_at \
          FROM @instances i \
          LEFT JOIN @outbox o ON o.process = i.process AND o.instance = i.instance AND o.number = \
              (SELECT min(m.number) FROM @outbox m WHERE m.process = i.process AND m.instance = i.instance) \
-         LEFT JOIN @timeouts t ON t.process = i.process AND t.instance = i.instance \
          LEFT JOIN @failures f ON f.process = i.process AND f.instance = i.instance AND f.number = \
              (SELECT min(m.number) FROM @failures m WHERE m.process = i.process AND m.instance = i.instance AND m.{OPEN})",
         now = db.now()
@@ -200,14 +211,15 @@ fn read(row: &QueryResult) -> Result<Instance, Error> {
         Some(number) => {
             let (input, task): (String, String) = (row.try_get_by_index(9)?, row.try_get_by_index(10)?);
             let (purpose, key) = named(&task);
-            let target =
+            let targets =
                 known.as_ref().and_then(|known| known.command(&instance, input.parse().ok()?, &task).ok());
+            let target = targets.and_then(|(_, targets)| targets.into_iter().next());
             Some(Unsent {
                 number,
                 purpose,
                 key,
-                command_type: target.as_ref().map(|(_, target)| target.command_type.to_owned()),
-                stream: target.map(|(_, target)| target.stream),
+                command_type: target.as_ref().map(|target| target.command_type.to_owned()),
+                stream: target.map(|target| target.stream),
                 attempts: row.try_get_by_index(11)?,
                 reason: row.try_get_by_index(12)?,
                 waiting_since: moment(row.try_get_by_index(13)?),
@@ -237,10 +249,49 @@ fn read(row: &QueryResult) -> Result<Instance, Error> {
         failures,
         failed,
         times_out_at: moment(due_at),
+        timeouts: Vec::new(),
         stuck: waits || failures > 0 || due_at.is_some_and(|due| due < now - OVERDUE),
         process,
         instance,
     })
+}
+
+/// Adds the timeouts of instances that have some.
+async fn add_timeouts(db: &Db, instances: &mut [Instance]) -> Result<(), Error> {
+    let mut waiting: HashMap<Key, &mut Instance> = HashMap::new();
+    for one in instances.iter_mut().filter(|one| one.times_out_at.is_some()) {
+        waiting.insert(one.key(), one);
+    }
+    let keys: Vec<Key> = waiting.keys().cloned().collect();
+    for chunk in keys.chunks(200) {
+        let places: Vec<String> =
+            (1..=chunk.len()).map(|n| format!("(${}, ${})", 2 * n - 1, 2 * n)).collect();
+        let sql = format!(
+            "SELECT process, instance, name, due_at FROM @timeouts \
+             WHERE (process, instance) IN (VALUES {}) ORDER BY due_at, name",
+            places.join(", ")
+        );
+        let values =
+            chunk.iter().flat_map(|key| [Value::from(key.process.as_str()), key.instance.as_str().into()]);
+        for row in db.connection.query_all(db.statement(&sql, values)).await? {
+            let key = Key { process: row.try_get_by_index(0)?, instance: row.try_get_by_index(1)? };
+            let (name, due_at): (String, i64) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            let timeout = moment(Some(due_at)).map(|at| Timeout { name: name_of(&key.process, name), at });
+            if let Some(one) = waiting.get_mut(&key) {
+                one.timeouts.extend(timeout);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name of a timeout; one that a release before names has set has the first name of its process.
+fn name_of(process: &str, stored: String) -> String {
+    if !stored.is_empty() {
+        return stored;
+    }
+    let known = process_managers::find(process);
+    known.and_then(|known| known.timeouts().first().copied()).unwrap_or_default().to_owned()
 }
 
 fn among(outbox: &str, timeouts: &str) -> String {
@@ -285,6 +336,7 @@ pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Opti
     let mut instances = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let more = instances.len() > most;
     instances.truncate(most);
+    add_timeouts(db, &mut instances).await?;
     let next = if more { instances.last().map(Instance::key) } else { None };
     Ok((instances, next))
 }
@@ -293,7 +345,10 @@ pub async fn list(db: &Db, query: &InstanceQuery) -> Result<(Vec<Instance>, Opti
 pub async fn show(db: &Db, key: &Key) -> Result<Option<Instance>, Error> {
     let sql = format!("{} WHERE i.process = $1 AND i.instance = $2", select(db));
     let values = [key.process.as_str().into(), key.instance.as_str().into()];
-    db.connection.query_one(db.statement(&sql, values)).await?.as_ref().map(read).transpose()
+    let row = db.connection.query_one(db.statement(&sql, values)).await?;
+    let mut found: Vec<_> = row.iter().map(read).collect::<Result<_, _>>()?;
+    add_timeouts(db, &mut found).await?;
+    Ok(found.pop())
 }
 
 /// The events of the aggregate that the instance is about, in the order of the log.
@@ -446,7 +501,9 @@ pub async fn failures(db: &Db, most: u64) -> Result<Failures, Error> {
         select(db)
     );
     let rows = db.connection.query_all(db.statement(&sql, [])).await?;
-    Ok(Failures { count, first: rows.iter().map(read).collect::<Result<_, _>>()? })
+    let mut first = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    add_timeouts(db, &mut first).await?;
+    Ok(Failures { count, first })
 }
 
 /// Writes down that somebody knows the failures of an instance. How many they were.

@@ -243,8 +243,8 @@ fn line(one: &Instance) -> String {
         let about = command(failed.purpose.as_ref(), failed.key.as_ref());
         let _ = write!(text, "  {} failed: {about} was refused: {}", one.failures, failed.slug);
     }
-    if one.times_out_at.is_some() {
-        let _ = write!(text, "  times out {}", at(one.times_out_at));
+    for timeout in &one.timeouts {
+        let _ = write!(text, "  times out {} ({})", at(Some(timeout.at)), timeout.name);
     }
     if let Some(error) = &one.unreadable {
         let _ = write!(text, "  {error}");
@@ -305,7 +305,11 @@ fn shown(
         lines.push(format!("failed     {}", one.failures));
         lines.push(format!("first      {about}: {} at {}", failed.slug, at(Some(failed.at))));
     }
-    lines.push(format!("times out  {}", at(one.times_out_at)));
+    if one.timeouts.is_empty() {
+        lines.push(format!("times out  {}", at(None)));
+    }
+    let timeouts = one.timeouts.iter();
+    lines.extend(timeouts.map(|timeout| format!("times out  {} ({})", at(Some(timeout.at)), timeout.name)));
     lines.extend(history.iter().map(|event| {
         format!("{:>10}  {} {}", event.position, at(Some(event.recorded_at)), event.event_type)
     }));

@@ -228,6 +228,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
         "unknown quote text type agg id actor chan correlation command cause subject reason amount created occurred",
     ),
     ("page-theme-", "auto light dark"),
+    ("page-timeout-", "confirmation shipment"),
     ("page-verdict-", "intact broken unproven tail nothing"),
     ("page-view-", "waterfall tree table renamed deleted"),
     ("role-", "admin auditor finance ops own support warehouse"),

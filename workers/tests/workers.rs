@@ -54,3 +54,5 @@ mod sealing;
 mod signing_in;
 #[path = "workers/telling.rs"]
 mod telling;
+#[path = "workers/timing.rs"]
+mod timing;

@@ -252,9 +252,21 @@ fn state(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
                         @if one.failures > 1 { " " (view.language.fill("of-unsent", &[&one.failures.to_string()])) }
                     }))
                 }
-                (row(view.word("times-out"), &time(view, one.times_out_at)))
+                (row(view.word("times-out"), &timeouts(view, one)))
             }
         }
+    }
+}
+
+/// When each of its timeouts fires, the next one first.
+pub(super) fn timeouts(view: &View<'_>, one: &Instance) -> Markup {
+    html! {
+        @for (index, timeout) in one.timeouts.iter().enumerate() {
+            @if index > 0 { br; }
+            @let name = view.word_of(&format!("timeout-{}", timeout.name)).unwrap_or(&timeout.name);
+            (view.time(timeout.at)) " " span.soft { (name) }
+        }
+        @if one.timeouts.is_empty() { "–" }
     }
 }
 

@@ -8,7 +8,7 @@ use soonshop_service_kit::rates::Class;
 
 use super::frame::{View, described, page, shown, with};
 use super::parts::{behind, command};
-use super::process_instance::{address, command_name, refused, step, subject};
+use super::process_instance::{address, command_name, refused, step, subject, timeouts};
 use super::projections::trouble;
 use crate::fields::{self, STATES};
 use crate::find;
@@ -143,7 +143,7 @@ fn row(view: &View<'_>, one: &Instance, names: &Names) -> Markup {
             td data-name=(view.word("last-refused")) {
                 @if let Some(last) = &one.refused { (refused(view, last)) } @else { "–" }
             }
-            td data-name=(view.word("times-out")) { @if let Some(at) = one.times_out_at { (view.time(at)) } @else { "–" } }
+            td data-name=(view.word("times-out")) { (timeouts(view, one)) }
         }
     }
 }

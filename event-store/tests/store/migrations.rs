@@ -11,6 +11,7 @@ on_both! {
     a_schema_of_a_newer_release_is_refused,
     a_schema_that_lacks_a_step_is_pending,
     every_index_that_a_step_makes_is_there_and_one_that_is_dropped_is_named,
+    timeouts_of_the_release_before_get_the_names_of_their_processes_and_keep_the_rest,
 }
 
 async fn migrating_again_changes_nothing(shop: Fixture) {
@@ -65,4 +66,44 @@ async fn every_index_that_a_step_makes_is_there_and_one_that_is_dropped_is_named
     let statement = one.reason().split('`').nth(1).unwrap().to_owned();
     log.execute_unprepared(&statement).await.unwrap();
     assert_eq!(missing(Namespace::Log, &log).await.unwrap(), []);
+}
+
+async fn timeouts_of_the_release_before_get_the_names_of_their_processes_and_keep_the_rest(shop: Fixture) {
+    let connection = shop.db("process").connection;
+    migrate(Namespace::Process, &connection).await.unwrap();
+    // As it was before, on one connection.
+    let before = [
+        "DELETE FROM soonshop_process_steps WHERE version = '005_timeouts'",
+        "DROP TABLE @timeouts",
+        "CREATE TABLE @timeouts (process TEXT NOT NULL, instance TEXT NOT NULL, id TEXT NOT NULL, due_at BIGINT NOT NULL, \
+         not_before BIGINT, causation_id TEXT, correlation_id TEXT, on_behalf_of TEXT, PRIMARY KEY (process, instance))",
+        "CREATE INDEX timeouts_by_time ON @timeouts (due_at)",
+        "INSERT INTO @timeouts VALUES ('fulfilment', 'one', 'id-1', 5, 7, 'cause', 'correlation', 'customer')",
+        "INSERT INTO @timeouts VALUES ('release-unshipped', 'one', 'id-2', 6, NULL, NULL, NULL, NULL)",
+        "INSERT INTO @timeouts VALUES ('of-another', 'one', 'id-3', 8, NULL, NULL, NULL, NULL)",
+    ];
+    shop.run("process", &before.join(";\n")).await;
+    migrate(Namespace::Process, &connection).await.unwrap();
+    assert_eq!(missing(Namespace::Process, &connection).await.unwrap(), []);
+    for (row, expected) in [
+        ("id-1", "fulfilment one confirmation 5 7 cause correlation customer"),
+        ("id-2", "release-unshipped one shipment 6 - - - -"),
+        ("id-3", "of-another one  8 - - - -"),
+    ] {
+        let sql = format!(
+            "SELECT process || ' ' || instance || ' ' || name || ' ' || due_at || ' ' || \
+             coalesce(CAST(not_before AS TEXT), '-') || ' ' || coalesce(causation_id, '-') || ' ' || \
+             coalesce(correlation_id, '-') || ' ' || coalesce(on_behalf_of, '-') FROM @timeouts WHERE id = '{row}'"
+        );
+        assert_eq!(shop.text("process", &sql).await, expected);
+    }
+    // A process of the release before that still runs goes on as it did; and others set several.
+    let old = "INSERT INTO @timeouts (process, instance, id, due_at) VALUES ('fulfilment', 'two', 'id-4', 9)";
+    shop.run("process", old).await;
+    let named =
+        "INSERT INTO @timeouts (process, instance, name, id, due_at) VALUES ('checkout', 'one', $, 'id', 1)";
+    for name in ["'hold'", "'expiry'"] {
+        shop.run("process", &named.replace('$', name)).await;
+    }
+    assert_eq!(shop.number("process", "SELECT count(*) FROM @timeouts").await, 6);
 }

@@ -1,11 +1,10 @@
 //! Reactions of instances, gathered in memory and written together: a few statements for a page of events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, Value};
-use soonshop_domain::ids;
-use soonshop_domain::process::Reaction;
+use soonshop_domain::process::{Process, Reaction, timeout_id};
 use soonshop_event_log::Stopped;
 use uuid::Uuid;
 
@@ -25,19 +24,33 @@ struct Wake {
     causes: Arc<Causes>,
 }
 
+/// A timeout of an instance, by its name.
+type Timeout = (&'static str, String);
+
 /// The changes of some reactions beside the instances.
-#[derive(Default)]
-pub(super) struct Changes {
+pub(super) struct Changes<'a> {
+    process: &'a dyn Process,
     /// Instances whose stored commands are not to be sent any more.
     drop_unsent: HashSet<String>,
-    /// Instances whose stored timeouts go.
-    stop_waiting: HashSet<String>,
-    wakes: HashMap<String, Wake>,
+    /// Stored timeouts that go.
+    stop_waiting: BTreeSet<Timeout>,
+    wakes: BTreeMap<Timeout, Wake>,
     /// In the order of the events.
     commands: Vec<(String, Row)>,
 }
 
-impl Changes {
+impl<'a> Changes<'a> {
+    /// None yet, of that process.
+    pub(super) fn of(process: &'a dyn Process) -> Self {
+        Self {
+            process,
+            drop_unsent: HashSet::new(),
+            stop_waiting: BTreeSet::new(),
+            wakes: BTreeMap::new(),
+            commands: Vec::new(),
+        }
+    }
+
     /// Adds the reaction of an instance to an input.
     pub(super) fn add(
         &mut self,
@@ -51,13 +64,15 @@ impl Changes {
             self.commands.retain(|(of, _)| of != key);
             self.drop_unsent.insert(key.to_owned());
         }
-        if reaction.stop_waiting || reaction.wake_after.is_some() {
-            self.wakes.remove(key);
-            self.stop_waiting.insert(key.to_owned());
+        for name in reaction.stop_waiting {
+            self.wakes.remove(&(name, key.to_owned()));
+            self.stop_waiting.insert((name, key.to_owned()));
         }
-        if let Some(after) = reaction.wake_after {
-            let id = ids::derived(ids::PROCESSES, &["timeout", &input.to_string()]);
-            self.wakes.insert(key.to_owned(), Wake { id, after, causes: Arc::clone(causes) });
+        for wake in reaction.wake_after {
+            let timeout = (wake.name, key.to_owned());
+            let id = timeout_id(self.process, input, wake.name);
+            self.stop_waiting.insert(timeout.clone());
+            self.wakes.insert(timeout, Wake { id, after: wake.seconds, causes: Arc::clone(causes) });
         }
         for task in reaction.tasks {
             let number = instance.next_number();
@@ -79,36 +94,34 @@ impl Changes {
         tx: &DatabaseTransaction,
     ) -> Result<Vec<(String, Option<Vec<Row>>)>, Stopped> {
         let dropped: Vec<String> = self.drop_unsent.into_iter().collect();
-        let stopped: Vec<String> = self.stop_waiting.into_iter().collect();
-        for (table, of) in [("outbox", &dropped), ("timeouts", &stopped)] {
-            for chunk in of.chunks(ROWS) {
-                let places: Vec<String> = (2..=chunk.len() + 1).map(|n| format!("${n}")).collect();
-                let places = places.join(", ");
-                let sql = format!("DELETE FROM @{table} WHERE process = $1 AND instance IN ({places})");
-                let values = std::iter::once(rows.process.into()).chain(chunk.iter().map(Value::from));
-                tx.execute(rows.db.statement(&sql, values)).await?;
-            }
+        rows.delete("outbox", "TRUE", &dropped, tx).await?;
+        for name in self.process.timeouts() {
+            let of_name = self.stop_waiting.iter().filter(|(of, _)| of == name);
+            let stopped: Vec<String> = of_name.map(|(_, key)| key.clone()).collect();
+            rows.delete("timeouts", &Rows::named(self.process, name), &stopped, tx).await?;
         }
-        let wakes: Vec<(String, Wake)> = self.wakes.into_iter().collect();
+        let wakes: Vec<(Timeout, Wake)> = self.wakes.into_iter().collect();
         for chunk in wakes.chunks(ROWS) {
             let mut values: Vec<Value> = vec![rows.process.into()];
             let mut places = Vec::with_capacity(chunk.len());
-            for (key, wake) in chunk {
+            for ((name, key), wake) in chunk {
                 let first = values.len() + 1;
                 let place = |n: usize| format!("${}", first + n);
                 places.push(format!(
-                    "($1, {}, {}, {} + {}, {}, {}, {})",
+                    "($1, {}, {}, {}, {} + {}, {}, {}, {})",
                     place(0),
                     place(1),
-                    rows.db.now(),
                     place(2),
+                    rows.db.now(),
                     place(3),
                     place(4),
-                    place(5)
+                    place(5),
+                    place(6)
                 ));
                 let causes = Causes::clone(&wake.causes);
                 values.extend([
                     key.as_str().into(),
+                    (*name).into(),
                     wake.id.to_string().into(),
                     (wake.after * 1_000).into(),
                     causes.causation_id.into(),
@@ -117,8 +130,8 @@ impl Changes {
                 ]);
             }
             let sql = format!(
-                "INSERT INTO @timeouts (process, instance, id, due_at, causation_id, correlation_id, on_behalf_of) \
-                 VALUES {}",
+                "INSERT INTO @timeouts (process, instance, name, id, due_at, causation_id, correlation_id, \
+                 on_behalf_of) VALUES {}",
                 places.join(", ")
             );
             tx.execute(rows.db.statement(&sql, values)).await?;

@@ -53,9 +53,11 @@ impl Work {
             if rows.fire(&tx, &due).await? {
                 let mut instances = rows.load(&tx, &[&due.instance]).await?;
                 let instance = instances.entry(due.instance.clone()).or_default();
-                let reaction = instance.react(process, Input::TimedOut)?;
+                let first = process.timeouts().first().copied();
+                let name = first.filter(|_| due.name.is_empty()).unwrap_or(&due.name);
+                let reaction = instance.react(process, Input::TimedOut { name })?;
                 let id = due.id.parse().unwrap_or_default();
-                let mut changes = Changes::default();
+                let mut changes = Changes::of(process);
                 changes.add(&due.instance, instance, reaction, id, &due.causes);
                 changes.write(&rows, &tx).await?;
                 rows.save(&tx, &instances).await?;

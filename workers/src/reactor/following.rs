@@ -175,7 +175,7 @@ impl Work {
         let mut instances = rows.load(&tx, &keys).await?;
         // Instances to name, with their rows where these are known.
         let mut named = Vec::new();
-        let mut changes = Changes::default();
+        let mut changes = Changes::of(process);
         for (key, event) in concerned {
             let instance = instances.entry(key.clone()).or_default();
             let input = Input::Event { stream: event.stream, event: &event.event };
@@ -192,7 +192,7 @@ impl Work {
             });
             changes.add(&key, instance, reaction, event.event_id, &causes);
             if changes.are_many() {
-                let written = std::mem::take(&mut changes).write(&rows, &tx).await?;
+                let written = std::mem::replace(&mut changes, Changes::of(process)).write(&rows, &tx).await?;
                 named.extend(written.into_iter().map(|(key, _)| (key, None)));
             }
         }

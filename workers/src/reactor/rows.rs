@@ -38,6 +38,8 @@ pub(super) struct Row {
 /// A timeout that is due.
 pub(super) struct Due {
     pub(super) instance: String,
+    /// Empty: a release before timeouts had names has set it.
+    pub(super) name: String,
     pub(super) id: String,
     pub(super) causes: Arc<Causes>,
 }
@@ -226,7 +228,7 @@ impl Rows<'_> {
             let sql = "UPDATE @timeouts SET not_before = $2 WHERE process = $1 AND not_before = -1";
             db.connection.execute(db.statement(sql, [self.process.into(), head().await?.into()])).await?;
         }
-        let sql = "SELECT instance, id, causation_id, correlation_id, on_behalf_of FROM @timeouts \
+        let sql = "SELECT instance, id, causation_id, correlation_id, on_behalf_of, name FROM @timeouts \
                    WHERE process = $1 AND not_before >= 0 AND not_before <= $2 LIMIT 100";
         let rows = db.connection.query_all(db.statement(sql, [self.process.into(), position.into()])).await?;
         let mut ready = Vec::with_capacity(rows.len());
@@ -237,9 +239,35 @@ impl Rows<'_> {
                 on_behalf_of: row.try_get_by_index(4)?,
                 traceparent: None,
             });
-            ready.push(Due { instance: row.try_get_by_index(0)?, id: row.try_get_by_index(1)?, causes });
+            let (instance, id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            ready.push(Due { instance, name: row.try_get_by_index(5)?, id, causes });
         }
         Ok(ready)
+    }
+
+    /// The condition that a row is the timeout of that name. One without a name is the first.
+    pub(super) fn named(process: &dyn Process, name: &str) -> String {
+        let unnamed = if process.timeouts().first() == Some(&name) { ", ''" } else { "" };
+        format!("name IN ('{name}'{unnamed})")
+    }
+
+    /// Deletes the rows of these instances that meet the condition.
+    pub(super) async fn delete(
+        &self,
+        table: &str,
+        condition: &str,
+        of: &[String],
+        tx: &DatabaseTransaction,
+    ) -> Result<(), Stopped> {
+        for chunk in of.chunks(200) {
+            let places: Vec<String> = (2..=chunk.len() + 1).map(|n| format!("${n}")).collect();
+            let places = places.join(", ");
+            let sql =
+                format!("DELETE FROM @{table} WHERE process = $1 AND instance IN ({places}) AND {condition}");
+            let values = std::iter::once(self.process.into()).chain(chunk.iter().map(Value::from));
+            tx.execute(self.db.statement(&sql, values)).await?;
+        }
+        Ok(())
     }
 
     /// Removes a timeout as it fires. False: it was removed or replaced meanwhile.

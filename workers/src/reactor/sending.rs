@@ -85,7 +85,7 @@ fn pause(attempts: i64) -> Duration {
 impl Reactor {
     async fn send(&self, instance: &str, row: &Row) -> Result<Sent, Stopped> {
         let name = self.process.name();
-        let (id, target) = self.process.command(instance, row.input, &row.task)?;
+        let (id, mut targets) = self.process.command(instance, row.input, &row.task)?;
         // Records that were made before hold this for every instance that is named by an id.
         let key = Uuid::try_parse(instance);
         let key = key.as_ref().map_or(instance.as_bytes(), |id| id.as_bytes().as_slice());
@@ -99,7 +99,7 @@ impl Reactor {
         let metadata = Metadata {
             correlation_id: parsed(&row.causes.correlation_id),
             causation_id: parsed(&row.causes.causation_id),
-            command_type: Some(target.command_type.to_owned()),
+            command_type: targets.first().map(|target| target.command_type.to_owned()),
             actor_kind: Some(actor.kind),
             actor_id: Some(actor.id),
             on_behalf_of: row.causes.on_behalf_of.clone(),
@@ -108,8 +108,14 @@ impl Reactor {
             ..Metadata::default()
         };
         let context = CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata) };
-        let execute = Execute { store: &self.store, stream: target.stream, context };
-        Ok(target.command.dispatch(execute).await)
+        if targets.len() == 1
+            && let Some(target) = targets.pop()
+        {
+            let execute = Execute { store: &self.store, stream: target.stream, context };
+            return Ok(target.command.dispatch(execute).await);
+        }
+        let commands = targets.into_iter().map(|target| (target.stream, target.command)).collect();
+        Ok(outcome(Box::pin(self.store.execute_commands(commands, context)).await))
     }
 }
 
@@ -283,7 +289,7 @@ impl Work {
             let process = process.name();
             tracing::error!(process, instance = key, slug, "a command was refused that has to be done");
         }
-        let mut changes = Changes::default();
+        let mut changes = Changes::of(process);
         changes.add(key, instance, reaction, id, &row.causes);
         changes.write(&rows, &tx).await?;
         rows.save(&tx, &instances).await?;
