@@ -72,6 +72,8 @@ fn outcome<E: Classified>(result: Result<Executed, ExecuteError<E>>) -> Sent {
         Err(ExecuteError::Rejected(error)) => Sent::Refused(error.as_ref().to_owned()),
         Err(ExecuteError::RejectedBefore { slug, .. }) => Sent::Refused(slug),
         Err(ExecuteError::TooLarge { .. }) => Sent::Refused("event-too-large".to_owned()),
+        // For good: no key is ever made again for them.
+        Err(ExecuteError::Erased) => Sent::Refused("person-erased".to_owned()),
         Err(error) => Sent::Unavailable(error.to_string()),
     }
 }
@@ -301,7 +303,22 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use soonshop_domain::order;
+
     use super::*;
+
+    #[test]
+    fn what_can_never_be_done_is_a_refusal_and_does_not_wait() {
+        for (error, refusal) in [
+            (ExecuteError::Rejected(order::Error::OrderExists), "order-exists"),
+            (ExecuteError::TooLarge { size: 1 }, "event-too-large"),
+            (ExecuteError::Erased, "person-erased"),
+        ] {
+            assert!(matches!(outcome::<order::Error>(Err(error)), Sent::Refused(slug) if slug == refusal));
+        }
+        let waits = ExecuteError::<order::Error>::Unavailable("down".to_owned());
+        assert!(matches!(outcome(Err(waits)), Sent::Unavailable(reason) if reason == "down"));
+    }
 
     #[test]
     fn the_pause_before_a_retry_grows_up_to_a_limit() {
