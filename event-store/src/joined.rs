@@ -322,20 +322,28 @@ impl EventStore {
             let request = match self.request(&drafts, &context).await {
                 Ok(request) => request,
                 Err(error) => {
-                    all.iter_mut().for_each(|one| one.take_back());
+                    for one in &mut all {
+                        one.take_back();
+                    }
                     return Err(error);
                 }
             };
             let outcome = self.appender.submit(request);
-            all.iter_mut().for_each(|one| one.unlock());
+            for one in &mut all {
+                one.unlock();
+            }
             let outcome = received(outcome).await;
             let done = matches!(outcome, Ok(Outcome::Done(_)));
             if done {
-                all.iter().for_each(|one| one.confirm());
+                for one in &all {
+                    one.confirm();
+                }
             }
             let settled = self.settle(outcome, &context).await;
             if done {
-                all.iter_mut().for_each(|one| one.keep(self));
+                for one in &mut all {
+                    one.keep(self);
+                }
             } else {
                 discard(&mut all).await;
             }
@@ -366,7 +374,9 @@ impl EventStore {
             let refused = match all[index].draft(self, of(index)).await {
                 Ok(refused) => refused,
                 Err(error) => {
-                    all.iter_mut().for_each(|one| one.take_back());
+                    for one in all.iter_mut() {
+                        one.take_back();
+                    }
                     return Err(error);
                 }
             };
