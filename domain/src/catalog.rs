@@ -29,13 +29,18 @@ pub struct Upcaster {
     pub aggregate_type: &'static str,
     pub event_type: &'static str,
     pub from_version: u32,
-    pub change: fn(Value) -> Value,
+    /// `None`: the older shape is read as it is, and is still written (see [`EventInfo::older_version`]).
+    pub change: Option<fn(Value) -> Value>,
 }
 
-/// The upcasters of this release. Empty: no event has a second version yet.
-pub const UPCASTERS: &[Upcaster] = &[];
+/// The upcasters of this release.
+pub const UPCASTERS: &[Upcaster] = &[
+    // Version 2 is of a part of a line, and has a cause.
+    Upcaster { aggregate_type: "stock", event_type: "StockReleased", from_version: 1, change: None },
+    Upcaster { aggregate_type: "stock", event_type: "StockShipped", from_version: 1, change: None },
+];
 
-/// The version in which this release writes the event.
+/// The latest version in which this release writes the event.
 pub fn version_of(aggregate_type: &str, event_type: &str, upcasters: &[Upcaster]) -> u32 {
     upcasters
         .iter()
@@ -43,6 +48,15 @@ pub fn version_of(aggregate_type: &str, event_type: &str, upcasters: &[Upcaster]
         .map(|row| row.from_version + 1)
         .max()
         .unwrap_or(1)
+}
+
+/// Whether an event that was stored in that version is changed when it is read.
+pub fn is_upcast(aggregate_type: &str, event_type: &str, version: u32, upcasters: &[Upcaster]) -> bool {
+    upcasters.iter().any(|row| {
+        (row.aggregate_type, row.event_type) == (aggregate_type, event_type)
+            && row.from_version >= version
+            && row.change.is_some()
+    })
 }
 
 /// Takes a [`Command`] of any type.
@@ -256,7 +270,8 @@ macro_rules! types {
                 }
 
                 fn event_version(&self) -> String {
-                    version_of($type_name, self.as_ref(), UPCASTERS).to_string()
+                    let latest = || version_of($type_name, self.as_ref(), UPCASTERS);
+                    self.older_version().unwrap_or_else(latest).to_string()
                 }
             }
 
@@ -352,7 +367,7 @@ mod tests {
             aggregate_type,
             event_type,
             from_version,
-            change: |fields| fields,
+            change: None,
         };
         let all = [
             upcaster("stock", "StockReceived", 1),
@@ -368,6 +383,10 @@ mod tests {
         ] {
             assert_eq!(version_of(aggregate, event, &all), version, "{aggregate} {event}");
         }
+        assert!(!is_upcast("stock", "StockReceived", 1, &all), "an older shape that is read as it is");
+        let changes = [Upcaster { change: Some(|fields| fields), ..upcaster("stock", "StockReceived", 2) }];
+        let upcast = |version| is_upcast("stock", "StockReceived", version, &changes);
+        assert!(upcast(1) && upcast(2) && !upcast(3));
     }
 
     #[test]

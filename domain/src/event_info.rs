@@ -14,7 +14,7 @@ impl<K: VariantArray + Copy + Into<&'static str> + 'static> EventKind for K {}
 
 /// The facts that an event states of itself; its personal values are those of [`Sensitive`].
 ///
-/// There are no defaults, and implementations match without a `_` arm: the compiler names each fact that a new event
+/// But for [`older_version`](Self::older_version) there are no defaults, and implementations match without a `_` arm: the compiler names each fact that a new event
 /// still has to state. Facts that depend on an event's fields take the event, all others its kind.
 pub trait EventInfo: Sensitive + VariantNames + IntoDiscriminant<Discriminant: EventKind> {
     /// The data subject of the event; `stream` is the id of its stream.
@@ -32,6 +32,12 @@ pub trait EventInfo: Sensitive + VariantNames + IntoDiscriminant<Discriminant: E
 
     /// Whether it records a refusal: a request was not done, or can no longer be done.
     fn is_refusal(kind: Self::Discriminant) -> bool;
+
+    /// The version in which it is written, if that is not the latest of its type: an event that needs nothing of the
+    /// latest one stays as releases read it that do not know that.
+    fn older_version(&self) -> Option<u32> {
+        None
+    }
 
     /// The events of which one should follow.
     fn expects(kind: Self::Discriminant) -> Option<Expectation<Self::Discriminant>>;

@@ -163,6 +163,12 @@ const COUNTS: &[&str] = &[
     "number",
     "line",
     "quantity",
+    "hold",
+    "sequence",
+    "held",
+    "shipped",
+    "over",
+    "last_cause",
     "units",
     "reserved",
     "on_hand",
@@ -309,7 +315,9 @@ fn every_golden_event_of_whatever_version_can_still_be_read() {
             });
             let change =
                 row.unwrap_or_else(|| panic!("no upcaster takes {event_type} from version {from}")).change;
-            payload[event_type] = change(payload[event_type].take());
+            if let Some(change) = change {
+                payload[event_type] = change(payload[event_type].take());
+            }
         }
         let event = Event::decode_value(aggregate_type, payload).unwrap();
         assert_eq!(event.unwrap_or_else(|error| panic!("{name}: {error}")).event_type(), event_type);

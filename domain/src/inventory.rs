@@ -1,8 +1,14 @@
 //! Stock: one stream per SKU and location. On hand are the units there; reserved are those for order lines; available
 //! is the difference and never below zero.
 
+mod line;
+
+#[cfg(test)]
+mod hold_tests;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +20,10 @@ use crate::text::Sku;
 use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PartsPage, PersonalValue, Sensitive,
 };
+
+use line::{GivenBack, LineState};
+
+pub use line::{Cause, Line};
 
 /// The location of a shop that has one.
 pub const MAIN: &str = "main";
@@ -64,6 +74,32 @@ pub enum Command {
         order_id: OrderId,
         line: u32,
     },
+    /// Reserves units of a line under the hold of that number. Beside an earlier hold that stands they are what an edit of
+    /// the order adds.
+    Hold {
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+        hold: NonZeroU32,
+    },
+    /// Releases what that hold reserved of a line, and bars every hold up to it; the next one is free to come.
+    GiveBack {
+        order_id: OrderId,
+        line: u32,
+        hold: NonZeroU32,
+    },
+    ReleasePart {
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+        cause: Cause,
+    },
+    ShipPart {
+        order_id: OrderId,
+        line: u32,
+        quantity: u32,
+        cause: Cause,
+    },
     /// Changes nothing, and is refused while there is stock: its SKU is about to be given back.
     BeEmpty,
 }
@@ -98,6 +134,8 @@ pub enum Event {
         order_id: OrderId,
         line: u32,
         quantity: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold: Option<NonZeroU32>,
     },
     StockReleased {
         #[serde(flatten)]
@@ -105,6 +143,12 @@ pub enum Event {
         order_id: OrderId,
         line: u32,
         quantity: u32,
+        /// The hold that was given back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold: Option<NonZeroU32>,
+        /// Of a part of a line. Without a cause it is the whole line, or the whole hold: version 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
     },
     /// The line was released before it was reserved, and can no longer be reserved.
     StockReservationBarred {
@@ -112,6 +156,9 @@ pub enum Event {
         place: StockPlace,
         order_id: OrderId,
         line: u32,
+        /// Holds up to this one are barred.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hold: Option<NonZeroU32>,
     },
     StockShipped {
         #[serde(flatten)]
@@ -119,6 +166,9 @@ pub enum Event {
         order_id: OrderId,
         line: u32,
         quantity: u32,
+        /// Of a part of a line. Without a cause it is the whole line: version 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
     },
 }
 
@@ -191,6 +241,13 @@ impl EventInfo for Event {
         }
     }
 
+    fn older_version(&self) -> Option<u32> {
+        match self {
+            Self::StockReleased { cause: None, .. } | Self::StockShipped { cause: None, .. } => Some(1),
+            _ => None,
+        }
+    }
+
     fn expects(kind: EventKind) -> Option<Expectation<EventKind>> {
         match kind {
             EventKind::StockReceived
@@ -234,6 +291,8 @@ pub enum Error {
     LineReservedDifferently,
     #[error("the line is not reserved")]
     LineNotReserved,
+    #[error("{requested} units of the line requested, {reserved} reserved")]
+    PartNotReserved { requested: u32, reserved: u32 },
     #[error("{on_hand} units are there, {reserved} of them reserved")]
     StockLeft { on_hand: i64, reserved: i64 },
     #[error("no product has this SKU")]
@@ -256,18 +315,10 @@ impl Classified for Error {
             | Self::LineShipped
             | Self::LineReservedDifferently
             | Self::LineNotReserved
+            | Self::PartNotReserved { .. }
             | Self::StockLeft { .. } => ErrorKind::Conflict,
         }
     }
-}
-
-/// The state of one line of one order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Line {
-    Reserved(u32),
-    Released,
-    Shipped,
 }
 
 /// A command together with the place it is for; the place goes into its events.
@@ -285,7 +336,7 @@ pub struct Stock {
     pub reserved: i64,
     /// The parts of the state, by `<order>/<line>`. There is one for every line that was ever reserved, so the store
     /// keeps only some of them in memory and none in snapshots.
-    lines: BTreeMap<String, Line>,
+    lines: BTreeMap<String, LineState>,
 }
 
 fn key(order_id: OrderId, line: u32) -> String {
@@ -298,17 +349,26 @@ impl Stock {
     }
 
     pub fn line(&self, order_id: OrderId, line: u32) -> Option<Line> {
+        self.state_of(order_id, line).map(LineState::as_a_whole)
+    }
+
+    fn state_of(&self, order_id: OrderId, line: u32) -> Option<LineState> {
         self.lines.get(&key(order_id, line)).copied()
     }
 
-    fn with_lines(&self, lines: BTreeMap<String, Line>) -> Self {
+    fn enough(&self, quantity: u32) -> Result<(), Error> {
+        let (requested, available) = (i64::from(quantity), self.available());
+        if requested > available { Err(Error::InsufficientStock { requested, available }) } else { Ok(()) }
+    }
+
+    fn with_lines(&self, lines: BTreeMap<String, LineState>) -> Self {
         Self { sku: self.sku.clone(), location: self.location.clone(), lines, ..*self }
     }
 }
 
 impl Decider for Stock {
-    const STATE_VERSION: u32 = 2;
-    /// Snapshots of version 1 hold all lines, which are left aside; the rest is the same.
+    const STATE_VERSION: u32 = 3;
+    /// Snapshots of version 1 hold all lines, which are left aside, and those of version 2 none; the rest is the same.
     const OLDEST_STATE: u32 = 1;
     const PART_KEY: &'static [&'static str] = &["order_id", "line"];
 
@@ -342,28 +402,58 @@ impl Decider for Stock {
                 Some(Line::Reserved(_)) => Err(Error::LineReservedDifferently),
                 Some(Line::Released) => Err(Error::LineReleased),
                 Some(Line::Shipped) => Err(Error::LineShipped),
-                None if i64::from(quantity) > self.available() => Err(Error::InsufficientStock {
-                    requested: i64::from(quantity),
-                    available: self.available(),
-                }),
-                None => Ok(vec![Event::StockReserved { place, order_id, line, quantity }]),
+                None => {
+                    self.enough(quantity)?;
+                    Ok(vec![Event::StockReserved { place, order_id, line, quantity, hold: None }])
+                }
             },
             Command::Release { order_id, line } => match self.line(order_id, line) {
                 Some(Line::Reserved(quantity)) => {
-                    Ok(vec![Event::StockReleased { place, order_id, line, quantity }])
+                    let (hold, cause) = (None, None);
+                    Ok(vec![Event::StockReleased { place, order_id, line, quantity, hold, cause }])
                 }
                 Some(Line::Released) => Ok(vec![]),
                 Some(Line::Shipped) => Err(Error::LineShipped),
-                None => Ok(vec![Event::StockReservationBarred { place, order_id, line }]),
+                None => Ok(vec![Event::StockReservationBarred { place, order_id, line, hold: None }]),
             },
             Command::Ship { order_id, line } => match self.line(order_id, line) {
                 Some(Line::Reserved(quantity)) => {
-                    Ok(vec![Event::StockShipped { place, order_id, line, quantity }])
+                    Ok(vec![Event::StockShipped { place, order_id, line, quantity, cause: None }])
                 }
                 Some(Line::Shipped) => Ok(vec![]),
                 Some(Line::Released) => Err(Error::LineReleased),
                 None => Err(Error::LineNotReserved),
             },
+            Command::Hold { order_id, line, quantity, hold } => {
+                if !LineState::hold(self.state_of(order_id, line), hold, quantity)? {
+                    return Ok(vec![]);
+                }
+                self.enough(quantity)?;
+                Ok(vec![Event::StockReserved { place, order_id, line, quantity, hold: Some(hold) }])
+            }
+            Command::GiveBack { order_id, line, hold } => {
+                let given_back = LineState::give_back(self.state_of(order_id, line), hold)?;
+                let (hold, cause) = (Some(hold), None);
+                Ok(match given_back {
+                    GivenBack::Units(quantity) => {
+                        vec![Event::StockReleased { place, order_id, line, quantity, hold, cause }]
+                    }
+                    GivenBack::Barred => vec![Event::StockReservationBarred { place, order_id, line, hold }],
+                    GivenBack::Before => vec![],
+                })
+            }
+            Command::ReleasePart { order_id, line, quantity, cause } => {
+                let taken = LineState::take(self.state_of(order_id, line), quantity, cause)?;
+                let (hold, cause) = (None, Some(cause));
+                let released = || Event::StockReleased { place, order_id, line, quantity, hold, cause };
+                Ok(taken.then(released).into_iter().collect())
+            }
+            Command::ShipPart { order_id, line, quantity, cause } => {
+                let taken = LineState::take(self.state_of(order_id, line), quantity, cause)?;
+                let cause = Some(cause);
+                let shipped = || Event::StockShipped { place, order_id, line, quantity, cause };
+                Ok(taken.then(shipped).into_iter().collect())
+            }
             Command::BeEmpty if self.on_hand == 0 && self.reserved == 0 => Ok(vec![]),
             Command::BeEmpty => Err(Error::StockLeft { on_hand: self.on_hand, reserved: self.reserved }),
         }
@@ -384,7 +474,11 @@ impl Decider for Stock {
             Command::Receive { .. } | Command::Adjust { .. } | Command::BeEmpty => Vec::new(),
             Command::Reserve { order_id, line, .. }
             | Command::Release { order_id, line }
-            | Command::Ship { order_id, line } => vec![key(*order_id, *line)],
+            | Command::Ship { order_id, line }
+            | Command::Hold { order_id, line, .. }
+            | Command::GiveBack { order_id, line, .. }
+            | Command::ReleasePart { order_id, line, .. }
+            | Command::ShipPart { order_id, line, .. } => vec![key(*order_id, *line)],
         }
     }
 
@@ -446,23 +540,29 @@ impl Stock {
                 self.on_hand = self.on_hand.saturating_add(quantity.into());
             }
             Event::StockAdjusted { quantity, .. } => self.on_hand = self.on_hand.saturating_add(quantity),
-            Event::StockReserved { order_id, line, quantity, .. } => {
+            Event::StockReserved { order_id, line, quantity, hold, .. } => {
                 self.reserved = self.reserved.saturating_add(quantity.into());
-                self.lines.insert(key(order_id, line), Line::Reserved(quantity));
+                self.change(order_id, line, |before| LineState::reserved(before, hold, quantity));
             }
-            Event::StockReleased { order_id, line, quantity, .. } => {
+            Event::StockReleased { order_id, line, quantity, hold, cause, .. } => {
                 self.reserved = self.reserved.saturating_sub(quantity.into());
-                self.lines.insert(key(order_id, line), Line::Released);
+                self.change(order_id, line, |before| LineState::released(before, hold, cause, quantity));
             }
-            Event::StockReservationBarred { order_id, line, .. } => {
-                self.lines.insert(key(order_id, line), Line::Released);
+            Event::StockReservationBarred { order_id, line, hold, .. } => {
+                self.change(order_id, line, |before| LineState::barred(before, hold));
             }
-            Event::StockShipped { order_id, line, quantity, .. } => {
+            Event::StockShipped { order_id, line, quantity, cause, .. } => {
                 self.on_hand = self.on_hand.saturating_sub(quantity.into());
                 self.reserved = self.reserved.saturating_sub(quantity.into());
-                self.lines.insert(key(order_id, line), Line::Shipped);
+                self.change(order_id, line, |before| LineState::shipped(before, cause, quantity));
             }
         }
+    }
+
+    fn change(&mut self, order_id: OrderId, line: u32, to: impl FnOnce(Option<LineState>) -> LineState) {
+        let key = key(order_id, line);
+        let state = to(self.lines.get(&key).copied());
+        self.lines.insert(key, state);
     }
 }
 
@@ -483,12 +583,20 @@ mod tests {
                 EventKind::StockAdjusted => {
                     Self::StockAdjusted { place, quantity: -1, reason: "broken".to_owned() }
                 }
-                EventKind::StockReserved => Self::StockReserved { place, order_id, line: 1, quantity: 3 },
-                EventKind::StockReleased => Self::StockReleased { place, order_id, line: 1, quantity: 3 },
-                EventKind::StockReservationBarred => {
-                    Self::StockReservationBarred { place, order_id, line: 2 }
+                EventKind::StockReserved => {
+                    Self::StockReserved { place, order_id, line: 1, quantity: 3, hold: None }
                 }
-                EventKind::StockShipped => Self::StockShipped { place, order_id, line: 1, quantity: 3 },
+                EventKind::StockReleased => {
+                    let cause = Some(Cause { event: order_id.0, sequence: 3 });
+                    Self::StockReleased { place, order_id, line: 1, quantity: 3, hold: None, cause }
+                }
+                EventKind::StockReservationBarred => {
+                    Self::StockReservationBarred { place, order_id, line: 2, hold: None }
+                }
+                EventKind::StockShipped => {
+                    let cause = Some(Cause { event: order_id.0, sequence: 4 });
+                    Self::StockShipped { place, order_id, line: 1, quantity: 2, cause }
+                }
             }
         }
 
@@ -527,7 +635,7 @@ mod tests {
     }
 
     fn reserved(quantity: u32) -> Event {
-        Event::StockReserved { place: place(), order_id: order(), line: 1, quantity }
+        Event::StockReserved { place: place(), order_id: order(), line: 1, quantity, hold: None }
     }
 
     #[test]
@@ -560,7 +668,7 @@ mod tests {
 
     #[test]
     fn releasing_what_was_never_reserved_bars_a_late_reservation() {
-        let barred = Event::StockReservationBarred { place: place(), order_id: order(), line: 1 };
+        let barred = Event::StockReservationBarred { place: place(), order_id: order(), line: 1, hold: None };
         given(vec![received(5)])
             .when(at(Command::Release { order_id: order(), line: 1 }))
             .then_expect_events(vec![barred.clone()]);
@@ -588,11 +696,24 @@ mod tests {
 
     #[test]
     fn the_part_around_an_event_shows_the_same_changes_as_the_whole_state() {
-        let line =
-            |line, quantity| Event::StockReserved { place: place(), order_id: order(), line, quantity };
-        let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
-        let shipped = Event::StockShipped { place: place(), order_id: order(), line: 2, quantity: 1 };
-        let barred = Event::StockReservationBarred { place: place(), order_id: order(), line: 9 };
+        let line = |line, quantity| Event::StockReserved {
+            place: place(),
+            order_id: order(),
+            line,
+            quantity,
+            hold: None,
+        };
+        let released = Event::StockReleased {
+            place: place(),
+            order_id: order(),
+            line: 1,
+            quantity: 3,
+            hold: None,
+            cause: None,
+        };
+        let shipped =
+            Event::StockShipped { place: place(), order_id: order(), line: 2, quantity: 1, cause: None };
+        let barred = Event::StockReservationBarred { place: place(), order_id: order(), line: 9, hold: None };
         let adjusted = Event::StockAdjusted { place: place(), quantity: -1, reason: "lost".into() };
         let history = vec![
             received(50),
@@ -627,7 +748,8 @@ mod tests {
 
     #[test]
     fn the_pages_of_a_state_have_each_line_once_and_all_counters() {
-        let line = |line| Event::StockReserved { place: place(), order_id: order(), line, quantity: 1 };
+        let line =
+            |line| Event::StockReserved { place: place(), order_id: order(), line, quantity: 1, hold: None };
         let mut stock = Stock::default();
         std::iter::once(received(9)).chain((1..=7).map(line)).for_each(|event| stock.evolve(event));
         assert!(stock.without_parts().lines.is_empty());
@@ -657,7 +779,8 @@ mod tests {
 
     #[test]
     fn shipping_takes_what_was_reserved_once() {
-        let shipped = Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let shipped =
+            Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3, cause: None };
         given(vec![received(5), reserved(3)])
             .when(at(Command::Ship { order_id: order(), line: 1 }))
             .then_expect_events(vec![shipped.clone()]);
@@ -668,7 +791,14 @@ mod tests {
 
     #[test]
     fn a_line_is_shipped_only_while_it_is_reserved() {
-        let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let released = Event::StockReleased {
+            place: place(),
+            order_id: order(),
+            line: 1,
+            quantity: 3,
+            hold: None,
+            cause: None,
+        };
         let ship = || at(Command::Ship { order_id: order(), line: 1 });
         given(vec![received(5)]).when(ship()).then_expect_error(Error::LineNotReserved);
         given(vec![received(5), reserved(3), released]).when(ship()).then_expect_error(Error::LineReleased);
@@ -676,8 +806,16 @@ mod tests {
 
     #[test]
     fn a_line_is_released_once_and_never_after_shipment() {
-        let released = Event::StockReleased { place: place(), order_id: order(), line: 1, quantity: 3 };
-        let shipped = Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3 };
+        let released = Event::StockReleased {
+            place: place(),
+            order_id: order(),
+            line: 1,
+            quantity: 3,
+            hold: None,
+            cause: None,
+        };
+        let shipped =
+            Event::StockShipped { place: place(), order_id: order(), line: 1, quantity: 3, cause: None };
         let release = || at(Command::Release { order_id: order(), line: 1 });
         let history = || vec![received(5), reserved(3)];
         given(history()).when(release()).then_expect_events(vec![released.clone()]);
@@ -696,9 +834,9 @@ mod tests {
     fn all_that_is_available_can_be_reserved_or_counted_away() {
         let history = || vec![received(5), reserved(3)];
         let (order_id, line, quantity) = (order(), 2, 2);
-        given(history())
-            .when(at(Command::Reserve { order_id, line, quantity }))
-            .then_expect_events(vec![Event::StockReserved { place: place(), order_id, line, quantity }]);
+        given(history()).when(at(Command::Reserve { order_id, line, quantity })).then_expect_events(vec![
+            Event::StockReserved { place: place(), order_id, line, quantity, hold: None },
+        ]);
         let (quantity, reason) = (-2, "lost".to_owned());
         given(history())
             .when(at(Command::Adjust { quantity, reason: reason.clone() }))

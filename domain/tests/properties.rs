@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "properties/holds.rs"]
+mod holds;
+
 use cqrs_es::Aggregate;
 use proptest::collection::vec;
 use proptest::option;

@@ -15,7 +15,13 @@ pub(crate) fn decode(kind: &str, row: &StoredEvent, upcasters: &[Upcaster]) -> R
     if version > known {
         return Err(format!("{} has version {version}, this release knows {known}", row.event_type));
     }
-    let event = if version == known {
+    let is_as_it_was = |from: u32| {
+        let step = upcasters.iter().find(|step| {
+            step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == from
+        });
+        step.is_some_and(|step| step.change.is_none())
+    };
+    let event = if (version..known).all(is_as_it_was) {
         Event::decode(kind, &row.payload)
     } else {
         Event::decode_value(kind, upcast(kind, row, upcasters, version, known)?)
@@ -40,7 +46,9 @@ fn upcast(
             step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == version
         });
         let step = step.ok_or_else(|| format!("there is no way from version {version}"))?;
-        *fields = (step.change)(fields.take());
+        if let Some(change) = step.change {
+            *fields = change(fields.take());
+        }
     }
     Ok(payload)
 }
@@ -54,8 +62,18 @@ mod tests {
 
     /// As they would be after two changes of one event.
     const UPCASTERS: &[Upcaster] = &[
-        Upcaster { aggregate_type: "stock", event_type: "StockReceived", from_version: 1, change: quantity },
-        Upcaster { aggregate_type: "stock", event_type: "StockReceived", from_version: 2, change: location },
+        Upcaster {
+            aggregate_type: "stock",
+            event_type: "StockReceived",
+            from_version: 1,
+            change: Some(quantity),
+        },
+        Upcaster {
+            aggregate_type: "stock",
+            event_type: "StockReceived",
+            from_version: 2,
+            change: Some(location),
+        },
     ];
 
     fn quantity(mut fields: Value) -> Value {
@@ -108,7 +126,7 @@ mod tests {
             aggregate_type,
             event_type,
             from_version: 1,
-            change,
+            change: Some(change),
         };
         let all = [
             of("stock", "StockShipped", lost),
@@ -117,6 +135,25 @@ mod tests {
             Upcaster { from_version: 2, ..of("stock", "StockReceived", location) },
         ];
         let (_, event) = decode("stock", &row("1", GOLDEN[0].1), &all).unwrap();
+        assert_eq!(event.encode().unwrap(), GOLDEN[2].1.trim());
+    }
+
+    #[test]
+    fn an_older_shape_that_did_not_change_is_read_as_it_is() {
+        let unchanged = |from_version| Upcaster {
+            aggregate_type: "stock",
+            event_type: "StockReceived",
+            from_version,
+            change: None,
+        };
+        let all = [unchanged(1), unchanged(2)];
+        let (stored, event) = decode("stock", &row("1", GOLDEN[2].1), &all).unwrap();
+        assert_eq!((stored, event.encode().unwrap().as_str()), (1, GOLDEN[2].1.trim()));
+        let error = decode("stock", &row("1", GOLDEN[2].1), &all[1..]).unwrap_err();
+        assert!(error.contains("there is no way from version 1"), "{error}");
+        // One of several changes it.
+        let mixed = [unchanged(1), Upcaster { change: Some(location), ..unchanged(2) }];
+        let (_, event) = decode("stock", &row("1", GOLDEN[1].1), &mixed).unwrap();
         assert_eq!(event.encode().unwrap(), GOLDEN[2].1.trim());
     }
 

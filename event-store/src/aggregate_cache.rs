@@ -254,7 +254,7 @@ mod tests {
     fn reserved(number: usize) -> Event {
         let place = StockPlace { sku: Sku::try_new("MUG").unwrap(), location: MAIN.to_owned() };
         let order_id = OrderId(Uuid::from_u128(u128::try_from(number).unwrap()));
-        Event::StockReserved { place, order_id, line: 1, quantity: 1 }
+        Event::StockReserved { place, order_id, line: 1, quantity: 1, hold: None }
     }
 
     fn key(number: usize) -> String {

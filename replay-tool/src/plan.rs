@@ -150,7 +150,8 @@ pub async fn plan(tool: &Tool, projection: &str) -> Outcome {
         folded += kind.count;
         types.insert(kind.event_type.as_str());
         let now = catalog::version_of(&kind.aggregate_type, &kind.event_type, catalog::UPCASTERS);
-        if kind.event_version != now.to_string() {
+        let stored = kind.event_version.parse().unwrap_or_default();
+        if catalog::is_upcast(&kind.aggregate_type, &kind.event_type, stored, catalog::UPCASTERS) {
             let name = format!("{} {}->{now}", kind.event_type, kind.event_version);
             *upcast.entry(name).or_insert(0) += kind.count;
         }

@@ -94,7 +94,14 @@ fn of_order(place: &StockPlace, command: &Command) -> Option<(OfLine, Movement)>
         }
         Command::Release { order_id, line } => Some(((order_id, line), Movement::ReleaseElsewhere)),
         Command::Ship { order_id, line } => Some(((order_id, line), Movement::Ship)),
-        Command::Receive { .. } | Command::Adjust { .. } | Command::BeEmpty => None,
+        // Those with a hold or a cause are the orders' own: no endpoint sends them.
+        Command::Receive { .. }
+        | Command::Adjust { .. }
+        | Command::BeEmpty
+        | Command::Hold { .. }
+        | Command::GiveBack { .. }
+        | Command::ReleasePart { .. }
+        | Command::ShipPart { .. } => None,
     }
 }
 

@@ -164,29 +164,51 @@ pub(crate) fn story() -> Vec<(Uuid, Event)> {
         (orders[0], placed("S-1", user(ada), vec![line(1, "MUG", 2, 1399), line(2, "MUG", 1, 999)])),
         (
             stock("MUG"),
-            StockReserved { place: place("MUG"), order_id: order(0), line: 1, quantity: 2 }.into(),
+            StockReserved { place: place("MUG"), order_id: order(0), line: 1, quantity: 2, hold: None }
+                .into(),
         ),
         (
             stock("MUG"),
-            StockReserved { place: place("MUG"), order_id: order(0), line: 2, quantity: 1 }.into(),
+            StockReserved { place: place("MUG"), order_id: order(0), line: 2, quantity: 1, hold: None }
+                .into(),
         ),
         (orders[0], OrderConfirmed {}.into()),
         (orders[1], placed("S-2", guest(3), vec![line(1, "MUG", 1, 1399), line(2, "CUP", 9, 500)])),
         (
             stock("MUG"),
-            StockReserved { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into(),
+            StockReserved { place: place("MUG"), order_id: order(1), line: 1, quantity: 1, hold: None }
+                .into(),
         ),
         (
             stock("MUG"),
-            StockReleased { place: place("MUG"), order_id: order(1), line: 1, quantity: 1 }.into(),
+            StockReleased {
+                place: place("MUG"),
+                order_id: order(1),
+                line: 1,
+                quantity: 1,
+                hold: None,
+                cause: None,
+            }
+            .into(),
         ),
-        (stock("CUP"), StockReservationBarred { place: place("CUP"), order_id: order(1), line: 2 }.into()),
+        (
+            stock("CUP"),
+            StockReservationBarred { place: place("CUP"), order_id: order(1), line: 2, hold: None }.into(),
+        ),
         (orders[1], OrderRefused { refusal }.into()),
         (orders[2], placed("S-3", user(bob), vec![line(1, "CUP", 1, 500)])),
         (orders[2], OrderCancelled { reason: "changed-my-mind".to_owned() }.into()),
         (orders[0], OrderShipped {}.into()),
-        (stock("MUG"), StockShipped { place: place("MUG"), order_id: order(0), line: 1, quantity: 2 }.into()),
-        (stock("MUG"), StockShipped { place: place("MUG"), order_id: order(0), line: 2, quantity: 1 }.into()),
+        (
+            stock("MUG"),
+            StockShipped { place: place("MUG"), order_id: order(0), line: 1, quantity: 2, cause: None }
+                .into(),
+        ),
+        (
+            stock("MUG"),
+            StockShipped { place: place("MUG"), order_id: order(0), line: 2, quantity: 1, cause: None }
+                .into(),
+        ),
         (uuid(300), credit.into()),
         (uuid(301), stranger.into()),
         (cup, ProductDeleted {}.into()),

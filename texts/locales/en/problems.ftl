@@ -9,6 +9,7 @@ problem-not-permitted = Your role is not allowed to do this.
 problem-bad-authorization-request = A program sent you here with a request that is not right: go back there, and tell whoever made it.
 problem-bad-token = The key is unknown or was revoked.
 problem-address-not-allowed = This API key is not accepted from the address that the request comes from.
+problem-part-not-reserved = Fewer units of this line are reserved than that.
 problem-reason-required = Who agrees for somebody else says why.
 problem-token-expired = The key has expired.
 problem-cross-site = Another site made your browser send this request; nothing was done.

@@ -9,6 +9,7 @@ problem-not-permitted = 您的角色无权执行此操作。
 problem-bad-authorization-request = 将您带到这里的程序发出的请求不正确：请返回该程序，并告知其提供者。
 problem-bad-token = 密钥未知或已吊销。
 problem-address-not-allowed = 此 API 密钥不接受来自该请求地址的访问。
+problem-part-not-reserved = 此行预留的数量不足。
 problem-reason-required = 代他人表示同意时须说明原因。
 problem-token-expired = 密钥已过期。
 problem-cross-site = 此请求由其他网站发起，未执行任何操作。
