@@ -21,7 +21,7 @@ use crate::{
     Classified, Decider, ErrorKind, EventInfo, Expectation, Facts, Money, PartsPage, PersonalValue, Sensitive,
 };
 
-use line::{GivenBack, LineState};
+use line::{GivenBack, LineState, Unfit};
 
 pub use line::{Cause, Line};
 
@@ -302,6 +302,19 @@ pub enum Error {
     #[error(transparent)]
     #[strum(transparent)]
     Order(#[from] order::Error),
+}
+
+impl From<Unfit> for Error {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::BadQuantity => Self::BadQuantity,
+            Unfit::Released => Self::LineReleased,
+            Unfit::Shipped => Self::LineShipped,
+            Unfit::ReservedDifferently => Self::LineReservedDifferently,
+            Unfit::NotReserved => Self::LineNotReserved,
+            Unfit::PartNotReserved { requested, reserved } => Self::PartNotReserved { requested, reserved },
+        }
+    }
 }
 
 impl Classified for Error {

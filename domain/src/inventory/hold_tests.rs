@@ -92,7 +92,9 @@ fn given(events: &[Event]) -> AggregateTestExecutor<Stock> {
 
 fn line_of(events: &[Event]) -> Option<Line> {
     let mut stock = Stock::default();
-    [&[received(9)][..], events].concat().into_iter().for_each(|event| stock.evolve(event));
+    for event in [&[received(9)][..], events].concat() {
+        stock.evolve(event);
+    }
     stock.line(order(), 1)
 }
 

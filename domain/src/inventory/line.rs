@@ -8,8 +8,6 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Error;
-
 /// The event of an order that asks for a part of a line. An order asks one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
@@ -65,6 +63,16 @@ struct Addition {
     quantity: u32,
 }
 
+/// Why a line is not as it would have to be.
+pub(super) enum Unfit {
+    BadQuantity,
+    Released,
+    Shipped,
+    ReservedDifferently,
+    NotReserved,
+    PartNotReserved { requested: u32, reserved: u32 },
+}
+
 /// What giving back a hold does.
 pub(super) enum GivenBack {
     /// These units are released.
@@ -101,26 +109,26 @@ impl LineState {
     }
 
     /// Whether the hold reserves its units; false: it has done so before.
-    pub(super) fn hold(before: Option<Self>, number: NonZeroU32, quantity: u32) -> Result<bool, Error> {
+    pub(super) fn hold(before: Option<Self>, number: NonZeroU32, quantity: u32) -> Result<bool, Unfit> {
         let (number, line) = (number.get(), Self::counted(before));
         if before == Some(Self::Whole(Line::Shipped)) {
-            return Err(Error::LineShipped);
+            return Err(Unfit::Shipped);
         }
         let present = (line.held > 0).then_some(Addition { hold: line.hold, quantity: line.held });
         if let Some(same) = [present, line.addition].into_iter().flatten().find(|one| one.hold == number) {
-            return if same.quantity == quantity { Ok(false) } else { Err(Error::LineReservedDifferently) };
+            return if same.quantity == quantity { Ok(false) } else { Err(Unfit::ReservedDifferently) };
         }
         let newest = line.addition.map_or(line.hold, |addition| addition.hold);
         if line.over.is_some_and(|over| number <= over) || number < newest {
-            return Err(Error::LineReleased);
+            return Err(Unfit::Released);
         }
         match line.total().checked_add(quantity) {
             Some(_) if quantity > 0 => Ok(true),
-            _ => Err(Error::BadQuantity),
+            _ => Err(Unfit::BadQuantity),
         }
     }
 
-    pub(super) fn give_back(before: Option<Self>, number: NonZeroU32) -> Result<GivenBack, Error> {
+    pub(super) fn give_back(before: Option<Self>, number: NonZeroU32) -> Result<GivenBack, Unfit> {
         let (number, line) = (number.get(), Self::counted(before));
         let present = line.held > 0 && line.hold == number;
         match line.addition {
@@ -130,26 +138,26 @@ impl LineState {
             _ => {}
         }
         if before == Some(Self::Whole(Line::Shipped)) || (present && line.shipped > 0) {
-            return Err(Error::LineShipped);
+            return Err(Unfit::Shipped);
         }
         Ok(GivenBack::Barred)
     }
 
     /// Whether the part is taken, to be released or shipped; false: it was before.
-    pub(super) fn take(before: Option<Self>, quantity: u32, cause: Cause) -> Result<bool, Error> {
+    pub(super) fn take(before: Option<Self>, quantity: u32, cause: Cause) -> Result<bool, Unfit> {
         let line = Self::counted(before);
         if line.last_cause.is_some_and(|last| cause.sequence <= last) {
             return Ok(false);
         }
         if quantity == 0 {
-            return Err(Error::BadQuantity);
+            return Err(Unfit::BadQuantity);
         }
         match before.map(Self::as_a_whole) {
-            None => Err(Error::LineNotReserved),
-            Some(Line::Released) => Err(Error::LineReleased),
-            Some(Line::Shipped) => Err(Error::LineShipped),
+            None => Err(Unfit::NotReserved),
+            Some(Line::Released) => Err(Unfit::Released),
+            Some(Line::Shipped) => Err(Unfit::Shipped),
             Some(Line::Reserved(reserved)) if quantity > reserved => {
-                Err(Error::PartNotReserved { requested: quantity, reserved })
+                Err(Unfit::PartNotReserved { requested: quantity, reserved })
             }
             Some(Line::Reserved(_)) => Ok(true),
         }

@@ -117,7 +117,9 @@ proptest! {
                 // Giving it back at once bars it, whatever was held before.
                 if let Ok(events) = decide(&stock, Command::GiveBack { order_id, line, hold }) {
                     let mut after = stock.clone();
-                    events.into_iter().for_each(|event| after.apply(event));
+                    for event in events {
+                        after.apply(event);
+                    }
                     let late = decide(&after, Command::Hold { order_id, line, quantity: 1, hold });
                     prop_assert_eq!(late, Err(Error::LineReleased));
                     prop_assert_eq!(after.reserved, stock.reserved, "what was held stands");

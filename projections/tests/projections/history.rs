@@ -116,11 +116,20 @@ pub(crate) fn guest(number: u128) -> Customer {
     Customer::Guest(GuestId(uuid(number)))
 }
 
+/// Of mugs.
+fn reserved(order_id: OrderId, line: u32, quantity: u32) -> Event {
+    let place = place("MUG");
+    inventory::Event::StockReserved { place, order_id, line, quantity, hold: None }.into()
+}
+
+fn shipped(order_id: OrderId, line: u32, quantity: u32) -> Event {
+    let place = place("MUG");
+    inventory::Event::StockShipped { place, order_id, line, quantity, cause: None }.into()
+}
+
 /// Every event of every type, most of them at least once in their usual order.
 pub(crate) fn story() -> Vec<(Uuid, Event)> {
-    use inventory::Event::{
-        StockAdjusted, StockReleased, StockReservationBarred, StockReserved, StockShipped,
-    };
+    use inventory::Event::{StockAdjusted, StockReleased, StockReservationBarred};
     use order::Event::{OrderCancelled, OrderConfirmed, OrderRefused, OrderShipped};
     use product::Event::{ProductDeleted, ProductDetailsChanged, ProductVariantAdded};
     let (ada, bob, visitor) = (uuid(1), uuid(2), uuid(3));
@@ -162,23 +171,11 @@ pub(crate) fn story() -> Vec<(Uuid, Event)> {
         (stock("MUG"), adjusted.into()),
         (stock("CUP"), received("CUP", 1)),
         (orders[0], placed("S-1", user(ada), vec![line(1, "MUG", 2, 1399), line(2, "MUG", 1, 999)])),
-        (
-            stock("MUG"),
-            StockReserved { place: place("MUG"), order_id: order(0), line: 1, quantity: 2, hold: None }
-                .into(),
-        ),
-        (
-            stock("MUG"),
-            StockReserved { place: place("MUG"), order_id: order(0), line: 2, quantity: 1, hold: None }
-                .into(),
-        ),
+        (stock("MUG"), reserved(order(0), 1, 2)),
+        (stock("MUG"), reserved(order(0), 2, 1)),
         (orders[0], OrderConfirmed {}.into()),
         (orders[1], placed("S-2", guest(3), vec![line(1, "MUG", 1, 1399), line(2, "CUP", 9, 500)])),
-        (
-            stock("MUG"),
-            StockReserved { place: place("MUG"), order_id: order(1), line: 1, quantity: 1, hold: None }
-                .into(),
-        ),
+        (stock("MUG"), reserved(order(1), 1, 1)),
         (
             stock("MUG"),
             StockReleased {
@@ -199,16 +196,8 @@ pub(crate) fn story() -> Vec<(Uuid, Event)> {
         (orders[2], placed("S-3", user(bob), vec![line(1, "CUP", 1, 500)])),
         (orders[2], OrderCancelled { reason: "changed-my-mind".to_owned() }.into()),
         (orders[0], OrderShipped {}.into()),
-        (
-            stock("MUG"),
-            StockShipped { place: place("MUG"), order_id: order(0), line: 1, quantity: 2, cause: None }
-                .into(),
-        ),
-        (
-            stock("MUG"),
-            StockShipped { place: place("MUG"), order_id: order(0), line: 2, quantity: 1, cause: None }
-                .into(),
-        ),
+        (stock("MUG"), shipped(order(0), 1, 2)),
+        (stock("MUG"), shipped(order(0), 2, 1)),
         (uuid(300), credit.into()),
         (uuid(301), stranger.into()),
         (cup, ProductDeleted {}.into()),
