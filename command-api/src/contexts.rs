@@ -19,6 +19,7 @@ contexts! {
     product,
     inventory,
     order,
+    cart,
 }
 
 #[cfg(test)]

@@ -864,6 +864,7 @@ async fn a_command_sent_32_times_at_once_is_done_once_and_answered_the_same_byte
         ("/orders", order("mug")),
         ("/inventory/mug/receipts", json!({ "quantity": 7 })),
         ("/users", json!({ "email": "ada@example.org" })),
+        ("/carts", json!({ "sku": "mug", "quantity": 1, "note": "a gift" })),
     ] {
         let (key, before) = (key(), shop.head().await);
         let headers = [("idempotency-key", key.as_str())];
@@ -1052,7 +1053,7 @@ async fn an_idempotency_key_is_required_where_money_or_stock_moves_and_random_fr
             required.insert(operation["operationId"].as_str().unwrap().split('.').next().unwrap().to_owned());
         }
     }
-    assert_eq!(required, BTreeSet::from(["credit_note", "order", "stock"].map(str::to_owned)));
+    assert_eq!(required, BTreeSet::from(["cart", "credit_note", "order", "stock"].map(str::to_owned)));
 
     let v1 = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
     let v5 = ids::derived(ids::COMMANDS, &["x"]).to_string();
@@ -1189,6 +1190,8 @@ async fn a_refusal_points_at_the_field_and_never_repeats_its_value() {
         ("/inventory/mug/adjustments", json!({ "quantity": 1 }), "/reason"),
         ("/inventory/mug/adjustments", json!({ "quantity": 1, "reason": "Free secret text" }), "/reason"),
         ("/inventory/mug/adjustments", json!({ "quantity": 1, "reason": "447700900123" }), "/reason"),
+        ("/carts", json!({ "sku": "mug", "quantity": 1, "price": 1 }), "/price"),
+        ("/carts", json!({ "sku": "mug", "quantity": 1, "note": "secret\u{0}" }), "/note"),
         ("/orders", json!({ "lines": [] }), "/country"),
         ("/orders", lines(json!({ "sku": "mug", "quantity": -2 })), "/lines/0/quantity"),
         ("/orders", lines(json!({ "sku": "mug" })), "/lines/0/quantity"),

@@ -152,6 +152,20 @@ impl Shop {
                 assert_eq!(status, 204, "{answer}");
                 path.replace("{id}", &id)
             }
+            "/carts" => {
+                let sku = body["sku"].as_str().unwrap_or_default();
+                let product = json!({ "name": "Mug", "variants": [variant(sku)] });
+                self.send("POST", "/products", &product).await;
+                path.to_owned()
+            }
+            _ if path.starts_with("/carts/{id}/") => {
+                for one in [body["sku"].as_str().unwrap_or_default(), &sku] {
+                    let product = json!({ "name": "Mug", "variants": [variant(one)] });
+                    self.send("POST", "/products", &product).await;
+                }
+                let cart = self.made("/carts", &json!({ "sku": sku, "quantity": 1 })).await;
+                path.replace("{id}", &cart).replace("{line}", "1")
+            }
             "/orders/{id}/cancellation" | "/orders/{id}/shipment" => {
                 self.sell(&sku).await;
                 let order = json!({ "lines": [{ "sku": sku, "quantity": 1 }], "country": "UK" });
@@ -225,7 +239,10 @@ impl Shop {
             "NewCreditNote" => json!({ "lines": lines, "country": "UK", "number": self.text(12) }),
             "OrderCancellation" => json!({ "reason": "broken" }),
             "OrderClaim" => json!({ "guest_token": "ssg_" }),
-            "OrderShipment" => json!({}),
+            "OrderShipment" | "CartLineMove" | "NewCartShare" => json!({}),
+            "NewCart" | "NewCartLine" => json!({ "sku": sku, "quantity": 1, "note": "a gift" }),
+            "CartLineChange" => json!({ "quantity": 1, "note": "a gift", "seen": money }),
+            "CartClaim" => json!({ "guest_token": "ssg_" }),
             other => panic!("give {other} a body with every field that has a limit"),
         }
     }
@@ -240,7 +257,9 @@ impl Shop {
             "email" => format!("{}@example.org", self.text(length.saturating_sub(12))).into(),
             // Characters are counted, not bytes.
             "reason" | "wording" => "a".repeat(length).into(),
-            "name" | "description" | "address" | "country" | "category" => "茶".repeat(length).into(),
+            "name" | "description" | "address" | "country" | "category" | "note" => {
+                "茶".repeat(length).into()
+            }
             _ => self.text(length).into(),
         }
     }

@@ -318,6 +318,7 @@ catalog! {
     Role: "role" in "identity", "⊞", identity::role { Command, Role };
     Client: "client" in "identity", "⌂", identity::client { Command, Client };
     Gate: "gate" in "identity", "⊓", identity::gate { Command, Gate };
+    Cart: "cart" in "cart", "✦", cart { Command, Cart };
 }
 
 /// The aggregate type of that name.

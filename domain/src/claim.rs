@@ -32,6 +32,8 @@ pub mod scope {
     pub const SKU: &str = "sku";
     pub const ORDER_NUMBER: &str = "order-number";
     pub const CREDIT_NOTE_NUMBER: &str = "credit-note-number";
+    /// Whose open cart it is, and of which channel.
+    pub const OPEN_CART: &str = "open-cart";
     /// Natural keys of imported records.
     pub const IMPORT: &str = "import";
 }

@@ -21,6 +21,11 @@ pub const CONTEXTS: &[Context] = &[
     Context { name: "analytics", port: Some(8007), about: "Figures about sales, credits and stock" },
     Context { name: "identity", port: None, about: "Accounts of people, their sessions, and signing in" },
     Context { name: "audit", port: None, about: "What happened, who did it and why" },
+    Context {
+        name: "cart",
+        port: Some(8008),
+        about: "Carts of guests and customers, priced as they are read",
+    },
 ];
 
 /// The context whose aggregates record what was decided elsewhere: in tables, by the crate `identity`. It has endpoints of

@@ -162,6 +162,7 @@ fn the_amount_of_an_event_is_where_its_type_says() {
 const COUNTS: &[&str] = &[
     "number",
     "line",
+    "last_line",
     "quantity",
     "hold",
     "sequence",
@@ -192,7 +193,7 @@ const COUNTS: &[&str] = &[
 /// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].
 fn other_numbers(value: &Value, path: &str, name: &str, into: &mut Vec<String>) {
     match value {
-        Value::Object(fields) if fields.contains_key("currency") => {
+        Value::Object(fields) if fields.contains_key("currency") && fields.contains_key("amount") => {
             serde_json::from_value::<Money>(value.clone()).unwrap_or_else(|error| panic!("{path}: {error}"));
         }
         Value::Object(fields) => {

@@ -16,6 +16,8 @@ pub const STOCK: Uuid = uuid!("c9e25a10-3f4d-4a77-b1c8-90d3a7f2e604");
 pub const IMPORTS: Uuid = uuid!("e17c84b9-6d02-4f3b-a5e6-7b8c9d0e1f05");
 /// Days of the gate that sign-ins go through, by their date.
 pub const GATES: Uuid = uuid!("5d8a2f17-c04b-4e69-a7d3-18e6b95f2c06");
+/// Share links of carts, by their secrets.
+pub const SHARES: Uuid = uuid!("b7249e13-60fa-4d8c-92c5-3ae81f07d409");
 /// Roles of staff, by their names.
 pub const ROLES: Uuid = uuid!("8c1e60d4-2b7f-4a95-9e38-f04d7b61a208");
 
@@ -64,4 +66,5 @@ ids! {
     ProductId,
     OrderId,
     CreditNoteId,
+    CartId,
 }

@@ -7,6 +7,7 @@
 //! The names and shapes of events never change: `tests/golden/` holds each of them as it is stored.
 
 pub mod aggregate_type;
+pub mod cart;
 pub mod catalog;
 pub mod claim;
 pub mod clock;

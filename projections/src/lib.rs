@@ -60,4 +60,5 @@ projectors! {
     order::Orders,
     analytics::Sales,
     audit::Audit,
+    cart::Carts,
 }

@@ -20,6 +20,7 @@ contexts! {
     inventory,
     order,
     analytics,
+    cart,
 }
 
 #[cfg(test)]

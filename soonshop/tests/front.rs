@@ -7,6 +7,8 @@ mod accounts;
 #[path = "../../identity/tests/fixture/authenticator.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod authenticator;
+#[path = "front/carts.rs"]
+mod carts;
 #[path = "front/claims.rs"]
 mod claims;
 #[path = "fixture/config.rs"]

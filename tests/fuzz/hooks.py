@@ -33,6 +33,13 @@ def parameters_of(path):
         return {"slug": chosen(["refunds-today", "a"])}
     if path.startswith("/inventory/"):
         return {"sku": chosen(KNOWN["skus"])}
+    if path.startswith("/carts/"):
+        line = {"line": chosen([1, 2])} if "{line}" in path else {}
+        # No share is known: one that is not there is ended.
+        share = {"share": chosen(KNOWN["users"])} if "{share}" in path else {}
+        return {"id": chosen(KNOWN["carts"])} | line | share
+    if path.startswith("/shared-carts/"):
+        return {"secret": chosen(KNOWN["secrets"])}
     if path.startswith(("/auth/sessions/", "/auth/factors/", "/auth/passkeys/")):
         # Those who ask have keys and no sessions.
         return {"id": chosen(KNOWN["users"])}
@@ -59,6 +66,8 @@ def about_what_is_there(body):
         changed["version"] = chosen([1, 2])
     if isinstance(changed.get("quantity"), int):
         changed["quantity"] = chosen([1, 2, changed["quantity"]])
+    if "until" in changed and chosen([True, False]):
+        changed.pop("until")
     if isinstance(changed.get("currency"), str):
         changed["currency"] = "GBP"
     for privileged in ("occurred_at", "number", "price"):

@@ -63,6 +63,10 @@ ask("POST", "/credit-notes", {"order_id": orders[0], "lines": [line]})
 user = ask("POST", "/users", {"name": "Fuzz"})["id"]
 ask("DELETE", f"/users/{user}", If_Match="*")
 
+carts = [ask("POST", "/carts", line)["id"] for _ in range(3)]
+ask("POST", f"/carts/{carts[0]}/lines", line | {"note": "Fuzz"})
+secret = ask("POST", f"/carts/{carts[0]}/shares", {})["secret"]
+
 with open(sys.argv[2], encoding="utf-8") as file:
     keys = [json.loads(line)["id"] for line in file]
 
@@ -72,6 +76,8 @@ known = {
     "products": [one["id"] for one in items("/products")],
     "skus": [one["sku"] for one in items("/inventory")],
     "orders": orders,
+    "carts": carts,
+    "secrets": [secret],
     "credit-notes": [one["id"] for one in items("/credit-notes")],
     "aggregates": sorted({(one["aggregate_type"], one["aggregate_id"]) for one in events}),
     "keys": keys,

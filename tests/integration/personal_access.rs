@@ -36,6 +36,7 @@ struct Filled {
     buyer: String,
     order: String,
     credit: String,
+    cart: String,
     product: String,
     correlation: String,
 }
@@ -61,14 +62,16 @@ async fn filled(shop: &TestShop) -> Filled {
     let order = id(&client.send(Method::POST, "/orders", Some(&order), &headers).await.expect(201).json());
     let credit = json!({"order_id": order, "lines": [{"sku": "MUG", "quantity": 1}]});
     let credit = id(&client.operate("/credit-notes", &credit).await.expect(201).json());
+    let cart = json!({ "sku": "MUG", "quantity": 1 });
+    let cart = id(&client.operate("/carts", &cart).await.expect(201).json());
     shop.settle().await;
-    Filled { user, buyer, order, credit, product, correlation }
+    Filled { user, buyer, order, credit, cart, product, correlation }
 }
 
 /// Every address that is asked with GET: those of the description, with and without what can make them say more, and
 /// the pages.
 fn addresses(shop: &Filled) -> Vec<String> {
-    let Filled { user, order, credit, product, correlation, .. } = shop;
+    let Filled { user, order, credit, cart, product, correlation, .. } = shop;
     let api = serde_json::to_value(soonshop::serve::openapi(soonshop::Role::All)).unwrap();
     let mut all = Vec::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
@@ -80,6 +83,7 @@ fn addresses(shop: &Filled) -> Vec<String> {
             "users" => user,
             "orders" => order,
             "credit-notes" => credit,
+            "carts" => cart,
             "api" => correlation,
             _ => product,
         };
@@ -90,6 +94,7 @@ fn addresses(shop: &Filled) -> Vec<String> {
             vec![
                 path.replace("{id}", ids)
                     .replace("{sku}", "MUG")
+                    .replace("{secret}", "ssc_nothing")
                     .replace("{process}", "fulfilment")
                     .replace("{instance}", order)
                     .replace("{position}", "1"),
@@ -243,11 +248,12 @@ async fn a_value_is_only_where_the_table_says(set: Set) {
         .into_iter()
         .filter(|path| !answered.contains_key(path) && path != "/.well-known/oauth-authorization-server")
         .collect();
-    // Keys have no sessions to list, and no orders to claim.
+    // Keys have no sessions to list, and no orders to claim; and nobody shared a cart.
     let refused = [
         "/auth/factors".to_owned(),
         "/auth/sessions".to_owned(),
         "/claimable-orders".to_owned(),
+        "/shared-carts/ssc_nothing".to_owned(),
         format!("/users/{}x", filled.user),
         format!("/orders/{}?as_of=v:99", filled.order),
     ];

@@ -3,7 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
 
 mod credit_note;
-mod facts;
+pub(super) mod facts;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -13,11 +13,10 @@ use soonshop_domain::ids::{GuestId, OrderId, UserId};
 use soonshop_domain::order::{self, ClaimedBy, Command, Contact, Customer, Order, Placement, number_of};
 use soonshop_domain::user::person::{self, Person};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::problem::Kind;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use self::facts::{NewLine, buyer, invalid, number, numbered, sold};
+use self::facts::{NewLine, buyer, guest_of, invalid, number, numbered, sold};
 use crate::http::action::{executes, prepares};
 use crate::http::answer::answer;
 use crate::http::body::{Input, reason, reason_schema};
@@ -126,14 +125,7 @@ fn ship(_: Uuid, Shipment {}: Shipment) -> Result<Command, Problem> {
 /// The account of a customer takes over what a guest began: it is the account's alone from then on.
 async fn claim(call: Call, id: Uuid, body: Claim) -> Result<Response, Problem> {
     let account = call.caller().claims_for()?;
-    let guest = call.access().guest_of(&body.guest_token).await.map_err(|problem| match problem.kind() {
-        Kind::Unauthenticated => {
-            let detail = "the guest's token is not valid";
-            Problem::invalid("bad-guest-token", detail).with_pointer("/guest_token")
-        }
-        _ => problem,
-    })?;
-    let (account, guest) = (UserId(account), GuestId(guest.id));
+    let (account, guest) = (UserId(account), guest_of(&call, &body.guest_token).await?);
     let command = Command::Claim { account, by: ClaimedBy::Token, guest };
     // In one append with what the person's stream says: who is being erased takes nothing over.
     let (first, second) = ((id, command.clone()), (account.0, person::Command::TakeOver));

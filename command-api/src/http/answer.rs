@@ -164,6 +164,12 @@ pub(crate) fn taken(name: &str, owner: String) -> Problem {
                 .with("owner", owner)
                 .with_pointer("/number")
         }
+        // The owner of a cart has one of their own.
+        scope::OPEN_CART => {
+            let cart = owner.strip_prefix("cart:").unwrap_or_default().to_owned();
+            Problem::conflict("cart-open", "its owner has an open cart: go on with that one")
+                .with("cart", cart)
+        }
         scope::IMPORT => {
             Problem::conflict("imported-before", "the thing that X-Import-Key names was imported before")
                 .with("owner", owner)
@@ -226,8 +232,14 @@ mod tests {
 
     #[test]
     fn every_scope_has_a_problem() {
-        let scopes =
-            [scope::EMAIL, scope::SKU, scope::ORDER_NUMBER, scope::CREDIT_NOTE_NUMBER, scope::IMPORT];
+        let scopes = [
+            scope::EMAIL,
+            scope::SKU,
+            scope::ORDER_NUMBER,
+            scope::CREDIT_NOTE_NUMBER,
+            scope::OPEN_CART,
+            scope::IMPORT,
+        ];
         for name in scopes {
             assert_eq!(taken(name, "product:7".to_owned()).status(), 409, "{name}");
         }

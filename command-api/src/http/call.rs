@@ -348,6 +348,21 @@ impl Call {
         ids::stream_of(self.command_id)
     }
 
+    /// Whether this very command was done before: then its answer is what it was, whatever changed since.
+    pub(crate) async fn was_done(&self) -> Result<bool, Problem> {
+        let form = EarlierForm { command_id: self.command_id, fingerprint: self.fingerprint.clone() };
+        let recorded = self.store.recorded_form::<user::Error>(&[form]).await.map_err(refused)?;
+        Ok(recorded.is_some())
+    }
+
+    /// 128 bits that nobody can guess, and that are the same whenever the command is sent again.
+    pub(crate) async fn secret(&self, purpose: &str) -> Result<String, Problem> {
+        let parts = [purpose.as_bytes(), self.command_id.as_bytes()];
+        let made = self.store.keys().fingerprint(&parts).await.map_err(unreadable)?;
+        let bits = made.first_chunk::<16>().ok_or_else(|| Problem::internal("a fingerprint is too short"))?;
+        Ok(Uuid::from_bytes(*bits).simple().to_string())
+    }
+
     fn context(&self, id: Uuid, expected: Option<i64>) -> CommandContext {
         let mut context =
             CommandContext::new(self.command_id, self.fingerprint.clone(), self.metadata.clone());

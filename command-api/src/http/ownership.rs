@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use soonshop_domain::order::Order;
+use soonshop_domain::cart::Cart;
+use soonshop_domain::order::{Customer, Order};
 use soonshop_domain::user::User;
 use soonshop_domain::{ActorKind, Purpose, clock, ids, personal, type_of};
 use soonshop_event_log::{Key, history};
@@ -24,6 +25,10 @@ struct FirstEventMetadata {
 }
 
 impl FirstEventMetadata {
+    fn of(kind: ActorKind, id: String) -> Self {
+        Self { actor_kind: Some(kind), actor_id: Some(id) }
+    }
+
     fn is(&self, kind: ActorKind, id: &str) -> bool {
         self.actor_kind == Some(kind) && self.actor_id.as_deref() == Some(id)
     }
@@ -122,8 +127,14 @@ impl Call {
         Ok(order.claimed_by.map(|account| account.0))
     }
 
-    /// Who began a thing; `None`: it is not there.
+    /// Who began a thing; `None`: it is not there. The cart of a user is theirs, whoever began it.
     async fn begun_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
+        if aggregate_type == type_of::<Cart>() {
+            let (cart, _) = self.store.load::<Cart>(id).await.map_err(refused)?;
+            if let Some(Customer::User(user)) = cart.owned.map(|owned| owned.customer) {
+                return Ok(Some(FirstEventMetadata::of(ActorKind::Customer, user.to_string())));
+            }
+        }
         let first =
             self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
         first

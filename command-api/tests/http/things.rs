@@ -75,6 +75,7 @@ impl Staffed {
         let (path, body) = match aggregate_type {
             "user" => ("/users", json!({ "name": "Ada" })),
             "order" => ("/orders", order("mug")),
+            "cart" => ("/carts", json!({ "sku": "mug", "quantity": 1 })),
             other => panic!("say how a {other} begins"),
         };
         let got = self.send_as(role, "POST", path, &body).await;
@@ -127,7 +128,10 @@ fn plain(name: &str, id: &str) -> Value {
         }
         "user.set-consent" => json!({ "given": false }),
         "order.cancel" => json!({ "reason": "changed-mind" }),
-        "order.ship" => json!({}),
+        "order.ship" | "cart.save" | "cart.want" | "cart.share" => json!({}),
+        "cart.add" => json!({ "sku": "mug", "quantity": 1 }),
+        "cart.change" => json!({ "quantity": 1 }),
+        "cart.remove" | "cart.end-share" => Value::Null,
         "person.request-erasure" => erasure(&["account"]),
         "person.request-staff-erasure" => {
             json!({ "confirm": ApiKey::prefix_of(Uuid::try_parse(id).unwrap()) })
@@ -189,7 +193,8 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
             tried.insert(row.name.clone());
             for (id, why) in things {
                 let path = row.path.replace("{id}", &id).replace("{address}", &nobody);
-                let path = path.replace("{medium}", "email");
+                let path = path.replace("{medium}", "email").replace("{line}", "1");
+                let path = path.replace("{share}", &nobody);
                 let got = shop.send_as(role, &row.method, &path, &plain(&row.name, &id)).await;
                 let what = format!("{} {} as {role}, of {id}: {}", row.method, row.path, got.text);
                 if role.may(row.permission) {
@@ -204,6 +209,13 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
         }
     }
     let expected = [
+        "cart.add",
+        "cart.change",
+        "cart.end-share",
+        "cart.remove",
+        "cart.save",
+        "cart.share",
+        "cart.want",
         "order.cancel",
         "order.ship",
         "person.request-erasure",

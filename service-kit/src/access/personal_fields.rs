@@ -9,14 +9,15 @@ pub enum Field {
     Name,
     Email,
     Phone,
-    /// Of an address book also its parts, by their own names.
+    /// Of an address book also its parts, by their own names; and what somebody wrote about a line of their cart.
     #[strum(
         to_string = "address",
         serialize = "label",
         serialize = "street",
         serialize = "postal_code",
         serialize = "city",
-        serialize = "region"
+        serialize = "region",
+        serialize = "note"
     )]
     Address,
 }

@@ -273,7 +273,7 @@ async fn a_link_that_claims_an_order_is_void_once_the_account_has_another_addres
 }
 
 /// The proof of somebody's erasure, once nothing of theirs is left.
-async fn proven(shop: &Served, person: Uuid) -> Report {
+pub(crate) async fn proven(shop: &Served, person: Uuid) -> Report {
     let options = Options { person, values: None, backup_days: 35, json: false };
     let report = async {
         loop {

@@ -135,7 +135,9 @@ field-status = status
     .closed = closed
     .confirmed = confirmed
     .deleted = deleted
+    .expired = expired
     .listed = listed
+    .merged = merged
     .open = open
     .placed = placed
     .refused = refused
@@ -146,6 +148,17 @@ field-user = user
 field-variant = variant
 field-variants = variants
 field-without_order = without an order
+field-channel = channel
+field-into = into the cart
+field-last_line = last line
+field-note = note
+field-notes = notes
+field-owned = owned
+field-owner = owner
+field-saved = kept for later
+field-seen = as it was seen
+field-share = share link
+field-shares = share links
 
 # Details of entries in the record of operations.
 

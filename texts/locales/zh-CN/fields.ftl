@@ -135,7 +135,9 @@ field-status = 状态
     .closed = 已关闭
     .confirmed = 已确认
     .deleted = 已删除
+    .expired = 已过期
     .listed = 在售
+    .merged = 已合并
     .open = 已开启
     .placed = 已下单
     .refused = 被拒绝
@@ -146,6 +148,17 @@ field-user = 用户
 field-variant = 款式
 field-variants = 款式
 field-without_order = 无订单
+field-channel = 渠道
+field-into = 并入的购物车
+field-last_line = 最后一行
+field-note = 备注
+field-notes = 备注
+field-owned = 归属
+field-owner = 所有者
+field-saved = 留待以后
+field-seen = 所见
+field-share = 分享链接
+field-shares = 分享链接
 
 # Details of entries in the record of operations.
 

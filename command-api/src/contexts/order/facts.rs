@@ -1,5 +1,5 @@
-//! The common part of orders and credit notes over HTTP: their lines, their numbers, and the facts that they need
-//! first: who buys, and which product a SKU is of, with its name and its price.
+//! The common part of orders and credit notes over HTTP: their lines, their numbers, and the facts that they, and carts,
+//! need first: who buys, and which product a SKU is of, with its name and its price.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use soonshop_domain::text::{self, Sku};
 use soonshop_domain::user::User;
 use soonshop_event_store::{EventStore, ExecuteError, Executed};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::problem::Kind;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -41,7 +42,7 @@ pub(super) struct NewLine {
 }
 
 /// A field of the body that cannot be taken.
-pub(super) fn invalid(pointer: impl Into<String>, error: impl std::fmt::Display) -> Problem {
+pub(in crate::contexts) fn invalid(pointer: impl Into<String>, error: impl std::fmt::Display) -> Problem {
     Problem::invalid("invalid-body", error.to_string()).with_pointer(pointer)
 }
 
@@ -78,7 +79,11 @@ pub(super) async fn numbered<E, F: Future<Output = Result<Executed, ExecuteError
 }
 
 /// A user must exist; a guest begins to exist by buying. A customer who names nobody buys for themselves.
-pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Result<Customer, Problem> {
+pub(in crate::contexts) async fn buyer(
+    call: &Call,
+    id: Uuid,
+    named: Option<Customer>,
+) -> Result<Customer, Problem> {
     let unknown =
         |detail: &'static str, place| Problem::invalid("unknown-customer", detail).with_pointer(place);
     let own = call.caller().account().map(|account| Customer::User(UserId(account)));
@@ -113,6 +118,18 @@ pub(super) async fn buyer(call: &Call, id: Uuid, named: Option<Customer>) -> Res
     }
 }
 
+/// The guest whose token the body has.
+pub(in crate::contexts) async fn guest_of(call: &Call, token: &str) -> Result<GuestId, Problem> {
+    let guest = call.access().guest_of(token).await.map_err(|problem| match problem.kind() {
+        Kind::Unauthenticated => {
+            let detail = "the guest's token is not valid";
+            Problem::invalid("bad-guest-token", detail).with_pointer("/guest_token")
+        }
+        _ => problem,
+    })?;
+    Ok(GuestId(guest.id))
+}
+
 /// Whether the caller may buy in the name of this guest. Guests name nobody but themselves, except on their own machine, where
 /// nobody else is one; customers no guest, as the order would not be theirs.
 async fn may_name(call: &Call, guest: Uuid) -> Result<bool, Problem> {
@@ -128,7 +145,7 @@ async fn may_name(call: &Call, guest: Uuid) -> Result<bool, Problem> {
 
 /// The facts about a SKU that an order needs.
 #[derive(Clone)]
-enum SkuFacts {
+pub(in crate::contexts) enum SkuFacts {
     Unknown,
     NotSold,
     Sold { product_id: ProductId, name: String, price: Option<Money> },
@@ -159,7 +176,7 @@ pub(super) async fn sold(store: &EventStore, lines: Vec<NewLine>) -> Result<Vec<
 }
 
 /// The claim of a SKU names the product.
-async fn look_up(store: EventStore, sku: Sku) -> Result<(Sku, SkuFacts), Problem> {
+pub(in crate::contexts) async fn look_up(store: EventStore, sku: Sku) -> Result<(Sku, SkuFacts), Problem> {
     let owner = store.owner_of(scope::SKU, sku.as_str()).await.map_err(unreadable)?;
     let product = owner.as_deref().and_then(|owner| owner.strip_prefix("product:")?.parse().ok());
     let Some(id) = product else { return Ok((sku, SkuFacts::Unknown)) };
