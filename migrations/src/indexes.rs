@@ -113,7 +113,10 @@ mod tests {
                 "credit_notes_by_order",
                 "stocks_by_sku",
                 "orders_by_account",
-                "orders_by_guest"
+                "orders_by_guest",
+                "carts_by_user",
+                "carts_by_owner",
+                "carts_by_guest"
             ]
         );
         assert!(log[3].reason().contains("ON log.events"), "{}", log[3].reason());

@@ -155,7 +155,8 @@ migrators! {
         ("004_credits", "sql/credits.postgres.sql", "sql/credits.sqlite.sql"),
         ("005_append_one", "sql/append_one.postgres.sql", "sql/append_one.sqlite.sql"),
         ("006_stocks", "sql/stocks.postgres.sql", "sql/stocks.sqlite.sql"),
-        ("007_claims", "sql/claims.postgres.sql", "sql/claims.sqlite.sql")
+        ("007_claims", "sql/claims.postgres.sql", "sql/claims.sqlite.sql"),
+        ("008_carts", "sql/carts.postgres.sql", "sql/carts.sqlite.sql")
     ];
     Keys: Keys, "soonshop_keys_steps", [("001_keys", "sql/keys.sql", "sql/keys.sql")];
     Erasures: Erasures, "soonshop_erasures_steps", [("001_erasures", "sql/erasures.sql", "sql/erasures.sql")];

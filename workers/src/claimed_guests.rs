@@ -1,26 +1,37 @@
-//! Guests whose orders an account claimed, as the log has them. What a guest wrote in all of their orders is under one key, so
-//! a guest is erased as a whole: once everybody who claimed one of their orders is, and no order is left that nobody claimed.
+//! Guests whose orders or carts an account claimed, as the log has them. What a guest wrote in all of them is under one key for
+//! each purpose, so a guest is erased as a whole: once everybody who claimed one of them is, and no order is left that nobody
+//! claimed. (A cart that nobody claimed keeps no guest: it is not bought, and expires.)
 
 use std::collections::BTreeSet;
 
+use soonshop_domain::cart::{self, CARTS_BY_GUEST, CLAIMS_BY_USER, MERGES_BY_USER};
 use soonshop_domain::order::{self, CLAIMS_BY_ACCOUNT, Customer, ORDERS_BY_GUEST};
 use soonshop_domain::user::person;
 use soonshop_domain::{Event, Purpose};
 use soonshop_event_log::{Error, EventLog, RecordedEvent, StoredEvent};
 use uuid::Uuid;
 
-/// A guest, of whose orders an account claimed one at least.
+/// A guest, of whose orders or carts an account claimed one at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedGuest {
     pub id: Uuid,
     /// All of their orders, each with the account that claimed it.
     pub orders: Vec<(Uuid, Option<Uuid>)>,
+    /// Of their carts those that an account claimed, each with the account.
+    pub carts: Vec<(Uuid, Uuid)>,
 }
 
 impl ClaimedGuest {
-    /// The purposes for which everybody who claimed their orders is to be erased; none while nobody claimed one of them.
+    /// What was claimed of them, and their orders that nobody claimed.
+    pub fn things(&self) -> impl Iterator<Item = (Uuid, Option<Uuid>)> {
+        let carts = self.carts.iter().map(|(cart, account)| (*cart, Some(*account)));
+        self.orders.iter().copied().chain(carts)
+    }
+
+    /// The purposes for which everybody who claimed one of their orders or carts is to be erased; none while nobody claimed
+    /// one of the orders.
     pub async fn purposes(&self, log: &EventLog) -> Result<BTreeSet<Purpose>, Error> {
-        let Some(accounts) = self.orders.iter().map(|(_, account)| *account).collect::<Option<BTreeSet<_>>>()
+        let Some(accounts) = self.things().map(|(_, account)| account).collect::<Option<BTreeSet<_>>>()
         else {
             return Ok(BTreeSet::new());
         };
@@ -36,7 +47,7 @@ impl ClaimedGuest {
     }
 }
 
-/// The guests of whose orders this account claimed one at least.
+/// The guests of whose orders or carts this account claimed one at least.
 pub async fn guests_of(log: &EventLog, account: Uuid) -> Result<Vec<ClaimedGuest>, Error> {
     let mut ids = BTreeSet::new();
     for claim in log.with_field(CLAIMS_BY_ACCOUNT, &account.to_string()).await? {
@@ -47,13 +58,18 @@ pub async fn guests_of(log: &EventLog, account: Uuid) -> Result<Vec<ClaimedGuest
             }
         }
     }
+    for path in [CLAIMS_BY_USER, MERGES_BY_USER] {
+        for claim in log.with_field(path, &account.to_string()).await? {
+            ids.extend(guest_of_cart(log, &claim.aggregate_id).await?);
+        }
+    }
     let mut guests = Vec::with_capacity(ids.len());
     for id in ids {
         let mut orders = Vec::new();
         for order in orders_of(log, id).await? {
             orders.push((order, claimed_by(log, order).await?));
         }
-        guests.push(ClaimedGuest { id, orders });
+        guests.push(ClaimedGuest { id, orders, carts: claimed_carts(log, id).await? });
     }
     Ok(guests)
 }
@@ -64,10 +80,13 @@ pub async fn orders_of(log: &EventLog, guest: Uuid) -> Result<Vec<Uuid>, Error> 
     placed.into_iter().map(|row| Ok(decoded(log, row)?.stream)).collect()
 }
 
-/// Which of these people claimed an order.
+/// Which of these people claimed an order or a cart.
 pub async fn claimants(log: &EventLog, people: &[Uuid]) -> Result<Vec<Uuid>, Error> {
     let names: Vec<String> = people.iter().map(ToString::to_string).collect();
-    let found = log.values_of_field(CLAIMS_BY_ACCOUNT, &names).await?;
+    let mut found = log.values_of_field(CLAIMS_BY_ACCOUNT, &names).await?;
+    for path in [CLAIMS_BY_USER, MERGES_BY_USER] {
+        found.extend(log.values_of_field(path, &names).await?);
+    }
     Ok(people.iter().copied().filter(|person| found.contains(&person.to_string())).collect())
 }
 
@@ -96,6 +115,37 @@ async fn claimed_by(log: &EventLog, order: Uuid) -> Result<Option<Uuid>, Error> 
         }
     }
     Ok(None)
+}
+
+/// The guest who began a cart.
+async fn guest_of_cart(log: &EventLog, cart: &str) -> Result<Option<Uuid>, Error> {
+    for row in log.of_type("cart", cart, "CartStarted").await? {
+        if let Event::Cart(cart::Event::CartStarted { customer: Customer::Guest(guest), .. }) =
+            decoded(log, row)?.event
+        {
+            return Ok(Some(guest.0));
+        }
+    }
+    Ok(None)
+}
+
+/// The carts of a guest that accounts claimed, by taking them over or by merging them into their own.
+async fn claimed_carts(log: &EventLog, guest: Uuid) -> Result<Vec<(Uuid, Uuid)>, Error> {
+    let mut carts = Vec::new();
+    for started in log.with_field(CARTS_BY_GUEST, &guest.to_string()).await? {
+        for kind in ["CartClaimed", "CartMerged"] {
+            for row in log.of_type("cart", &started.aggregate_id, kind).await? {
+                let RecordedEvent { event, stream, .. } = decoded(log, row)?;
+                if let Event::Cart(
+                    cart::Event::CartClaimed { user, .. } | cart::Event::CartMerged { owner: user, .. },
+                ) = event
+                {
+                    carts.push((stream, user.0));
+                }
+            }
+        }
+    }
+    Ok(carts)
 }
 
 /// The event, with encrypted values as stored. One that cannot be read is not passed over: who is erased rests on it.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::ConnectionTrait as _;
-use soonshop_domain::order;
 use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::user::{self, User};
 use soonshop_domain::{Actor, Channel, Event, Metadata, Purpose, ids, personal};
+use soonshop_domain::{cart, order};
 use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow_noted};
 use soonshop_event_log::keys::KEY_LIFETIME;
 use soonshop_event_log::{
@@ -87,7 +87,10 @@ impl Work for Erasing<'_> {
         let (mut passed, mut unknown) = (None, None);
         for row in rows {
             let at = Checkpoint::at(row.position, row.event_id);
-            let is_claim = row.aggregate_type == "order" && row.event_type == "OrderClaimed";
+            let is_claim = matches!(
+                (row.aggregate_type.as_str(), row.event_type.as_str()),
+                ("order", "OrderClaimed") | ("cart", "CartClaimed" | "CartMerged")
+            );
             if row.aggregate_type == "person" || is_claim {
                 match self.eraser.store.log().decode_row(row) {
                     Some(Ok(event)) => pending.extend(self.eraser.follow(event).await?),
@@ -143,6 +146,13 @@ impl Eraser {
                 self.ask_for_guests(account.0).await?;
                 Ok(None)
             }
+            // A merge asks nobody whether the account is being erased.
+            Event::Cart(
+                cart::Event::CartClaimed { user, .. } | cart::Event::CartMerged { owner: user, .. },
+            ) => {
+                self.ask_for_guests(user.0).await?;
+                Ok(None)
+            }
             _ => Ok(None),
         }
     }
@@ -185,7 +195,7 @@ impl Eraser {
         self.identity.erase_guest(subject, &orders).await.map_err(crate::facts::failed)
     }
 
-    /// Requests the erasure of the guests whose orders somebody claimed, for the purposes for which it is time.
+    /// Requests the erasure of the guests whose orders or carts somebody claimed, for the purposes for which it is time.
     async fn ask_for_guests(&self, account: Uuid) -> Result<(), Stopped> {
         let log = self.store.log();
         // Most claims are of people who stay.

@@ -43,13 +43,13 @@ async fn kept(
     if purposes.is_empty() {
         return Ok(None);
     }
-    for (order, claimed_by) in &guest.orders {
+    for (thing, claimed_by) in guest.things() {
         let stays = match claimed_by {
-            Some(account) => !purposes.is_subset(&requested(log, *account).await?),
+            Some(account) => !purposes.is_subset(&requested(log, account).await?),
             None => true,
         };
         if stays {
-            return Ok(Some(KeptBecause { order: *order, claimed_by: *claimed_by }));
+            return Ok(Some(KeptBecause { order: thing, claimed_by }));
         }
     }
     Ok(None)

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use soonshop_domain::ids::{GuestId, UserId};
+use soonshop_domain::cart::{self, Cart, NewLine, Seen};
+use soonshop_domain::ids::{CartId, GuestId, ProductId, UserId};
 use soonshop_domain::order::{self, ClaimedBy, Command, Customer, Order, Placement};
 use soonshop_domain::user::person::{self, Person};
-use soonshop_domain::{Metadata, Purpose, ids};
+use soonshop_domain::{Currency, Metadata, Money, Personal, Purpose, ids};
 use soonshop_event_log::EventLog;
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_identity::Guest;
@@ -14,11 +15,12 @@ use uuid::Uuid;
 
 use crate::erasing::{eraser, killed_after, living_keys, register, send};
 use crate::fixture::{Shop, on_both, until};
-use crate::history::{contact, line, uuid};
+use crate::history::{contact, line, sku, uuid};
 use crate::recording::{identity, open};
 
 on_both!(
     guests_go_with_the_account_that_claimed_their_orders_for_the_same_purposes,
+    guests_go_with_the_account_that_took_their_carts_over,
     a_guest_stays_while_an_order_of_theirs_is_nobodys_or_of_an_account_that_stays,
     a_killed_eraser_asks_for_each_guest_once,
     guests_of_people_whom_an_earlier_release_erased_go_when_the_eraser_starts,
@@ -120,6 +122,44 @@ async fn guests_go_with_the_account_that_claimed_their_orders_for_the_same_purpo
     assert_eq!(metadata.causation_id, Some(cause.event_id));
     // Neither the erasure of a guest nor that of somebody who claimed nothing leads to another.
     assert!(guests_of(store.log(), one).await.unwrap().is_empty());
+    run.stop().await;
+}
+
+/// Starts a cart with a note.
+async fn fill(store: &EventStore, cart: Uuid, customer: Customer) {
+    let note = Personal::new("a gift".to_owned(), customer.subject(), Purpose::Account);
+    let seen = Seen { name: "Mug".to_owned(), price: Money::new(100, Currency::GBP) };
+    let product_id = ProductId(uuid(3));
+    let line = NewLine { sku: sku("MUG"), product_id, quantity: 1, note: Some(note), seen };
+    let start = cart::Command::Start { channel: cart::CHANNEL.to_owned(), customer, line };
+    send::<Cart>(store, cart, start).await;
+}
+
+async fn guests_go_with_the_account_that_took_their_carts_over(shop: Shop) {
+    let store = shop.store();
+    let (ada, claimed, merged, stranger) = (uuid(1), uuid(11), uuid(12), uuid(13));
+    let guest = |id| Customer::Guest(GuestId(id));
+    for (cart, owner) in [(101, claimed), (102, merged), (103, stranger)] {
+        fill(&store, uuid(cart), guest(owner)).await;
+    }
+    let claim =
+        cart::Command::Claim { user: UserId(ada), guest: GuestId(claimed), notes: Vec::new(), changes: 1 };
+    send::<Cart>(&store, uuid(101), claim).await;
+    let (into, owner) = (CartId(uuid(101)), UserId(ada));
+    let merge = cart::Command::MergeInto { into, owner, guest: GuestId(merged), changes: 1 };
+    send::<Cart>(&store, uuid(102), merge).await;
+    let run = eraser(&shop, &store);
+    ask(&store, ada, &[Purpose::Account]).await;
+    for guest in [claimed, merged] {
+        until_erased(store.log(), guest, &[Purpose::Account]).await;
+        assert_eq!(requests(&shop, guest).await, 1);
+    }
+    assert_eq!((living_keys(&shop).await, requests(&shop, stranger).await), (1, 0));
+    // Merged at the moment of the erasure, or after it.
+    let late = cart::Command::MergeInto { into, owner, guest: GuestId(stranger), changes: 1 };
+    send::<Cart>(&store, uuid(103), late).await;
+    until_erased(store.log(), stranger, &[Purpose::Account]).await;
+    assert_eq!(living_keys(&shop).await, 0);
     run.stop().await;
 }
 
