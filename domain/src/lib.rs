@@ -8,6 +8,7 @@
 
 pub mod aggregate_type;
 pub mod cart;
+pub mod cart_expiry;
 pub mod catalog;
 pub mod claim;
 pub mod clock;

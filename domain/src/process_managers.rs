@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cart_expiry::CartExpiry;
 use crate::fulfilment::Fulfilment;
 use crate::process::Process;
 use crate::release_unshipped::ReleaseUnshipped;
@@ -11,6 +12,8 @@ use crate::release_unshipped::ReleaseUnshipped;
 pub struct Settings {
     /// After how many days a confirmed order that was not shipped is cancelled; 0: never.
     pub cancel_unshipped_after_days: u16,
+    /// After how many days without a change a cart expires; 0: never.
+    pub cart_days: u16,
 }
 
 /// Every process manager there is, those that are switched off among them.
@@ -18,6 +21,7 @@ pub fn all(settings: &Settings) -> Vec<Arc<dyn Process>> {
     vec![
         Arc::new(Fulfilment),
         Arc::new(ReleaseUnshipped { after_days: settings.cancel_unshipped_after_days }),
+        Arc::new(CartExpiry { after_days: settings.cart_days }),
     ]
 }
 
@@ -43,7 +47,7 @@ mod tests {
 
     #[test]
     fn names_are_stable_and_each_is_there_once() {
-        assert_eq!(names(), ["fulfilment", "release-unshipped"]);
+        assert_eq!(names(), ["fulfilment", "release-unshipped", "cart-expiry"]);
         assert_eq!(names().iter().collect::<BTreeSet<_>>().len(), names().len());
     }
 
@@ -104,11 +108,20 @@ mod tests {
     #[test]
     fn releasing_unshipped_orders_is_off_until_days_are_given() {
         let on = |days| {
-            let all = all(&Settings { cancel_unshipped_after_days: days });
+            let all = all(&Settings { cancel_unshipped_after_days: days, ..Settings::default() });
             all.iter().filter(|process| process.is_on()).map(|process| process.name()).collect::<Vec<_>>()
         };
         assert_eq!(on(0), ["fulfilment"]);
         assert_eq!(on(3), ["fulfilment", "release-unshipped"]);
+    }
+
+    #[test]
+    fn carts_expire_unless_the_days_are_none() {
+        let on = |cart_days| {
+            let all = all(&Settings { cart_days, ..Settings::default() });
+            all.iter().any(|process| process.name() == "cart-expiry" && process.is_on())
+        };
+        assert!(on(30) && !on(0));
     }
 
     #[test]

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use soonshop_bus::Bus;
 use soonshop_cache::{Cache, Rates};
+use soonshop_domain::cart_expiry::CART_DAYS;
 use soonshop_domain::context;
 use soonshop_domain::process::Process;
 use soonshop_domain::process_managers::{self, Settings};
@@ -117,6 +118,9 @@ pub struct Config {
     /// After how many days a confirmed order that was not shipped is cancelled, which gives its stock back; 0: never
     #[arg(long, env = "SOONSHOP_CANCEL_UNSHIPPED_AFTER_DAYS", default_value_t = 0, global = true)]
     pub cancel_unshipped_after_days: u16,
+    /// After how many days without a change a cart expires; 0: never
+    #[arg(long, env = "SOONSHOP_CART_DAYS", default_value_t = CART_DAYS, global = true)]
+    pub cart_days: u16,
     #[command(flatten)]
     pub mail: MailSettings,
     #[command(flatten)]
@@ -266,6 +270,7 @@ impl Shop {
     pub fn processes(&self) -> Vec<Arc<dyn Process>> {
         process_managers::all(&Settings {
             cancel_unshipped_after_days: self.config.cancel_unshipped_after_days,
+            cart_days: self.config.cart_days,
         })
     }
 

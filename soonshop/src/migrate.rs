@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(start("release-unshipped=beginning"), Ok(expected));
         assert_eq!(start("fulfilment=head").unwrap().start, Start::Head);
         let error = start("nothing=head").unwrap_err();
-        assert!(error.contains("fulfilment, release-unshipped"), "{error}");
+        assert!(error.contains("fulfilment, release-unshipped, cart-expiry"), "{error}");
         for bad in ["fulfilment", "fulfilment=", "fulfilment=middle", "", "="] {
             assert!(start(bad).is_err(), "{bad}");
         }

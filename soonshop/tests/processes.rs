@@ -215,7 +215,7 @@ async fn an_unknown_process_or_instance_is_a_clear_error() {
         format: Format::Text,
     };
     for (verb, detail) in [
-        (of_nothing, "fulfilment, release-unshipped"),
+        (of_nothing, "fulfilment, release-unshipped, cart-expiry"),
         (no_cursor, "PROCESS/INSTANCE"),
         (show("nothing", ORDER, Format::Text), "there is no process \"nothing\""),
         (show("fulfilment", ORDER, Format::Text), "fulfilment has no instance"),

@@ -82,6 +82,7 @@ impl Place {
             keep_process_records_days: soonshop::KEEP_PROCESS_RECORDS_DAYS,
             erase_within_days: soonshop::ERASE_WITHIN_DAYS,
             cancel_unshipped_after_days: 0,
+            cart_days: 30,
             mail: soonshop::MailSettings::default(),
             connections: soonshop::ConnectionSettings::default(),
             rates: soonshop::RateOptions::off(),

@@ -222,7 +222,7 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-sealed-", "log record"),
     ("page-sink-", "cache index rows"),
     ("page-sort-", "recorded occurred"),
-    ("page-step-", "new reserving refusing confirmed waiting cancelling ended"),
+    ("page-step-", "new reserving refusing confirmed waiting cancelling open expiring ended"),
     (
         "page-term-",
         "unknown quote text type agg id actor chan correlation command cause subject reason amount created occurred",

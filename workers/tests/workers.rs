@@ -18,6 +18,8 @@ mod clients;
 mod erasing;
 #[path = "workers/erasing_guests.rs"]
 mod erasing_guests;
+#[path = "workers/expiring.rs"]
+mod expiring;
 #[path = "workers/factors.rs"]
 mod factors;
 #[path = "workers/guessing.rs"]

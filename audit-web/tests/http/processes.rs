@@ -110,7 +110,10 @@ async fn an_unknown_process_instance_or_cursor_is_refused() {
         assert_eq!(got.refused(), (400, "invalid-query".to_owned()), "{query}");
     }
     let known = shop.see("/api/audit/processes?process=nothing").await.json();
-    assert!(known["detail"].as_str().unwrap().contains("fulfilment, release-unshipped"), "{known}");
+    assert!(
+        known["detail"].as_str().unwrap().contains("fulfilment, release-unshipped, cart-expiry"),
+        "{known}"
+    );
     for path in [format!("fulfilment/{}", Uuid::from_u128(9)), format!("nothing/{}", Uuid::from_u128(1))] {
         let got = shop.see(&format!("/api/audit/processes/{path}")).await;
         assert_eq!(got.refused(), (404, "not-found".to_owned()), "{path}");

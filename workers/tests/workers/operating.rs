@@ -239,7 +239,10 @@ async fn instances_are_listed_in_pages(shop: Shop) {
 }
 
 async fn an_unreadable_state_stops_only_its_process_and_names_it(shop: Shop) {
-    let both = || process_managers::all(&Settings { cancel_unshipped_after_days: 3 });
+    let both = || {
+        let all = process_managers::all(&Settings { cancel_unshipped_after_days: 3, cart_days: 0 });
+        all.into_iter().take(2).collect::<Vec<_>>()
+    };
     for process in both() {
         soonshop_workers::reactor::begin(&shop.log(), &shop.db("process"), process.name(), None)
             .await

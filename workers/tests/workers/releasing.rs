@@ -29,7 +29,8 @@ const NAME: &str = "release-unshipped";
 
 /// Both processes; orders wait for three days.
 fn both() -> Vec<Arc<dyn Process>> {
-    process_managers::all(&Settings { cancel_unshipped_after_days: 3 })
+    let all = process_managers::all(&Settings { cancel_unshipped_after_days: 3, cart_days: 0 });
+    all.into_iter().take(2).collect()
 }
 
 async fn begin_both(shop: &Shop) {

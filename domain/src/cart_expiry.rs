@@ -1,0 +1,196 @@
+//! The process manager that ends carts in which nothing was changed for a number of days. One instance per cart.
+//!
+//! The days count from when the process reads the last change: started on an old log, it ends no cart at once.
+
+use serde::{Deserialize, Serialize};
+use strum::VariantNames;
+use uuid::Uuid;
+
+use crate::process::{self, Input, ProcessManager, Target};
+use crate::{Command, Event, cart};
+
+/// After how many days without a change a cart expires, unless the shop says otherwise.
+pub const CART_DAYS: u16 = 30;
+
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+
+/// The process manager.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CartExpiry {
+    /// After how many days without a change a cart expires; 0: never.
+    pub after_days: u16,
+}
+
+/// A command that the process sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Task {
+    Expire,
+}
+
+/// The reaction to an input.
+pub type Reaction = process::Reaction<Task>;
+
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+enum Phase {
+    #[default]
+    New,
+    Open,
+    Expiring,
+    Ended,
+}
+
+/// One instance: one cart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    phase: Phase,
+}
+
+impl ProcessManager for CartExpiry {
+    type State = State;
+    type Task = Task;
+
+    const NAME: &'static str = "cart-expiry";
+    const FOLLOWS: &'static [&'static str] = &["cart"];
+    const STEPS: &'static [&'static str] = <Phase as VariantNames>::VARIANTS;
+
+    fn is_on(&self) -> bool {
+        self.after_days > 0
+    }
+
+    fn instance(&self, stream: Uuid, event: &Event) -> Option<String> {
+        matches!(event, Event::Cart(_)).then(|| stream.to_string())
+    }
+
+    fn react(&self, state: &mut State, input: Input<'_, Task>) -> Reaction {
+        let (phase, reaction) = match (state.phase, input) {
+            (
+                _,
+                Input::Event {
+                    event: Event::Cart(cart::Event::CartMerged { .. } | cart::Event::CartExpired {}),
+                    ..
+                },
+            ) => (Phase::Ended, Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() }),
+            (Phase::New | Phase::Open, Input::Event { event: Event::Cart(_), .. }) => {
+                let seconds = i64::from(self.after_days) * SECONDS_PER_DAY;
+                (Phase::Open, Reaction { wake_after: Some(seconds), ..Reaction::default() })
+            }
+            (Phase::Open, Input::TimedOut) => {
+                (Phase::Expiring, Reaction { tasks: vec![Task::Expire], ..Reaction::default() })
+            }
+            // It is never refused while there is a cart.
+            (Phase::Expiring, Input::Refused { .. }) => {
+                (Phase::Ended, Reaction { failed: true, ..Reaction::default() })
+            }
+            (phase, _) => (phase, Reaction::default()),
+        };
+        state.phase = phase;
+        reaction
+    }
+
+    fn purpose(task: &Task) -> (&'static str, String) {
+        match task {
+            Task::Expire => ("expire", String::new()),
+        }
+    }
+
+    fn target(instance: &str, task: Task) -> Option<Target> {
+        let Task::Expire = task;
+        let command = Command::Cart(cart::Command::Expire);
+        Some(Target { command_type: "cart.expire", stream: instance.parse().ok()?, command })
+    }
+
+    fn step(state: &State) -> &'static str {
+        state.phase.into()
+    }
+
+    fn subject(instance: &str) -> Option<(&'static str, Uuid)> {
+        Some(("cart", instance.parse().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CartId, UserId};
+    use crate::process::{Process, command_id};
+
+    const CART: Uuid = Uuid::from_u128(1);
+
+    fn changed() -> Event {
+        Event::Cart(cart::Event::CartLineRemoved { line: 1 })
+    }
+
+    fn ended() -> [Event; 2] {
+        let merged = cart::Event::CartMerged { into: CartId(CART), owner: UserId(CART) };
+        [Event::Cart(merged), Event::Cart(cart::Event::CartExpired {})]
+    }
+
+    fn react(state: &mut State, input: Input<'_, Task>) -> Reaction {
+        ProcessManager::react(&CartExpiry { after_days: 30 }, state, input)
+    }
+
+    fn hear(state: &mut State, event: &Event) -> Reaction {
+        react(state, Input::Event { stream: CART, event })
+    }
+
+    #[test]
+    fn a_cart_expires_so_many_days_after_its_last_change() {
+        let mut state = State::default();
+        let waits = Reaction { wake_after: Some(30 * 86_400), ..Reaction::default() };
+        for _ in 0..3 {
+            assert_eq!(hear(&mut state, &changed()), waits);
+        }
+        let expires = Reaction { tasks: vec![Task::Expire], ..Reaction::default() };
+        assert_eq!(react(&mut state, Input::TimedOut), expires);
+        assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+        assert_eq!(<CartExpiry as ProcessManager>::step(&state), "expiring");
+    }
+
+    #[test]
+    fn a_cart_that_ended_does_not_expire() {
+        for event in ended() {
+            let mut state = State::default();
+            hear(&mut state, &changed());
+            let ends = Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() };
+            assert_eq!(hear(&mut state, &event), ends);
+            assert_eq!(hear(&mut state, &changed()), Reaction::default());
+            assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_a_failure() {
+        let mut state = State::default();
+        hear(&mut state, &changed());
+        react(&mut state, Input::TimedOut);
+        let refused = Input::Refused { task: &Task::Expire, slug: "cart-not-found" };
+        assert!(react(&mut state, refused).failed);
+    }
+
+    #[test]
+    fn the_task_expires_the_cart() {
+        let input = Uuid::from_u128(2);
+        let process = CartExpiry::default();
+        let (id, target) =
+            Process::command(&process, &CART.to_string(), input, r#"{"do":"expire"}"#).unwrap();
+        assert_eq!(id, command_id("cart-expiry", &CART.to_string(), input, ("expire", "")));
+        let command = Command::Cart(cart::Command::Expire);
+        assert_eq!(target, Target { command_type: "cart.expire", stream: CART, command });
+        assert_eq!(serde_json::to_string(&Task::Expire).unwrap(), r#"{"do":"expire"}"#);
+        assert_eq!(serde_json::to_string(&State::default()).unwrap(), r#"{"phase":"new"}"#);
+    }
+}
