@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 use uuid::Uuid;
 
-use crate::process::{self, Input, ProcessManager, Target};
+use crate::process::{self, Input, ProcessManager, Target, Wake};
 use crate::{Command, Event, cart};
 
 /// After how many days without a change a cart expires, unless the shop says otherwise.
 pub const CART_DAYS: u16 = 30;
+
+/// The timeout until which something is to change.
+const EXPIRY: &str = "expiry";
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
@@ -66,6 +69,7 @@ impl ProcessManager for CartExpiry {
     const NAME: &'static str = "cart-expiry";
     const FOLLOWS: &'static [&'static str] = &["cart"];
     const STEPS: &'static [&'static str] = <Phase as VariantNames>::VARIANTS;
+    const TIMEOUTS: &'static [&'static str] = &[EXPIRY];
 
     fn is_on(&self) -> bool {
         self.after_days > 0
@@ -83,12 +87,18 @@ impl ProcessManager for CartExpiry {
                     event: Event::Cart(cart::Event::CartMerged { .. } | cart::Event::CartExpired {}),
                     ..
                 },
-            ) => (Phase::Ended, Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() }),
+            ) => (
+                Phase::Ended,
+                Reaction { drop_unsent: true, stop_waiting: vec![EXPIRY], ..Reaction::default() },
+            ),
             (Phase::New | Phase::Open, Input::Event { event: Event::Cart(_), .. }) => {
                 let seconds = i64::from(self.after_days) * SECONDS_PER_DAY;
-                (Phase::Open, Reaction { wake_after: Some(seconds), ..Reaction::default() })
+                (
+                    Phase::Open,
+                    Reaction { wake_after: vec![Wake { name: EXPIRY, seconds }], ..Reaction::default() },
+                )
             }
-            (Phase::Open, Input::TimedOut) => {
+            (Phase::Open, Input::TimedOut { .. }) => {
                 (Phase::Expiring, Reaction { tasks: vec![Task::Expire], ..Reaction::default() })
             }
             // It is never refused while there is a cart.
@@ -107,10 +117,10 @@ impl ProcessManager for CartExpiry {
         }
     }
 
-    fn target(instance: &str, task: Task) -> Option<Target> {
+    fn targets(instance: &str, task: Task) -> Option<Vec<Target>> {
         let Task::Expire = task;
         let command = Command::Cart(cart::Command::Expire);
-        Some(Target { command_type: "cart.expire", stream: instance.parse().ok()?, command })
+        Some(vec![Target { command_type: "cart.expire", stream: instance.parse().ok()?, command }])
     }
 
     fn step(state: &State) -> &'static str {
@@ -150,13 +160,14 @@ mod tests {
     #[test]
     fn a_cart_expires_so_many_days_after_its_last_change() {
         let mut state = State::default();
-        let waits = Reaction { wake_after: Some(30 * 86_400), ..Reaction::default() };
+        let waits =
+            Reaction { wake_after: vec![Wake { name: EXPIRY, seconds: 30 * 86_400 }], ..Reaction::default() };
         for _ in 0..3 {
             assert_eq!(hear(&mut state, &changed()), waits);
         }
         let expires = Reaction { tasks: vec![Task::Expire], ..Reaction::default() };
-        assert_eq!(react(&mut state, Input::TimedOut), expires);
-        assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+        assert_eq!(react(&mut state, Input::TimedOut { name: EXPIRY }), expires);
+        assert_eq!(react(&mut state, Input::TimedOut { name: EXPIRY }), Reaction::default());
         assert_eq!(<CartExpiry as ProcessManager>::step(&state), "expiring");
     }
 
@@ -165,10 +176,10 @@ mod tests {
         for event in ended() {
             let mut state = State::default();
             hear(&mut state, &changed());
-            let ends = Reaction { drop_unsent: true, stop_waiting: true, ..Reaction::default() };
+            let ends = Reaction { drop_unsent: true, stop_waiting: vec![EXPIRY], ..Reaction::default() };
             assert_eq!(hear(&mut state, &event), ends);
             assert_eq!(hear(&mut state, &changed()), Reaction::default());
-            assert_eq!(react(&mut state, Input::TimedOut), Reaction::default());
+            assert_eq!(react(&mut state, Input::TimedOut { name: EXPIRY }), Reaction::default());
         }
     }
 
@@ -176,7 +187,7 @@ mod tests {
     fn a_refusal_is_a_failure() {
         let mut state = State::default();
         hear(&mut state, &changed());
-        react(&mut state, Input::TimedOut);
+        react(&mut state, Input::TimedOut { name: EXPIRY });
         let refused = Input::Refused { task: &Task::Expire, slug: "cart-not-found" };
         assert!(react(&mut state, refused).failed);
     }
@@ -185,11 +196,11 @@ mod tests {
     fn the_task_expires_the_cart() {
         let input = Uuid::from_u128(2);
         let process = CartExpiry::default();
-        let (id, target) =
+        let (id, targets) =
             Process::command(&process, &CART.to_string(), input, r#"{"do":"expire"}"#).unwrap();
         assert_eq!(id, command_id("cart-expiry", &CART.to_string(), input, ("expire", "")));
         let command = Command::Cart(cart::Command::Expire);
-        assert_eq!(target, Target { command_type: "cart.expire", stream: CART, command });
+        assert_eq!(targets, [Target { command_type: "cart.expire", stream: CART, command }]);
         assert_eq!(serde_json::to_string(&Task::Expire).unwrap(), r#"{"do":"expire"}"#);
         assert_eq!(serde_json::to_string(&State::default()).unwrap(), r#"{"phase":"new"}"#);
     }

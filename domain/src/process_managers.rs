@@ -54,7 +54,10 @@ mod tests {
     #[test]
     fn names_and_ids_of_timeouts_are_for_ever() {
         let input = Uuid::from_u128(2);
-        for (name, timeout) in [("fulfilment", "confirmation"), ("release-unshipped", "shipment")] {
+        let known =
+            [("fulfilment", "confirmation"), ("release-unshipped", "shipment"), ("cart-expiry", "expiry")];
+        assert_eq!(known.map(|(name, _)| name).as_slice(), names());
+        for (name, timeout) in known {
             let process = find(name).unwrap();
             assert_eq!(process.timeouts(), [timeout]);
             // As releases made it before timeouts had names.

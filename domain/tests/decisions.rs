@@ -36,7 +36,9 @@ fn sku(text: &str) -> Sku {
 
 fn after<A: Decider>(events: impl IntoIterator<Item = A::Event>) -> A {
     let mut state = A::default();
-    events.into_iter().for_each(|event| state.apply(event));
+    for event in events {
+        state.apply(event);
+    }
     state
 }
 

@@ -339,15 +339,17 @@ impl EventStore {
                     one.confirm();
                 }
             }
-            let settled = self.settle(outcome, &context).await;
+            if !done {
+                // First: whoever comes meanwhile is not to build on what was not written.
+                discard(&mut all).await;
+            }
+            let settled = self.settle(outcome, &context).await?;
             if done {
                 for one in &mut all {
                     one.keep(self);
                 }
-            } else {
-                discard(&mut all).await;
             }
-            if let Some(executed) = settled? {
+            if let Some(executed) = settled {
                 return Ok(executed);
             }
         }

@@ -168,7 +168,9 @@ fn change(lines: &mut Vec<Listed>, event: &CartEvent) {
             }
         }
         CartEvent::CartLinesTaken { lines: taken, .. } => {
-            taken.iter().for_each(|line| put(lines, Listed::of(line)));
+            for line in taken {
+                put(lines, Listed::of(line));
+            }
         }
         CartEvent::CartMerged { .. } | CartEvent::CartExpired {} => lines.clear(),
         CartEvent::CartShared { .. } | CartEvent::CartShareEnded { .. } => {}

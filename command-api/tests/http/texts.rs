@@ -100,7 +100,6 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     }
     shop.decide(&released, Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
     shop.ship(&shipped).await;
-    let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 1 })).await.id();
     let postal = json!({
         "label": "Bürë", "name": "Zoë", "street": "1 Strassë\nHaus", "postal_code": "SW1 ë", "city": "Köëln",
         "region": "Zaïrë", "country": "GB", "phone": "+44 20",
@@ -129,7 +128,7 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     let reservation = json!({ "order_id": reserved, "line": 1, "quantity": 2, "location": "main" });
     let adjusted = json!({ "quantity": 1, "reason": "counted", "location": "main", "occurred_at": at });
     let stock = |what: &str| format!("/inventory/mug/{what}");
-    BTreeMap::from([
+    let mut samples = BTreeMap::from([
         ("user.register", ("/users".to_owned(), details.clone())),
         (
             "user.change",
@@ -170,24 +169,23 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
         ("stock.release", (stock("releases"), line(&released))),
         ("stock.ship", (stock("shipments"), line(&shipped))),
         ("order.place", ("/orders".to_owned(), placed)),
-        (
-            "cart.start",
-            ("/carts".to_owned(), json!({ "sku": "MUG", "quantity": 1, "note": "Geschënk\nrot" })),
-        ),
-        (
-            "cart.add",
-            (format!("/carts/{cart}/lines"), json!({ "sku": "MUG", "quantity": 1, "note": "Geschënk\nrot" })),
-        ),
-        (
-            "cart.change",
-            (
-                format!("/carts/{cart}/lines/1"),
-                json!({ "quantity": 2, "note": "Geschënk\nrot", "seen": pounds(500) }),
-            ),
-        ),
         ("order.cancel", (format!("/orders/{cancelled}/cancellation"), json!({ "reason": "changed-mind" }))),
         ("credit_note.issue", ("/credit-notes".to_owned(), credit)),
-    ])
+    ]);
+    samples.extend(of_carts(shop).await);
+    samples
+}
+
+async fn of_carts(shop: &Shop) -> [(&'static str, (String, Value)); 3] {
+    let note = "Geschënk\nrot";
+    let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 1 })).await.id();
+    let line = json!({ "sku": "MUG", "quantity": 1, "note": note });
+    let changed = json!({ "quantity": 2, "note": note, "seen": pounds(500) });
+    [
+        ("cart.start", ("/carts".to_owned(), line.clone())),
+        ("cart.add", (format!("/carts/{cart}/lines"), line)),
+        ("cart.change", (format!("/carts/{cart}/lines/1"), changed)),
+    ]
 }
 
 /// The text with the character after its first one.

@@ -120,7 +120,9 @@ fn given(events: Vec<Event>) -> AggregateTestExecutor<Cart> {
 
 fn after(events: Vec<Event>) -> Cart {
     let mut cart = Cart::default();
-    events.into_iter().for_each(|event| cart.evolve(event));
+    for event in events {
+        cart.evolve(event);
+    }
     cart
 }
 
@@ -284,7 +286,9 @@ fn a_cart_has_ten_share_links_at_most_that_hold() {
     given(ten(1).collect()).when(share()).then_expect_error(Error::CartFull);
     let events = after(ten(-1).collect()).decide(share(), &facts()).unwrap();
     let mut cart = after(ten(-1).collect());
-    events.into_iter().for_each(|event| cart.evolve(event));
+    for event in events {
+        cart.evolve(event);
+    }
     assert!(cart.shares.len() <= MOST_SHARES && cart.shares.iter().any(|one| one.share == self::share()));
 }
 

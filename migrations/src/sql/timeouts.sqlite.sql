@@ -1,5 +1,7 @@
 -- An instance may have several timeouts, each with a name. Empty: a process of a release before names set it while this
 -- step ran beside it; it counts as the first one of its process.
+-- All of it or nothing: the statements of a step are no transaction by themselves on SQLite.
+BEGIN IMMEDIATE;
 CREATE TABLE @named_timeouts (
     process        TEXT NOT NULL,
     instance       TEXT NOT NULL,
@@ -18,3 +20,4 @@ SELECT process, instance, CASE process WHEN 'fulfilment' THEN 'confirmation' WHE
 DROP TABLE @timeouts;
 ALTER TABLE @named_timeouts RENAME TO timeouts;
 CREATE INDEX timeouts_by_time ON @timeouts (due_at);
+COMMIT;

@@ -56,7 +56,7 @@ struct Cart {
     /// ISO 4217.
     #[schema(example = "GBP", min_length = 3, max_length = 3)]
     currency: String,
-    lines: Vec<Line>,
+    lines: Vec<Item>,
     /// Of the lines with an `amount`.
     total: Money,
     /// The cart that has its lines now.
@@ -70,7 +70,7 @@ struct Cart {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = CartLine)]
-struct Line {
+struct Item {
     /// Its number.
     line: u32,
     sku: String,
@@ -263,7 +263,7 @@ async fn view(call: &Call, cart: Model, shows: bool) -> Result<Cart, Problem> {
     let prices = Prices::of(call, &lines).await?;
     let (priced, total) = prices.price(currency, &lines);
     let noted = priced.into_iter().zip(&listed);
-    let mut lines: Vec<Line> = noted.map(|(one, listed)| Line::of(one, listed.note.clone())).collect();
+    let mut lines: Vec<Item> = noted.map(|(one, listed)| Item::of(one, listed.note.clone())).collect();
     if shows {
         let own = call.caller().sees_only().is_some();
         let viewed = ViewedObject { kind: type_of::<State>(), id, version: None, own };
@@ -286,7 +286,7 @@ async fn view(call: &Call, cart: Model, shows: bool) -> Result<Cart, Problem> {
     })
 }
 
-impl Line {
+impl Item {
     fn of(priced: cart::Priced<'_>, note: Option<String>) -> Self {
         let cart::Priced { line, name, price, amount, notices } = priced;
         Self {

@@ -229,7 +229,7 @@ impl Rows<'_> {
             db.connection.execute(db.statement(sql, [self.process.into(), head().await?.into()])).await?;
         }
         let sql = "SELECT instance, id, causation_id, correlation_id, on_behalf_of, name FROM @timeouts \
-                   WHERE process = $1 AND not_before >= 0 AND not_before <= $2 LIMIT 100";
+                   WHERE process = $1 AND not_before >= 0 AND not_before <= $2 ORDER BY due_at, name LIMIT 100";
         let rows = db.connection.query_all(db.statement(sql, [self.process.into(), position.into()])).await?;
         let mut ready = Vec::with_capacity(rows.len());
         for row in rows {
