@@ -1,16 +1,17 @@
 //! Guests: buyers without an account, each known by a token. It is `ssg_` and base64url of key number, guest and tag. The tag
 //! is an HMAC over the guest, so that whoever repeats the first command gets the same token again; only its hash is stored.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use ring::hmac;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_domain::personal::kids;
-use soonshop_event_log::Key;
+use soonshop_event_log::{Error as StoreError, Key};
+use tokio::sync::oneshot::error::TryRecvError;
 use uuid::Uuid;
 
 use crate::keyring::GUEST;
-use crate::new_guests::NewGuest;
+use crate::new_guests::{NewGuest, Waiting};
 use crate::stored::{HOUR, uuid};
 use crate::token_bytes::{hash, read, text};
 use crate::{Error, Identity};
@@ -57,10 +58,72 @@ impl Identity {
         }
         let (number, key) = self.keyring.newest(GUEST).await?;
         let token_hash = hash(&token(number, &key, guest.id));
-        let number = self.store_guest(NewGuest { guest, token_hash, key_number: number }).await?;
+        let Guest { id, first_command } = guest;
+        let new = NewGuest { id, first_command, token_hash, key_number: number };
+        let number = self.store_guest(new).await?;
         let key = self.keyring.get(GUEST, number).await?;
         let key = key.ok_or_else(|| Error::internal(format!("there is no guest key {number}")))?;
         Ok(Some(text(PREFIX, &token(number, &key, guest.id))))
+    }
+
+    /// Stores a guest, if there is none of this id yet: the number of the key that their token is made with.
+    pub(crate) async fn store_guest(&self, new: NewGuest) -> Result<i32, Error> {
+        let guests = &self.new_guests;
+        let mut stored = guests.add(new.clone());
+        let _turn = guests.turn.lock().await;
+        loop {
+            match stored.try_recv() {
+                Ok(number) => return Ok(number.map_err(StoreError::Unavailable)?),
+                Err(TryRecvError::Empty) => {}
+                // Whoever was storing it went away before it was done.
+                Err(TryRecvError::Closed) => stored = guests.add(new.clone()),
+            }
+            let together = guests.next();
+            let numbers = self.insert_guests(&together).await.map_err(|error| error.to_string());
+            for one in together {
+                let number = numbers.as_ref().map_err(Clone::clone).and_then(|numbers| {
+                    let number = numbers.get(&one.new.id.to_string()).copied();
+                    number.ok_or_else(|| "the guest was deleted in the same moment".to_owned())
+                });
+                // Who does not wait any more asks again.
+                let _ = one.stored.send(number);
+            }
+        }
+    }
+
+    /// The number of the key of each guest's token, by the guest.
+    async fn insert_guests(&self, together: &[Waiting]) -> Result<HashMap<String, i32>, Error> {
+        let now = self.db.now();
+        let mut rows = Vec::with_capacity(together.len());
+        let mut values: Vec<Value> = Vec::with_capacity(together.len() * 4);
+        for Waiting { new, .. } in together {
+            let first = values.len();
+            let places: Vec<String> = (1..=4).map(|place| format!("${}", first + place)).collect();
+            rows.push(format!("({}, {now}, {now})", places.join(", ")));
+            values.extend([
+                new.id.to_string().into(),
+                new.token_hash.clone().into(),
+                new.key_number.into(),
+                new.first_command.to_string().into(),
+            ]);
+        }
+        let sql = format!(
+            "INSERT INTO @guests (id, token_hash, key_number, first_command, began_at, used_at) VALUES {} \
+             ON CONFLICT DO NOTHING",
+            rows.join(", ")
+        );
+        let tx = self.begin().await?;
+        tx.execute(self.db.statement(&sql, values)).await?;
+        let ids = together.iter().map(|one| one.new.id.to_string().into());
+        let places: Vec<String> = (1..=together.len()).map(|place| format!("${place}")).collect();
+        let sql = format!("SELECT id, key_number FROM @guests WHERE id IN ({})", places.join(", "));
+        let found = tx.query_all(self.db.statement(&sql, ids)).await?;
+        tx.commit().await?;
+        let mut numbers = HashMap::new();
+        for row in found {
+            numbers.insert(row.try_get_by_index::<String>(0)?, row.try_get_by_index::<i32>(1)?);
+        }
+        Ok(numbers)
     }
 
     /// Whether there is a key of this guest that was erased.

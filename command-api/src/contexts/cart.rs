@@ -1,23 +1,23 @@
 //! Carts over HTTP. A line needs facts first: which product a SKU is of, its name and its price.
 
+mod answered;
 mod claim;
 mod share;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use soonshop_domain::cart::{CHANNEL, Cart, Command, Error, NewLine, Seen, open_cart};
-use soonshop_domain::claim::scope;
+use soonshop_domain::cart::{CHANNEL, Cart, Command, NewLine, Seen};
 use soonshop_domain::order::Customer;
 use soonshop_domain::text::{self, Sku};
 use soonshop_domain::{Money, Personal, Purpose};
-use soonshop_event_store::{ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use self::answered::answered;
 use super::order::facts::{SkuFacts, buyer, invalid, look_up};
 use crate::http::action::{prepares, removes};
-use crate::http::answer::{answer, refused, unreadable};
+use crate::http::answer::{answer, refused};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
@@ -135,24 +135,6 @@ async fn sold(
     }
 }
 
-/// The answer, where a refusal says more than its sentence.
-fn answered(
-    id: Uuid,
-    command: Command,
-    done: Result<Executed, ExecuteError<Error>>,
-) -> Result<Response, Problem> {
-    let more = match &done {
-        Err(ExecuteError::Rejected(Error::CartEnded(into))) => Some(*into),
-        _ => None,
-    };
-    let bad_quantity = matches!(&done, Err(ExecuteError::Rejected(Error::BadQuantity)));
-    answer::<Cart>(id, command, done).map_err(|problem| match more {
-        Some(into) => problem.with("cart", into.to_string()),
-        None if bad_quantity => problem.with_pointer("/quantity"),
-        None => problem,
-    })
-}
-
 /// Whose cart it is; nobody's where there is none, which the command refuses.
 async fn owner(call: &Call, id: Uuid) -> Result<Uuid, Problem> {
     let (cart, _) = call.store.load::<Cart>(id).await.map_err(refused)?;
@@ -236,11 +218,4 @@ async fn want(call: Call, path: (Uuid, u32), Nothing {}: Nothing) -> Result<Resp
     let (id, line) = path;
     let done = call.attempt::<Cart>(id, Command::Want { line }).await;
     answered(id, Command::Want { line }, done)
-}
-
-/// The open cart of somebody, if there is one.
-async fn open_cart_of(call: &Call, customer: &Customer) -> Result<Option<Uuid>, Problem> {
-    let owner = call.store.owner_of(scope::OPEN_CART, &open_cart(CHANNEL, customer)).await;
-    let owner = owner.map_err(unreadable)?;
-    Ok(owner.as_deref().and_then(|owner| owner.strip_prefix("cart:")?.parse().ok()))
 }

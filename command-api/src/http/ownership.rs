@@ -224,14 +224,18 @@ impl Call {
         Ok(keys.values().any(|key| *key != Key::Missing))
     }
 
-    /// Whether a buyer without an account may have this id: it is no user's, and of nobody who works here. Only these
-    /// have a key for an account.
+    /// Whether a buyer without an account may have this id: it is no user's, and of nobody who works here. Besides
+    /// these only guests with a cart have a key for an account: that of their notes.
     pub(crate) async fn is_free_for_a_guest(&self, id: Uuid) -> Result<bool, Problem> {
         if id == ids::OPERATOR || self.store.version::<User>(id).await.map_err(refused)? > 0 {
             return Ok(false);
         }
         let kid = personal::kid(id, Purpose::Account);
         let keys = self.store.keys().store().keys(&HashSet::from([kid.clone()])).await.map_err(unreadable)?;
-        Ok(!matches!(keys.get(&kid), Some(Key::Living(_))))
+        if !matches!(keys.get(&kid), Some(Key::Living(_))) {
+            return Ok(true);
+        }
+        let access = self.access();
+        Ok(access.holder_of(id).await?.is_none() && access.employment(id).await? == Employment::Never)
     }
 }

@@ -520,8 +520,12 @@ fn bodies() -> Vec<(Described, Vec<(String, Value)>)> {
 
 #[test]
 fn a_body_that_names_an_amount_a_number_or_a_time_says_who_may() {
-    // Prices of products are set by those who may trade.
+    // Prices of products are set by those who may trade; the price that a buyer was shown decides
+    // nothing.
     let open = [
+        ("cart.change", "/seen"),
+        // When a share link ends: its own.
+        ("cart.share", "/until"),
         ("product.create", "/variants/*/price"),
         ("product.add-variant", "/price"),
         ("product.set-price", "/price"),
@@ -544,6 +548,7 @@ fn a_body_that_names_an_amount_a_number_or_a_time_says_who_may() {
 
 #[test]
 fn every_number_in_a_body_has_the_ceiling_of_the_domain() {
+    use soonshop_domain::cart::MOST_UNITS as MOST_UNITS_OF_A_LINE;
     use soonshop_domain::inventory::{MOST_QUANTITY, MOST_UNITS};
     use soonshop_domain::money::MOST_AMOUNT;
     let mut amounts = 0;
@@ -562,6 +567,7 @@ fn every_number_in_a_body_has_the_ceiling_of_the_domain() {
                     continue;
                 }
                 ("stock.adjust", "quantity") => MOST_UNITS,
+                ("cart.start" | "cart.add" | "cart.change", "quantity") => MOST_UNITS_OF_A_LINE.into(),
                 (_, "quantity") => MOST_QUANTITY.into(),
                 // The number of a line of an order.
                 ("stock.reserve" | "stock.release" | "stock.ship", "line") => 1_500,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::fixture::{Shop, on_both, until};
 use crate::history::{guest, sku, uuid};
-use crate::reacting::{Run, idle, reactors, send};
+use crate::reacting::{Run, reactors, send};
 
 on_both!(
     a_cart_expires_once_nothing_was_changed_in_it_for_the_days_that_are_set,
@@ -91,7 +91,6 @@ async fn a_change_begins_the_days_of_a_cart_anew_also_if_no_reactor_ran_when_it_
     send::<Cart>(&store, cart, Command::Add { line: line(1) }).await;
     let run = runs(&shop, &store).await;
     until("the days count from the change", async || days_left(&shop).await == 29).await;
-    idle(&shop).await;
     assert_eq!(store.load::<Cart>(cart).await.unwrap().0.status, Status::Open);
     run.stop().await;
 }

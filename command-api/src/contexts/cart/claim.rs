@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::order::facts::guest_of;
-use super::{answered, open_cart_of};
+use super::answered::{answered, open_cart_of};
 use crate::http::answer::{refused, unreadable};
 use crate::http::body::Input;
 use crate::http::call::Call;

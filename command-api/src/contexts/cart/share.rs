@@ -8,7 +8,7 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answered;
+use super::answered::answered;
 use crate::http::action::{Action, prepares};
 use crate::http::answer::{recorded, render};
 use crate::http::body::{Input, described};
