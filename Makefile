@@ -70,7 +70,7 @@ health-check: ## Is a running shop ready? (URL=…)
 
 test: ## Every test, also in a browser and by the fuzzer, on real servers that are started and stopped here
 	$(WITH) --before '$(CARGO) test --workspace --no-run && e2e/run.sh --install && tests/fuzz/run.sh --install' \
-	  bash -c 'rc=0; export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-8}; \
+	  bash -c 'rc=0; export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6}; \
 	    import=$$(mktemp); $(CARGO) test --workspace --test integration $(LONGEST) >"$$import" 2>&1 & longest=$$!; \
 	    $(CARGO) test --workspace --no-fail-fast -- --skip attacks:: --skip $(LONGEST) || rc=$$?; \
 	    wait "$$longest" || rc=1; cat "$$import"; rm -f "$$import"; \

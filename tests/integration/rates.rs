@@ -121,6 +121,8 @@ async fn a_guest_places_so_many_orders_and_no_more_while_others_go_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_class_has_a_rate_of_its_own_and_a_page_says_so_in_the_language_of_its_reader() {
     let shop = limited(Place::new(Set::Embedded).await, RATES).await;
+    // A worker makes the index that is searched.
+    shop.settle().await;
     let of = async |path: &str| from(&shop.client, "192.0.2.1", Method::GET, path, &[]).await;
     for (path, class, most) in
         [("/products/search?q=x", "searches", 3), ("/users", "look-ups", 2), ("/products", "reads", 20)]

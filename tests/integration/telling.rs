@@ -74,6 +74,8 @@ const MAY_STAY: &[&str] = &[
     "soonshop",
     "migrate",
     "orders",
+    "carts",
+    "cart",
     "products",
     "stock",
     "users",

@@ -176,17 +176,19 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     samples
 }
 
-async fn of_carts(shop: &Shop) -> [(&'static str, (String, Value)); 3] {
+async fn of_carts(shop: &Shop) -> [(&'static str, (String, Value)); 4] {
     let note = "Geschënk\nrot";
     let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 1 })).await.id();
     let line = json!({ "sku": "MUG", "quantity": 1, "note": note });
     let changed = json!({ "quantity": 2, "note": note, "seen": pounds(500) });
+    let until = soonshop_domain::clock::now() + std::time::Duration::from_hours(24);
     let mut started = line.clone();
     started["customer"] = json!({ "guest": Uuid::new_v4() });
     [
         ("cart.start", ("/carts".to_owned(), started)),
         ("cart.add", (format!("/carts/{cart}/lines"), line)),
         ("cart.change", (format!("/carts/{cart}/lines/1"), changed)),
+        ("cart.share", (format!("/carts/{cart}/shares"), json!({ "until": until }))),
     ]
 }
 
