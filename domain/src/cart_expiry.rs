@@ -15,8 +15,6 @@ pub const CART_DAYS: u16 = 30;
 /// The timeout until which something is to change.
 const EXPIRY: &str = "expiry";
 
-const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
-
 /// The process manager.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CartExpiry {
@@ -92,11 +90,8 @@ impl ProcessManager for CartExpiry {
                 Reaction { drop_unsent: true, stop_waiting: vec![EXPIRY], ..Reaction::default() },
             ),
             (Phase::New | Phase::Open, Input::Event { event: Event::Cart(_), .. }) => {
-                let seconds = i64::from(self.after_days) * SECONDS_PER_DAY;
-                (
-                    Phase::Open,
-                    Reaction { wake_after: vec![Wake { name: EXPIRY, seconds }], ..Reaction::default() },
-                )
+                let wake_after = vec![Wake::in_days(EXPIRY, self.after_days)];
+                (Phase::Open, Reaction { wake_after, ..Reaction::default() })
             }
             (Phase::Open, Input::TimedOut { .. }) => {
                 (Phase::Expiring, Reaction { tasks: vec![Task::Expire], ..Reaction::default() })

@@ -31,6 +31,13 @@ pub struct Wake {
     pub seconds: i64,
 }
 
+impl Wake {
+    /// After so many days of 24 hours.
+    pub fn in_days(name: &'static str, days: u16) -> Self {
+        Self { name, seconds: i64::from(days) * 24 * 60 * 60 }
+    }
+}
+
 /// The reaction to an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction<T> {

@@ -17,8 +17,6 @@ pub const REASON: &str = "not-shipped-in-time";
 /// The timeout until which the order is to be shipped.
 const SHIPMENT: &str = "shipment";
 
-const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
-
 /// The process manager.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReleaseUnshipped {
@@ -92,8 +90,7 @@ impl ProcessManager for ReleaseUnshipped {
     fn react(&self, state: &mut State, input: Input<'_, Task>) -> Reaction {
         let (phase, reaction) = match (state.phase, input) {
             (Phase::New, Input::Event { event: Event::Order(order::Event::OrderConfirmed {}), .. }) => {
-                let seconds = i64::from(self.after_days) * SECONDS_PER_DAY;
-                let wake_after = vec![Wake { name: SHIPMENT, seconds }];
+                let wake_after = vec![Wake::in_days(SHIPMENT, self.after_days)];
                 (Phase::Waiting, Reaction { wake_after, ..Reaction::default() })
             }
             (

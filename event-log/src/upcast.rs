@@ -15,40 +15,38 @@ pub(crate) fn decode(kind: &str, row: &StoredEvent, upcasters: &[Upcaster]) -> R
     if version > known {
         return Err(format!("{} has version {version}, this release knows {known}", row.event_type));
     }
-    let is_as_it_was = |from: u32| {
-        let step = upcasters.iter().find(|step| {
-            step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == from
-        });
-        step.is_some_and(|step| step.change.is_none())
-    };
-    let event = if (version..known).all(is_as_it_was) {
+    let steps = (version..known).map(|from| step(kind, &row.event_type, upcasters, from));
+    let steps = steps.collect::<Result<Vec<_>, _>>()?;
+    let changes: Vec<_> = steps.into_iter().filter_map(|step| step.change).collect();
+    let event = if changes.is_empty() {
         Event::decode(kind, &row.payload)
     } else {
-        Event::decode_value(kind, upcast(kind, row, upcasters, version, known)?)
+        Event::decode_value(kind, upcast(row, &changes)?)
     };
     let event =
         event.ok_or("its type is unknown")?.map_err(|error| format!("{}: {error}", row.event_type))?;
     Ok((version, event))
 }
 
-/// The payload in the shape of version `to`.
-fn upcast(
+/// What leads on from that version.
+fn step<'a>(
     kind: &str,
-    row: &StoredEvent,
-    upcasters: &[Upcaster],
+    event_type: &str,
+    upcasters: &'a [Upcaster],
     from: u32,
-    to: u32,
-) -> Result<Value, String> {
+) -> Result<&'a Upcaster, String> {
+    let mut of_event =
+        upcasters.iter().filter(|step| step.aggregate_type == kind && step.event_type == event_type);
+    let step = of_event.find(|step| step.from_version == from);
+    step.ok_or_else(|| format!("there is no way from version {from}"))
+}
+
+/// The payload after these changes, in order.
+fn upcast(row: &StoredEvent, changes: &[fn(Value) -> Value]) -> Result<Value, String> {
     let mut payload: Value = serde_json::from_str(&row.payload).map_err(|error| error.to_string())?;
     let fields = payload.get_mut(&row.event_type).ok_or("its payload does not carry its name")?;
-    for version in from..to {
-        let step = upcasters.iter().find(|step| {
-            step.aggregate_type == kind && step.event_type == row.event_type && step.from_version == version
-        });
-        let step = step.ok_or_else(|| format!("there is no way from version {version}"))?;
-        if let Some(change) = step.change {
-            *fields = change(fields.take());
-        }
+    for change in changes {
+        *fields = change(fields.take());
     }
     Ok(payload)
 }

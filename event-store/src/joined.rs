@@ -338,8 +338,7 @@ impl EventStore {
                 for one in &all {
                     one.confirm();
                 }
-            }
-            if !done {
+            } else {
                 // First: whoever comes meanwhile is not to build on what was not written.
                 discard(&mut all).await;
             }

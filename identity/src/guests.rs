@@ -67,7 +67,7 @@ impl Identity {
     }
 
     /// Stores a guest, if there is none of this id yet: the number of the key that their token is made with.
-    pub(crate) async fn store_guest(&self, new: NewGuest) -> Result<i32, Error> {
+    async fn store_guest(&self, new: NewGuest) -> Result<i32, Error> {
         let guests = &self.new_guests;
         let mut stored = guests.add(new.clone());
         let _turn = guests.turn.lock().await;

@@ -85,8 +85,6 @@ class File:
             if "impl " in mutant["function"]["return_type"]:
                 return "it returns a type without a name"
             at = node.start_byte + 1
-            if "gen" in new.split():
-                return "not an expression"
             self.edits[at, at].append((number, f"return {new};"))
             return None
         if genre in ("BinaryOperator", "UnaryOperator"):

@@ -14,7 +14,7 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use self::answered::answered;
+use self::answered::attempted;
 use super::order::facts::{SkuFacts, buyer, invalid, look_up};
 use crate::http::action::{prepares, removes};
 use crate::http::answer::{answer, refused};
@@ -135,7 +135,7 @@ async fn sold(
     }
 }
 
-/// Whose cart it is; nobody's where there is none, which the command refuses.
+/// The subject of the cart's owner; the nil id where there is no such cart: the command is refused then.
 async fn owner(call: &Call, id: Uuid) -> Result<Uuid, Problem> {
     let (cart, _) = call.store.load::<Cart>(id).await.map_err(refused)?;
     Ok(cart.owned.map_or(Uuid::nil(), |owned| owned.customer.subject()))
@@ -157,8 +157,7 @@ async fn start(call: Call, (): (), body: NewCart) -> Result<Response, Problem> {
         }
     };
     let command = Command::Start { channel: CHANNEL.to_owned(), customer, line };
-    let done = call.attempt::<Cart>(id, command.clone()).await;
-    answered(id, command, done)
+    attempted(&call, id, command).await
 }
 
 async fn add(call: Call, id: Uuid, body: Addition) -> Result<Response, Problem> {
@@ -169,8 +168,7 @@ async fn add(call: Call, id: Uuid, body: Addition) -> Result<Response, Problem> 
         Err(_) if call.was_done().await? => Command::Stay,
         Err(problem) => return Err(problem),
     };
-    let done = call.attempt::<Cart>(id, command.clone()).await;
-    answered(id, command, done)
+    attempted(&call, id, command).await
 }
 
 async fn change(call: Call, path: (Uuid, u32), body: Change) -> Result<Response, Problem> {
@@ -184,8 +182,7 @@ async fn change(call: Call, path: (Uuid, u32), body: Change) -> Result<Response,
         None => None,
     };
     let command = Command::Change { line, quantity: body.quantity, note, seen };
-    let done = call.attempt::<Cart>(id, command.clone()).await;
-    answered(id, command, done)
+    attempted(&call, id, command).await
 }
 
 /// The present name and price of a line, if this is the price.
@@ -204,18 +201,15 @@ async fn seen_now(call: &Call, id: Uuid, line: u32, shown: Money) -> Result<Opti
 
 async fn remove(call: Call, path: (Uuid, u32)) -> Result<Response, Problem> {
     let (id, line) = path;
-    let done = call.attempt::<Cart>(id, Command::Remove { line }).await;
-    answered(id, Command::Remove { line }, done)
+    attempted(&call, id, Command::Remove { line }).await
 }
 
 async fn save(call: Call, path: (Uuid, u32), Nothing {}: Nothing) -> Result<Response, Problem> {
     let (id, line) = path;
-    let done = call.attempt::<Cart>(id, Command::Save { line }).await;
-    answered(id, Command::Save { line }, done)
+    attempted(&call, id, Command::Save { line }).await
 }
 
 async fn want(call: Call, path: (Uuid, u32), Nothing {}: Nothing) -> Result<Response, Problem> {
     let (id, line) = path;
-    let done = call.attempt::<Cart>(id, Command::Want { line }).await;
-    answered(id, Command::Want { line }, done)
+    attempted(&call, id, Command::Want { line }).await
 }

@@ -127,7 +127,7 @@ impl Call {
         Ok(order.claimed_by.map(|account| account.0))
     }
 
-    /// Who began a thing; `None`: it is not there. The cart of a user is theirs, whoever began it.
+    /// Who began a thing; `None`: it is not there. A user's cart counts as begun by the user, also if staff began it.
     async fn begun_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
         if aggregate_type == type_of::<Cart>() {
             let (cart, _) = self.store.load::<Cart>(id).await.map_err(refused)?;

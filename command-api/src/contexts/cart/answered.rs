@@ -29,6 +29,12 @@ pub(super) fn answered(
     })
 }
 
+/// Attempts the command, and answers.
+pub(super) async fn attempted(call: &Call, id: Uuid, command: Command) -> Result<Response, Problem> {
+    let done = call.attempt::<Cart>(id, command.clone()).await;
+    answered(id, command, done)
+}
+
 /// The open cart of somebody, if there is one.
 pub(super) async fn open_cart_of(call: &Call, customer: &Customer) -> Result<Option<Uuid>, Problem> {
     let owner = call.store.owner_of(scope::OPEN_CART, &open_cart(CHANNEL, customer)).await;

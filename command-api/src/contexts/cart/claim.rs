@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::order::facts::guest_of;
-use super::answered::{answered, open_cart_of};
+use super::answered::{answered, attempted, open_cart_of};
 use crate::http::answer::{refused, unreadable};
 use crate::http::body::Input;
 use crate::http::call::Call;
@@ -62,8 +62,7 @@ pub(super) async fn claim(call: Call, id: Uuid, body: Claim) -> Result<Response,
             && is_of(&call, into, user).await?
         {
             // It was merged before.
-            let done = call.attempt::<Cart>(into.0, Command::Stay).await;
-            return answered(into.0, Command::Stay, done);
+            return attempted(&call, into.0, Command::Stay).await;
         }
         let into = open_cart_of(&call, &Customer::User(user)).await?.filter(|open| *open != id);
         let (goes_on, command, done) = match into {

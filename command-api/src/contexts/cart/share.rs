@@ -8,7 +8,7 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::answered::answered;
+use super::answered::{answered, attempted};
 use crate::http::action::{Action, prepares};
 use crate::http::answer::{recorded, render};
 use crate::http::body::{Input, described};
@@ -64,6 +64,5 @@ async fn share(call: Call, id: Uuid, body: NewShare) -> Result<Response, Problem
 
 pub(super) async fn end(call: Call, path: (Uuid, Uuid)) -> Result<Response, Problem> {
     let (id, share) = path;
-    let done = call.attempt::<Cart>(id, Command::EndShare { share }).await;
-    answered(id, Command::EndShare { share }, done)
+    attempted(&call, id, Command::EndShare { share }).await
 }
