@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
+use soonshop_event_log::Leases;
 
 use super::{nothing_is_lost, run};
 use crate::replay::{code, ran};
@@ -64,6 +65,10 @@ async fn the_tool_ends_alike_for_a_healthy_generation_of_another_release_and_tak
     nothing_is_lost(&shop, "OTHER").await;
     let other = "UPDATE generations SET version = version + 1 WHERE projection = 'orders'";
     run(&shop.shop, "operations", other).await;
+    // A worker of that release keeps its rows: the one of this release gives them up, and would be missed.
+    let leases = Leases::new(shop.shop.registry().unwrap().operations().clone(), "another-release");
+    let lease = leases.take("rm_orders_1:rows").await.unwrap();
+    let kept = tokio::spawn(async move { leases.keep(&lease).await });
     let health = async || shop.client.try_send(Method::GET, "/health/audit", None, &[]).await.unwrap();
     eventually("all is well", Duration::from_secs(30), async || health().await.json()["healthy"] == true)
         .await;
@@ -76,5 +81,7 @@ async fn the_tool_ends_alike_for_a_healthy_generation_of_another_release_and_tak
     let message = String::from_utf8_lossy(&short.stderr).into_owned();
     assert_eq!(code(&short), 2, "{message}");
     assert!(message.contains("at least three characters"), "{message}");
+    assert!(!kept.is_finished(), "no other process took the rows");
+    kept.abort();
     shop.stop().await;
 }
