@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use sea_orm::{DbErr, Value};
 use soonshop_domain::Purpose;
-use soonshop_event_log::{Db, RecordedEvent};
+use soonshop_event_log::{Db, RecordedEvent, places};
 use soonshop_search::Change;
 
 use crate::row::CHUNK;
 use crate::row::table_of;
 pub(crate) use crate::row::written;
-pub use crate::row::{Row, TableFor, TableOf, by_id, column_name, id};
+pub use crate::row::{Row, TableFor, TableOf, by_id, id, quoted};
 use crate::texts::Texts;
 pub use crate::unit::{Failure, Unit, Wants};
 
@@ -92,8 +92,7 @@ impl<M: Indexed> Documents for DocumentsOf<M> {
         };
         let mut changes = Vec::with_capacity(groups.len());
         for chunk in groups.chunks(CHUNK) {
-            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
-            let sql = format!("{all} WHERE {} IN ({})", M::GROUP, places.join(", "));
+            let sql = format!("{all} WHERE {} IN ({})", M::GROUP, places(1, chunk.len()));
             let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(*group)));
             let rows = M::find_by_statement(statement).all(&db.connection).await?;
             changes.extend(rows.iter().map(M::document));

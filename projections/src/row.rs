@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Alias, IntoIden, TableRef};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityName as _, EntityTrait, FromQueryResult, Iden,
-    IdenStatic as _, Iterable as _, ModelTrait, PrimaryKeyToColumn, Schema, Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityName as _, EntityTrait, FromQueryResult, IdenStatic as _,
+    Iterable as _, ModelTrait, PrimaryKeyToColumn, Schema, Statement,
 };
 use serde::Serialize;
 use soonshop_event_log::{Db, RecordedEvent};
@@ -88,8 +88,13 @@ impl<M: Row> TableOf for TableFor<M> {
 /// Groups per statement: well below the number of values that both databases allow.
 pub(crate) const CHUNK: usize = 500;
 
+/// A name in SQL, also where it is a word of SQL's own (`authorization`).
+pub fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
 pub(crate) fn column_names<C: ColumnTrait>(columns: &[C]) -> String {
-    columns.iter().map(sea_orm::IdenStatic::as_str).collect::<Vec<_>>().join(", ")
+    columns.iter().map(|column| quoted(column.as_str())).collect::<Vec<_>>().join(", ")
 }
 
 /// The text form of a stream's id, as rows hold it.
@@ -106,9 +111,4 @@ pub(crate) fn written(id: Uuid) -> String {
 pub async fn by_id<M: Row>(db: &Db, on: &impl ConnectionTrait, id: Uuid) -> Result<Option<M>, DbErr> {
     let sql = format!("SELECT * FROM @{} WHERE id = $1", table_of::<M>());
     M::find_by_statement(db.statement(&sql, [id.to_string().into()])).one(on).await
-}
-
-/// The name of a column, as SQL has it.
-pub fn column_name(column: impl Iden) -> String {
-    column.to_string()
 }

@@ -9,11 +9,11 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DbErr, EntityTrait, IdenStatic as _, Iterable as _, ModelTrait,
     PrimaryKeyToColumn, Value,
 };
-use soonshop_event_log::Db;
+use soonshop_event_log::{Db, places};
 
 use crate::arrays::Arrays;
 use crate::copy_in::copy_in;
-use crate::row::{CHUNK, Row, column_names, table_of};
+use crate::row::{CHUNK, Row, column_names, quoted, table_of};
 use crate::transaction::{Transaction, Write};
 
 /// Why an event could not be projected. It is stored with the parked event.
@@ -135,8 +135,10 @@ fn upsert<M: Row>(columns: &[Columns<M>], source: (String, String)) -> String {
         .iter()
         .map(sea_orm::IdenStatic::as_str)
         .filter(|name| !keys.contains(name))
+        .map(quoted)
         .map(|name| format!("{name} = excluded.{name}"))
         .collect();
+    let keys: Vec<String> = keys.into_iter().map(quoted).collect();
     let insert = insert::<M>(columns, source);
     format!("{insert} ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), set.join(", "))
 }
@@ -157,9 +159,8 @@ impl<M: Row> AnyRows for Rows<M> {
         let missing: Vec<String> =
             groups.into_iter().filter(|group| !self.groups.contains_key(group)).collect();
         for chunk in missing.chunks(CHUNK) {
-            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
-            let sql =
-                format!("SELECT * FROM @{} WHERE {} IN ({})", table_of::<M>(), M::GROUP, places.join(", "));
+            let (table, places) = (table_of::<M>(), places(1, chunk.len()));
+            let sql = format!("SELECT * FROM @{table} WHERE {} IN ({places})", M::GROUP);
             let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(group.as_str())));
             for row in tx.query_all(statement).await? {
                 let row = M::from_query_result(&row, "")?;

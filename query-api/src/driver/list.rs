@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use soonshop_projections::projector::quoted;
 use soonshop_projections::source::{Source, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
@@ -249,7 +250,7 @@ fn columns<M: Shown>() -> String {
         let name = column.as_str();
         match M::MODEL.shortened.iter().find(|(long, _)| *long == name) {
             Some((long, short)) => format!("{short} AS {long}"),
-            None => name.to_owned(),
+            None => quoted(name),
         }
     };
     <M::Entity as EntityTrait>::Column::iter().map(column).collect::<Vec<_>>().join(", ")
