@@ -12,7 +12,7 @@ use sea_orm::Value as SqlValue;
 use serde_json::Value;
 use soonshop_domain::QueryError;
 use soonshop_event_log::history::{self, History, PageSize};
-use soonshop_event_log::{Content, EventLog, RecordedEvent, Span};
+use soonshop_event_log::{Content, EventLog, RecordedEvent, Span, places};
 use soonshop_projections::source::{Source, query_failed};
 
 use crate::diff::{Change, between};
@@ -55,8 +55,8 @@ pub const TABLE: &str = "CREATE TABLE @changes (position BIGINT PRIMARY KEY, cha
 /// Adds to each entry the changes that the file states.
 pub async fn read_back(source: &Source, entries: &mut [Entry]) -> Result<(), QueryError> {
     for page in entries.chunks_mut(1_000) {
-        let places: Vec<String> = (1..=page.len()).map(|number| format!("${number}")).collect();
-        let sql = format!("SELECT position, changes FROM @changes WHERE position IN ({})", places.join(", "));
+        let places = places(1, page.len());
+        let sql = format!("SELECT position, changes FROM @changes WHERE position IN ({places})");
         let positions: Vec<SqlValue> = page.iter().map(|entry| entry.position.into()).collect();
         let mut changes_by_position = HashMap::new();
         for row in source.plain(&sql, positions).await? {

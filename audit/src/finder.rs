@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value};
 use soonshop_domain::{ActorKind, QueryError, TYPES};
-use soonshop_event_log::Error;
 use soonshop_event_log::seal::Seals;
+use soonshop_event_log::{Error, places};
 use soonshop_projections::source::{Source, query_failed};
 use soonshop_projections::{NameColumn, Projector};
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::name::{BETWEEN, Names};
-use crate::names::{places, text, unless_unavailable};
+use crate::names::{text, unless_unavailable};
 use crate::names_in_file::{self, InFile};
 use crate::reader::{ChangesFrom, Reader};
 
@@ -277,7 +277,7 @@ async fn by_name(source: &Source, of: NameColumn, typed: &str) -> Result<Vec<Str
         (true, true) => ("1 = 1".to_owned(), Vec::new()),
         (true, false) => (format!("lower({column}) = lower($1)"), vec![typed.into()]),
         (false, _) => {
-            let what = format!("{column} IN ({})", places(spellings.len()));
+            let what = format!("{column} IN ({})", places(1, spellings.len()));
             (what, spellings.into_iter().map(Into::into).collect())
         }
     };

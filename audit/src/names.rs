@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{ConnectionTrait as _, QueryResult, Value as SqlValue};
 use serde_json::Value;
 use soonshop_domain::{QueryError, catalog};
+use soonshop_event_log::places;
 use soonshop_projections::Registry;
 use soonshop_projections::source::{Source, query_failed};
 
@@ -76,7 +77,7 @@ impl Namer {
     /// The names of API keys, by their ids.
     async fn of_keys(&self, ids: &[&str]) -> Result<Names, QueryError> {
         let db = self.registry.operations();
-        let sql = format!("SELECT id, name FROM @api_keys WHERE id IN ({})", places(ids.len()));
+        let sql = format!("SELECT id, name FROM @api_keys WHERE id IN ({})", places(1, ids.len()));
         let statement = db.statement(&sql, ids.iter().map(|id| SqlValue::from(*id)));
         let mut names = Names::new();
         for row in db.connection.query_all(statement).await.map_err(query_failed)? {
@@ -160,11 +161,6 @@ fn put(names: &Names, entry: &mut Entry) {
     entry.names = ids.into_iter().filter_map(|id| names.get(&id).cloned().map(|name| (id, name))).collect();
 }
 
-/// `$1, …, $count`.
-pub(crate) fn places(count: usize) -> String {
-    (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
-}
-
 pub(crate) fn text(row: &QueryResult, index: usize) -> Result<String, QueryError> {
     row.try_get_by_index(index).map_err(query_failed)
 }
@@ -194,7 +190,7 @@ async fn of_aggregates(source: &Source, ids: &[&str]) -> Result<Names, QueryErro
 
 /// The names that an export file states.
 async fn of_file(source: &Source, ids: &[&str]) -> Result<Names, QueryError> {
-    let sql = format!("SELECT id, kind, name FROM @names WHERE id IN ({})", places(ids.len()));
+    let sql = format!("SELECT id, kind, name FROM @names WHERE id IN ({})", places(1, ids.len()));
     let mut names = Names::new();
     for row in source.plain(&sql, ids.iter().map(|id| SqlValue::from(*id)).collect()).await? {
         names.insert(text(&row, 0)?, Name { kind: text(&row, 1)?, name: text(&row, 2)? });

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::Value;
 use serde::Serialize;
 use soonshop_domain::{QueryError, catalog, clock};
+use soonshop_event_log::places;
 use soonshop_projections::source::{Source, query_failed};
 use utoipa::ToSchema;
 
@@ -94,7 +95,7 @@ pub async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<Pending>
         let sql = format!(
             "SELECT aggregate_type, aggregate_id, event_type, position FROM @audit \
              WHERE aggregate_id IN ({ids}) AND event_type IN ({})",
-            places(chunk.len() + 1, values.len())
+            places(chunk.len() + 1, kinds.len())
         );
         let mut later = HashMap::<(String, String), Vec<(String, i64)>>::new();
         for row in source.plain(&sql, values).await? {
@@ -110,11 +111,6 @@ pub async fn of_events(source: &Source, events: &[Entry]) -> Result<Vec<Pending>
         }
     }
     Ok(overdue.into_iter().map(|(.., pending)| pending).filter(|one| !met.contains(&one.after)).collect())
-}
-
-/// `$from, …, $to`.
-fn places(from: usize, to: usize) -> String {
-    (from..=to).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -276,6 +276,6 @@ mod tests {
         for kind in TYPES {
             assert!(super::of(kind).is_some(), "{kind}");
         }
-        assert!(super::of("payment").is_none());
+        assert!(super::of("parcel").is_none());
     }
 }

@@ -18,7 +18,7 @@ use soonshop_domain::{PersonalValue, Sensitive};
 
 use crate::codec::{self, KeyBytes};
 use crate::private_files::{self, Unusable};
-use crate::{Db, Error};
+use crate::{Db, Error, places};
 
 /// How long a process may use a key after reading it: an erasure waits for longer than this before it is complete.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(5);
@@ -148,9 +148,8 @@ impl KeyStore {
             }
         }
         for chunk in unknown.chunks(500) {
-            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
-            let sql =
-                format!("SELECT kid, master, wrapped FROM @data_keys WHERE kid IN ({})", places.join(", "));
+            let places = places(1, chunk.len());
+            let sql = format!("SELECT kid, master, wrapped FROM @data_keys WHERE kid IN ({places})");
             let values = chunk.iter().map(|kid| Value::from(kid.as_str()));
             let rows =
                 self.db.connection.query_all(self.db.statement(&sql, values)).await.map_err(keys_error)?;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::copy_out::copy_out;
-use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent, upcast};
+use crate::{Checkpoint, Db, Error, KeyStore, LOG, RECORD, StoredEvent, places, upcast};
 
 /// More values than this in one page that cannot be decrypted are no accident: the key store was lost.
 const MOST_DAMAGED: usize = 3;
@@ -274,9 +274,9 @@ impl EventLog {
         path: [&'static str; 3],
         values: &[String],
     ) -> Result<Vec<String>, Error> {
-        let places: Vec<String> = (1..=values.len()).map(|number| format!("${number}")).collect();
+        let places = places(1, values.len());
         let (from, field) = self.field_sql(path);
-        let sql = format!("SELECT DISTINCT {field} FROM {from} AND {field} IN ({})", places.join(", "));
+        let sql = format!("SELECT DISTINCT {field} FROM {from} AND {field} IN ({places})");
         let values = values.iter().map(|value| value.as_str().into());
         let rows = self.db.connection.query_all(self.db.statement(&sql, values)).await?;
         Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)

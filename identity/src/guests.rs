@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use ring::hmac;
 use sea_orm::{ConnectionTrait as _, Value};
 use soonshop_domain::personal::kids;
-use soonshop_event_log::{Error as StoreError, Key};
+use soonshop_event_log::{Error as StoreError, Key, places};
 use tokio::sync::oneshot::error::TryRecvError;
 use uuid::Uuid;
 
@@ -98,8 +98,7 @@ impl Identity {
         let mut values: Vec<Value> = Vec::with_capacity(together.len() * 4);
         for Waiting { new, .. } in together {
             let first = values.len();
-            let places: Vec<String> = (1..=4).map(|place| format!("${}", first + place)).collect();
-            rows.push(format!("({}, {now}, {now})", places.join(", ")));
+            rows.push(format!("({}, {now}, {now})", places(first + 1, 4)));
             values.extend([
                 new.id.to_string().into(),
                 new.token_hash.clone().into(),
@@ -115,8 +114,8 @@ impl Identity {
         let tx = self.begin().await?;
         tx.execute(self.db.statement(&sql, values)).await?;
         let ids = together.iter().map(|one| one.new.id.to_string().into());
-        let places: Vec<String> = (1..=together.len()).map(|place| format!("${place}")).collect();
-        let sql = format!("SELECT id, key_number FROM @guests WHERE id IN ({})", places.join(", "));
+        let places = places(1, together.len());
+        let sql = format!("SELECT id, key_number FROM @guests WHERE id IN ({places})");
         let found = tx.query_all(self.db.statement(&sql, ids)).await?;
         tx.commit().await?;
         let mut numbers = HashMap::new();
@@ -152,8 +151,7 @@ impl Identity {
     pub async fn forget_guests(&self, erased: &[Uuid]) -> Result<u64, Error> {
         let mut deleted = 0;
         for chunk in erased.chunks(500) {
-            let places: Vec<String> = (1..=chunk.len()).map(|number| format!("${number}")).collect();
-            let sql = format!("DELETE FROM @guests WHERE id IN ({})", places.join(", "));
+            let sql = format!("DELETE FROM @guests WHERE id IN ({})", places(1, chunk.len()));
             let ids = chunk.iter().map(|id| id.to_string().into());
             deleted += self.db.connection.execute(self.db.statement(&sql, ids)).await?.rows_affected();
         }

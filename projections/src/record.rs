@@ -2,7 +2,7 @@
 //! events are lines of the same table, and belong to their events: none of this shows them.
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value};
-use soonshop_event_log::{Db, Error};
+use soonshop_event_log::{Db, Error, places};
 
 use crate::operations::{EVENT_NOTE, Recorded, SIGN_IN, lines};
 
@@ -50,10 +50,9 @@ impl Conditions {
         }
         let first = self.values.len() + 2;
         self.values.extend(values.iter().map(|value| Value::from(*value)));
-        let places: Vec<_> = (first..first + values.len()).map(|place| format!("${place}")).collect();
         // No database takes an empty list.
         let none = values.is_empty().then(|| "1 = 0".to_owned());
-        self.sql.push(none.unwrap_or_else(|| format!("{column} IN ({})", places.join(", "))));
+        self.sql.push(none.unwrap_or_else(|| format!("{column} IN ({})", places(first, values.len()))));
     }
 }
 

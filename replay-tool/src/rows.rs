@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
 use serde_json::{Map, Value};
-use soonshop_event_log::{Checkpoint, Db};
+use soonshop_event_log::{Checkpoint, Db, places};
 use soonshop_projections::Generation;
 use soonshop_projections::runner::ROWS;
 
@@ -174,8 +174,7 @@ pub(crate) async fn page(
     let mut limits = Vec::new();
     for (key, is) in [(after, ">"), (to, "<=")] {
         let Some(key) = key else { continue };
-        let places: Vec<String> = (1..=key.len()).map(|n| format!("${}", values.len() + n)).collect();
-        limits.push(format!("({keys}) {is} ({})", places.join(", ")));
+        limits.push(format!("({keys}) {is} ({})", places(values.len() + 1, key.len())));
         values.extend(bound(key));
     }
     let filter = if limits.is_empty() { String::new() } else { format!("WHERE {}", limits.join(" AND ")) };

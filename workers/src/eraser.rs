@@ -15,7 +15,7 @@ use soonshop_domain::{cart, order};
 use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow_noted};
 use soonshop_event_log::keys::KEY_LIFETIME;
 use soonshop_event_log::{
-    Checkpoint, Db, Error, Fence, Key, LOG, Lease, Leases, RecordedEvent, Stopped, StoredEvent,
+    Checkpoint, Db, Error, Fence, Key, LOG, Lease, Leases, RecordedEvent, Stopped, StoredEvent, places,
 };
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError, KeyMaker};
 use soonshop_identity::Identity;
@@ -248,7 +248,7 @@ impl Eraser {
                 ("person.request-erasure", purposes.contains(&Purpose::Account))
             }
             person::Command::ConfirmErasure { .. } => ("person.confirm_erasure", false),
-            person::Command::TakeOver => ("person.take-over", false),
+            person::Command::TakeOver { .. } => ("person.take-over", false),
         };
         let metadata = Metadata {
             command_type: Some(kind.to_owned()),
@@ -316,11 +316,10 @@ impl Eraser {
     /// The erasures of these people that the log has a request for.
     async fn asked(&self, erasures: &[(Uuid, Purpose)]) -> Result<HashSet<(Uuid, Purpose)>, Stopped> {
         let log = self.store.log().db();
-        let places: Vec<String> = (1..=erasures.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
             "SELECT aggregate_id, CAST(payload AS TEXT) FROM @events \
              WHERE aggregate_type = 'person' AND aggregate_id IN ({})",
-            places.join(", ")
+            places(1, erasures.len())
         );
         let subjects = erasures.iter().map(|(subject, _)| subject.to_string().into());
         let mut asked = HashSet::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, Value};
 use soonshop_domain::process::{Process, Reaction, timeout_id};
-use soonshop_event_log::Stopped;
+use soonshop_event_log::{Stopped, places};
 use uuid::Uuid;
 
 use super::rows::{Causes, Instance, Row, Rows};
@@ -138,11 +138,10 @@ impl<'a> Changes<'a> {
         }
         for chunk in self.commands.chunks(ROWS) {
             let mut values: Vec<Value> = vec![rows.process.into()];
-            let mut places = Vec::with_capacity(chunk.len());
+            let mut given = Vec::with_capacity(chunk.len());
             for (key, row) in chunk {
                 let first = values.len() + 1;
-                let row_places: Vec<String> = (first..first + 8).map(|n| format!("${n}")).collect();
-                places.push(format!("($1, {})", row_places.join(", ")));
+                given.push(format!("($1, {})", places(first, 8)));
                 let causes = Causes::clone(&row.causes);
                 values.extend([
                     key.as_str().into(),
@@ -158,20 +157,20 @@ impl<'a> Changes<'a> {
             let sql = format!(
                 "INSERT INTO @outbox (process, instance, number, input, task, causation_id, correlation_id, \
                  on_behalf_of, traceparent) VALUES {}",
-                places.join(", ")
+                given.join(", ")
             );
             tx.execute(rows.db.statement(&sql, values)).await?;
         }
         let mut named: Vec<(String, Option<Vec<Row>>)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut at: HashMap<String, usize> = HashMap::new();
         for (key, row) in self.commands {
-            let place = *places.entry(key.clone()).or_insert_with(|| {
+            let place = *at.entry(key.clone()).or_insert_with(|| {
                 named.push((key, None));
                 named.len() - 1
             });
             named[place].1.get_or_insert_default().push(row);
         }
-        named.extend(dropped.into_iter().filter(|key| !places.contains_key(key)).map(|key| (key, None)));
+        named.extend(dropped.into_iter().filter(|key| !at.contains_key(key)).map(|key| (key, None)));
         Ok(named)
     }
 }

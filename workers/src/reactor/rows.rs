@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use soonshop_domain::process::{Input, Process, Reaction, Unreadable};
-use soonshop_event_log::{Db, Error, Stopped};
+use soonshop_event_log::{Db, Error, Stopped, places};
 use uuid::Uuid;
 
 /// The rows of one process manager.
@@ -260,8 +260,7 @@ impl Rows<'_> {
         tx: &DatabaseTransaction,
     ) -> Result<(), Stopped> {
         for chunk in of.chunks(200) {
-            let places: Vec<String> = (2..=chunk.len() + 1).map(|n| format!("${n}")).collect();
-            let places = places.join(", ");
+            let places = places(2, chunk.len());
             let sql =
                 format!("DELETE FROM @{table} WHERE process = $1 AND instance IN ({places}) AND {condition}");
             let values = std::iter::once(self.process.into()).chain(chunk.iter().map(Value::from));
@@ -285,10 +284,9 @@ impl Rows<'_> {
     ) -> Result<HashMap<String, Instance>, Stopped> {
         let mut instances = HashMap::new();
         for chunk in keys.chunks(500) {
-            let places: Vec<String> = (2..=chunk.len() + 1).map(|n| format!("${n}")).collect();
             let sql = format!(
                 "SELECT instance, state, next FROM @instances WHERE process = $1 AND instance IN ({})",
-                places.join(", ")
+                places(2, chunk.len())
             );
             let values =
                 std::iter::once(self.process.into()).chain(chunk.iter().map(|key| Value::from(*key)));

@@ -8,6 +8,7 @@ use soonshop_domain::ids::ProductId;
 use soonshop_domain::inventory::{MAIN, stream};
 use soonshop_domain::text::Sku;
 use soonshop_domain::{Currency, Money};
+use soonshop_event_log::places;
 use soonshop_projections::product;
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
@@ -18,11 +19,6 @@ use crate::driver::state::{Call, at_least};
 pub(super) struct Prices {
     offers: HashMap<(ProductId, Sku), Offer>,
     available: HashMap<Sku, i64>,
-}
-
-/// `$1, $2, …`
-fn places(count: usize) -> String {
-    (1..=count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 impl Prices {
@@ -43,7 +39,7 @@ impl Prices {
 async fn offers(call: &Call, lines: &[Line]) -> Result<HashMap<(ProductId, Sku), Offer>, Problem> {
     let ids: BTreeSet<String> = lines.iter().map(|line| line.product_id.to_string()).collect();
     let source = call.shared.source("products", None).await?;
-    let sql = format!("SELECT * FROM @products WHERE status = 'listed' AND id IN ({})", places(ids.len()));
+    let sql = format!("SELECT * FROM @products WHERE status = 'listed' AND id IN ({})", places(1, ids.len()));
     let values: Vec<Value> = ids.into_iter().map(Value::from).collect();
     let (_, rows) = source.rows(at_least(call), None, &sql, &values, "id").await?;
     let mut offers = HashMap::new();
@@ -62,7 +58,7 @@ async fn available(call: &Call, lines: &[Line]) -> Result<HashMap<Sku, i64>, Pro
     let skus: HashMap<String, Sku> =
         lines.iter().map(|line| (stream(&line.sku, MAIN).to_string(), line.sku.clone())).collect();
     let source = call.shared.source("stock", None).await?;
-    let sql = format!("SELECT id, available FROM @stock WHERE id IN ({})", places(skus.len()));
+    let sql = format!("SELECT id, available FROM @stock WHERE id IN ({})", places(1, skus.len()));
     let values: Vec<Value> = skus.keys().map(|id| Value::from(id.as_str())).collect();
     let (_, rows) = source.rows(at_least(call), None, &sql, &values, "id").await?;
     let mut available = HashMap::new();
