@@ -118,6 +118,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_random_texts_are_alike() {
+        let all: std::collections::BTreeSet<[u8; 12]> = (0..100).map(|_| random().unwrap()).collect();
+        assert_eq!(all.len(), 100);
+        // Each place has each of its bits now and then.
+        for place in 0..12 {
+            let ones = all.iter().fold(0, |bits, one| bits | one[place]);
+            assert_eq!(ones, u8::MAX, "{place}");
+        }
+    }
+
+    #[test]
     fn an_encrypted_value_is_decrypted_only_with_its_key() {
         let jwe = encrypt("k.account", &[1; 32], b"Ada").unwrap();
         assert_eq!(kid_of(&jwe).unwrap(), "k.account");

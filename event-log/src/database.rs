@@ -10,16 +10,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector,
     Statement, Value,
 };
 use soonshop_certificates::ServerTls;
-use sqlx::pool::PoolConnectionMetadata;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::time::Instant;
 
 use self::failed_queries::FailedQueries;
 use crate::stored::READ_MODEL;
@@ -183,8 +183,8 @@ const LONGEST_SESSION: Duration = Duration::from_mins(30);
 /// pool's own task for this, which a time-out would start, may never end: it takes as many connections as are idle, and
 /// sqlx 0.8 counts these after it puts them into its queue, so that for a moment there are 2^64 - 1. Then the task takes
 /// a whole thread, and with it the timers of the process.
-fn is_old(met: &PoolConnectionMetadata, longest_idle: Duration) -> bool {
-    met.age > LONGEST_SESSION || met.idle_for > longest_idle
+fn is_old(age: Duration, (idle_for, longest_idle): (Duration, Duration)) -> bool {
+    age > LONGEST_SESSION || idle_for > longest_idle
 }
 
 fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> {
@@ -218,7 +218,7 @@ fn postgres(url: &str, role: Option<&str>) -> Result<DatabaseConnection, Error> 
         .before_acquire(move |connection, met| {
             let seen = seen_before.clone();
             Box::pin(async move {
-                if is_old(&met, Duration::from_mins(1)) {
+                if is_old(met.age, (met.idle_for, Duration::from_mins(1))) {
                     return Ok(false);
                 }
                 if met.idle_for <= Duration::from_millis(500) && !seen.lately() {
@@ -288,7 +288,9 @@ fn sqlite(folder: &Path, name: &str) -> Result<DatabaseConnection, Error> {
         // replaced once the file can be written again.
         .before_acquire(move |_, met| {
             let stale = seen_before.since(met.age) && may_be_written(&acquired);
-            Box::pin(std::future::ready(Ok(!stale && !is_old(&met, Duration::from_secs(10)))))
+            Box::pin(std::future::ready(Ok(
+                !stale && !is_old(met.age, (met.idle_for, Duration::from_secs(10)))
+            )))
         })
         .connect_lazy_with(sqlite_options(&file));
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
@@ -303,6 +305,11 @@ fn may_be_written(file: &Path) -> bool {
 #[cfg(not(target_os = "linux"))]
 fn may_be_written(_file: &Path) -> bool {
     true
+}
+
+/// The places of so many values in SQL, from this number on: `$1, $2, $3`.
+pub fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 /// One namespace of a database.
@@ -397,5 +404,33 @@ impl Db {
             DatabaseBackend::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
             _ => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_old_by_its_age_or_by_how_long_nobody_used_it() {
+        let (moment, idle) = (Duration::from_millis(1), Duration::from_secs(10));
+        assert!(!is_old(LONGEST_SESSION, (idle, idle)));
+        assert!(is_old(LONGEST_SESSION + moment, (Duration::ZERO, idle)));
+        assert!(is_old(Duration::ZERO, (idle + moment, idle)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_could_not_write_is_looked_for_while_it_may_be_in_the_pool() {
+        let seen = SeenReadOnly::default();
+        assert!(!seen.lately() && !seen.since(Duration::MAX / 2));
+        seen.note();
+        assert!(seen.lately() && seen.since(Duration::ZERO));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        // One that was opened after it could write again.
+        assert!(!seen.since(Duration::from_secs(3)));
+        // It may have taken a second to be opened.
+        assert!(seen.since(Duration::from_secs(4)));
+        tokio::time::advance(LONGEST_SESSION).await;
+        assert!(!seen.lately());
     }
 }
