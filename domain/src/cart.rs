@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::line::{Line, NewLine, Note, Seen};
+pub use self::line::{Line, NewLine, NewNote, Note, Seen};
 pub use self::sale::{Notice, Offer, Priced, price};
 use crate::claim::scope;
 use crate::ids::{self, CartId, GuestId, UserId};
@@ -28,6 +28,9 @@ pub const MOST_LINES: usize = 200;
 
 /// The most changes of a cart.
 pub const MOST_CHANGES: u32 = 1_000;
+
+/// So many lines with the longest notes fit in one event.
+const LINES_OF_AN_EVENT: usize = 50;
 
 /// The most units of a line. So many of every line at the highest price are less than an amount can hold.
 pub const MOST_UNITS: u32 = 100_000;
@@ -61,12 +64,12 @@ pub enum Command {
     Add {
         line: NewLine,
     },
-    /// Replaces quantity and note. `seen`: the price and the name that count as seen from now on; those of before where
-    /// it is absent.
+    /// Replaces the quantity, and the note where there is another one. `seen`: the price and the name that count as seen
+    /// from now on; those of before where it is absent.
     Change {
         line: u32,
         quantity: u32,
-        note: Option<crate::Personal<String>>,
+        note: NewNote,
         seen: Option<Seen>,
     },
     Remove {
@@ -113,7 +116,10 @@ pub enum Command {
     /// Changes nothing: its answer is that of a command that was done before.
     Stay,
     /// Nothing was changed for too long.
-    Expire,
+    Expire {
+        /// The changes that it had then; `None`: whatever was changed since.
+        changes: Option<u32>,
+    },
 }
 
 #[derive(
@@ -164,13 +170,15 @@ pub enum Event {
     CartShareEnded {
         share: Uuid,
     },
-    /// An account took a guest's cart over. The notes are encrypted anew, for the account.
+    /// An account took a guest's cart over. The notes are encrypted anew, for the account. Where they are many, there are
+    /// several of these events, in one append.
     CartClaimed {
         user: UserId,
         guest: GuestId,
         notes: Vec<Note>,
     },
-    /// The lines of a guest's cart as they are in this one now: new ones, and those whose quantities were added up.
+    /// The lines of a guest's cart as they are in this one now: new ones, and those whose quantities were added up. Where
+    /// they are many, there are several of these events, in one append.
     CartLinesTaken {
         customer: Customer,
         from: CartId,

@@ -15,6 +15,9 @@ pub const CART_DAYS: u16 = 30;
 /// The timeout until which something is to change.
 const EXPIRY: &str = "expiry";
 
+/// The slug of the refusal of a cart that was changed meanwhile.
+const CART_CHANGED: &str = "cart-changed";
+
 /// The process manager.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CartExpiry {
@@ -26,7 +29,11 @@ pub struct CartExpiry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Task {
-    Expire,
+    Expire {
+        /// The changes that the cart had, where the process has seen all of them: with others it does not end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changes: Option<u32>,
+    },
 }
 
 /// The reaction to an input.
@@ -58,6 +65,9 @@ enum Phase {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     phase: Phase,
+    /// How often the cart was changed; `None` where its first event is older than the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<u32>,
 }
 
 impl ProcessManager for CartExpiry {
@@ -78,6 +88,11 @@ impl ProcessManager for CartExpiry {
     }
 
     fn react(&self, state: &mut State, input: Input<'_, Task>) -> Reaction {
+        state.changes = match &input {
+            Input::Event { event: Event::Cart(cart::Event::CartStarted { .. }), .. } => Some(1),
+            Input::Event { event: Event::Cart(_), .. } => state.changes.map(|changes| changes + 1),
+            _ => state.changes,
+        };
         let (phase, reaction) = match (state.phase, input) {
             (
                 _,
@@ -89,14 +104,23 @@ impl ProcessManager for CartExpiry {
                 Phase::Ended,
                 Reaction { drop_unsent: true, stop_waiting: vec![EXPIRY], ..Reaction::default() },
             ),
-            (Phase::New | Phase::Open, Input::Event { event: Event::Cart(_), .. }) => {
+            (
+                phase @ (Phase::New | Phase::Open | Phase::Expiring),
+                Input::Event { event: Event::Cart(_), .. },
+            ) => {
                 let wake_after = vec![Wake::in_days(EXPIRY, self.after_days)];
-                (Phase::Open, Reaction { wake_after, ..Reaction::default() })
+                let drop_unsent = phase == Phase::Expiring;
+                (Phase::Open, Reaction { drop_unsent, wake_after, ..Reaction::default() })
             }
             (Phase::Open, Input::TimedOut { .. }) => {
-                (Phase::Expiring, Reaction { tasks: vec![Task::Expire], ..Reaction::default() })
+                let tasks = vec![Task::Expire { changes: state.changes }];
+                (Phase::Expiring, Reaction { tasks, ..Reaction::default() })
             }
-            // It is never refused while there is a cart.
+            // It was changed meanwhile: that event sets the timeout anew.
+            (Phase::Expiring, Input::Refused { slug: CART_CHANGED, .. }) => {
+                (Phase::Open, Reaction::default())
+            }
+            // It is never refused otherwise while there is a cart.
             (Phase::Expiring, Input::Refused { .. }) => {
                 (Phase::Ended, Reaction { failed: true, ..Reaction::default() })
             }
@@ -108,13 +132,13 @@ impl ProcessManager for CartExpiry {
 
     fn purpose(task: &Task) -> (&'static str, String) {
         match task {
-            Task::Expire => ("expire", String::new()),
+            Task::Expire { .. } => ("expire", String::new()),
         }
     }
 
     fn targets(instance: &str, task: Task) -> Option<Vec<Target>> {
-        let Task::Expire = task;
-        let command = Command::Cart(cart::Command::Expire);
+        let Task::Expire { changes } = task;
+        let command = Command::Cart(cart::Command::Expire { changes });
         Some(vec![Target { command_type: "cart.expire", stream: instance.parse().ok()?, command }])
     }
 
@@ -130,6 +154,7 @@ impl ProcessManager for CartExpiry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::golden::Sample as _;
     use crate::ids::{CartId, UserId};
     use crate::process::{Process, command_id};
 
@@ -160,10 +185,34 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(hear(&mut state, &changed()), waits);
         }
-        let expires = Reaction { tasks: vec![Task::Expire], ..Reaction::default() };
+        // The process has not seen the beginning of this cart, so it cannot count.
+        let expires = Reaction { tasks: vec![Task::Expire { changes: None }], ..Reaction::default() };
         assert_eq!(react(&mut state, Input::TimedOut { name: EXPIRY }), expires);
         assert_eq!(react(&mut state, Input::TimedOut { name: EXPIRY }), Reaction::default());
         assert_eq!(<CartExpiry as ProcessManager>::step(&state), "expiring");
+    }
+
+    #[test]
+    fn a_cart_that_is_changed_as_it_expires_goes_on() {
+        let mut state = State::default();
+        hear(&mut state, &Event::Cart(cart::Event::sample(cart::EventKind::CartStarted)));
+        hear(&mut state, &changed());
+        let expire = Task::Expire { changes: Some(2) };
+        assert_eq!(react(&mut state, Input::TimedOut { name: EXPIRY }).tasks, std::slice::from_ref(&expire));
+        let mut refused_first = state.clone();
+        let refused = || Input::Refused { task: &expire, slug: CART_CHANGED };
+        let wakes = vec![Wake { name: EXPIRY, seconds: 30 * 86_400 }];
+        let anew = Reaction { wake_after: wakes.clone(), ..Reaction::default() };
+        // The change is read before the refusal, or after it.
+        assert_eq!(hear(&mut state, &changed()), Reaction { drop_unsent: true, ..anew.clone() });
+        assert_eq!(react(&mut state, refused()), Reaction::default());
+        assert_eq!(react(&mut refused_first, refused()), Reaction::default());
+        assert_eq!(hear(&mut refused_first, &changed()), anew);
+        assert_eq!(state, refused_first);
+        assert_eq!(
+            react(&mut state, Input::TimedOut { name: EXPIRY }).tasks,
+            [Task::Expire { changes: Some(3) }]
+        );
     }
 
     #[test]
@@ -183,7 +232,7 @@ mod tests {
         let mut state = State::default();
         hear(&mut state, &changed());
         react(&mut state, Input::TimedOut { name: EXPIRY });
-        let refused = Input::Refused { task: &Task::Expire, slug: "cart-not-found" };
+        let refused = Input::Refused { task: &Task::Expire { changes: None }, slug: "cart-not-found" };
         assert!(react(&mut state, refused).failed);
     }
 
@@ -194,9 +243,11 @@ mod tests {
         let (id, targets) =
             Process::command(&process, &CART.to_string(), input, r#"{"do":"expire"}"#).unwrap();
         assert_eq!(id, command_id("cart-expiry", &CART.to_string(), input, ("expire", "")));
-        let command = Command::Cart(cart::Command::Expire);
+        let command = Command::Cart(cart::Command::Expire { changes: None });
         assert_eq!(targets, [Target { command_type: "cart.expire", stream: CART, command }]);
-        assert_eq!(serde_json::to_string(&Task::Expire).unwrap(), r#"{"do":"expire"}"#);
-        assert_eq!(serde_json::to_string(&State::default()).unwrap(), r#"{"phase":"new"}"#);
+        let json = |changes| serde_json::to_string(&Task::Expire { changes }).unwrap();
+        assert_eq!([json(None), json(Some(2))], [r#"{"do":"expire"}"#, r#"{"do":"expire","changes":2}"#]);
+        let state = |changes| serde_json::to_string(&State { phase: Phase::Open, changes }).unwrap();
+        assert_eq!([state(None), state(Some(2))], [r#"{"phase":"open"}"#, r#"{"phase":"open","changes":2}"#]);
     }
 }

@@ -568,15 +568,20 @@ mod tests {
     }
 
     #[test]
-    fn who_is_being_erased_takes_nothing_over_for_whatever_purpose() {
+    fn who_is_being_erased_takes_nothing_over_of_that_purpose() {
         use person::{Command, Error, Event, Person};
         let given = |events| TestFramework::<Person>::with(facts()).given(events);
-        given(vec![]).when(Command::TakeOver).then_expect_events(vec![]);
+        let take = |purpose| Command::TakeOver { purpose };
+        given(vec![]).when(take(None)).then_expect_events(vec![]);
+        let invoice = Event::ErasureRequested { purposes: vec![Purpose::Invoice] };
+        given(vec![invoice]).when(take(Some(Purpose::Account))).then_expect_events(vec![]);
         for purpose in [Purpose::Account, Purpose::Invoice] {
             let requested = Event::ErasureRequested { purposes: vec![purpose] };
             let erased = Event::PersonErased { purposes: vec![purpose] };
             for events in [vec![requested.clone()], vec![requested.clone(), erased]] {
-                given(events).when(Command::TakeOver).then_expect_error(Error::PersonErased);
+                for asked in [None, Some(purpose)] {
+                    given(events.clone()).when(take(asked)).then_expect_error(Error::PersonErased);
+                }
             }
         }
     }

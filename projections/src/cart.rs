@@ -125,8 +125,15 @@ fn text(note: Option<&Personal<String>>) -> Option<String> {
     note.and_then(Personal::get).cloned()
 }
 
+impl Model {
+    /// Its lines; none once its owner was erased.
+    pub fn lines(&self) -> Result<Vec<Listed>, Failure> {
+        self.lines.as_deref().map_or_else(|| Ok(Vec::new()), read_lines)
+    }
+}
+
 /// Reads the lines out of their column.
-pub fn read_lines(column: &str) -> Result<Vec<Listed>, Failure> {
+fn read_lines(column: &str) -> Result<Vec<Listed>, Failure> {
     serde_json::from_str(column)
         .map_err(|error| Failure(format!("the lines of a cart cannot be read: {error}")))
 }
@@ -202,7 +209,10 @@ impl Projector for Carts {
     }
 
     fn indexes(&self) -> &'static [&'static str] {
-        &["CREATE INDEX carts_by_owner ON @carts (owner, status, started_at)"]
+        &[
+            "CREATE INDEX carts_by_owner ON @carts (owner, status, started_at)",
+            "CREATE INDEX cart_shares_by_cart ON @cart_shares (cart_id, until)",
+        ]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {

@@ -1,6 +1,7 @@
 //! The context `cart` over HTTP, in an embedded shop of the test's own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[path = "fixture/embedded.rs"]
@@ -30,6 +31,16 @@ async fn start(shop: &Embedded, sku: &str, quantity: u32) -> (String, Answer) {
     let started = shop.post("/carts", &json!({ "sku": sku, "quantity": quantity })).await;
     assert_eq!(started.status, 201, "{}", started.json);
     (format!("/carts/{}", started.json["id"].as_str().unwrap()), started)
+}
+
+/// A command that replaces something of this version.
+async fn put(shop: &Embedded, path: &str, version: &str, body: &Value) -> Answer {
+    shop.send(Method::PUT, path, ("if-match", version), Some(body)).await
+}
+
+/// A command that removes something of this version.
+async fn delete(shop: &Embedded, path: &str, version: &str) -> Answer {
+    shop.send(Method::DELETE, path, ("if-match", version), None).await
 }
 
 fn refused(answer: &Answer) -> (u16, String) {
@@ -65,11 +76,21 @@ async fn a_cart_is_filled_changed_and_priced_as_it_is_read() {
     let cart = shop.get(&path, &saved.position).await.json;
     assert_eq!((&cart["lines"][1]["saved"], &cart["total"]), (&json!(true), &pounds(3_897)));
     assert_eq!(shop.post(&format!("{lines}/2/want"), &json!({})).await.status, 200);
-    let stale = shop.put(&format!("{lines}/1"), "\"1\"", &json!({ "quantity": 1 })).await;
+    let stale = put(&shop, &format!("{lines}/1"), "\"1\"", &json!({ "quantity": 1 })).await;
     assert_eq!(refused(&stale), (412, "stale-version".to_owned()), "another tab changed it");
-    let changed = shop.put(&format!("{lines}/1"), "\"5\"", &json!({ "quantity": 1 })).await;
+    let changed = put(&shop, &format!("{lines}/1"), "\"5\"", &json!({ "quantity": 1 })).await;
     assert_eq!(changed.status, 200, "{}", changed.json);
-    let removed = shop.delete(&format!("{lines}/2"), "*").await;
+    // A note stays until it is replaced; an empty one removes it.
+    for (note, is_there) in [(None, true), (Some("for Ada"), true), (Some(""), false)] {
+        let mut body = json!({ "quantity": 2 });
+        if let Some(note) = note {
+            body["note"] = json!(note);
+        }
+        let changed = put(&shop, &format!("{lines}/2"), "*", &body).await;
+        let cart = shop.get(&path, &changed.position).await.json;
+        assert_eq!(!cart["lines"][1]["note"].is_null(), is_there, "{note:?} {cart}");
+    }
+    let removed = delete(&shop, &format!("{lines}/2"), "*").await;
     assert_eq!(removed.status, 204, "{}", removed.json);
     let cart = shop.get(&path, &removed.position).await.json;
     assert_eq!((cart["lines"].as_array().unwrap().len(), &cart["total"]), (1, &pounds(1_299)), "{cart}");
@@ -100,25 +121,29 @@ async fn a_line_says_what_changed_since_it_was_seen_until_its_owner_saw_it() {
     // A price that the buyer was not shown, and one that was the price before.
     for (quantity, seen) in [(2, Value::Null), (3, pounds(1_299)), (2, pounds(1))] {
         let body = json!({ "quantity": quantity, "seen": seen });
-        let changed = shop.put(&format!("{path}/lines/1"), "*", &body).await;
+        let changed = put(&shop, &format!("{path}/lines/1"), "*", &body).await;
         let line = &shop.get(&path, &changed.position).await.json["lines"][0];
         assert_eq!(codes(line), ["price-changed", "few-left"], "{line}");
         assert_eq!(line["amount"], pounds(1_500 * quantity));
     }
+    // More of it: its owner may not have looked at the cart.
+    let more = shop.post(&format!("{path}/lines"), &json!({ "sku": "MUG", "quantity": 1 })).await;
+    let line = &shop.get(&path, &more.position).await.json["lines"][0];
+    assert_eq!(codes(line), ["price-changed", "few-left"], "{line}");
     let seen = json!({ "quantity": 4, "seen": pounds(1_500) });
-    let changed = shop.put(&format!("{path}/lines/1"), "*", &seen).await;
+    let changed = put(&shop, &format!("{path}/lines/1"), "*", &seen).await;
     let line = &shop.get(&path, &changed.position).await.json["lines"][0];
     assert_eq!(codes(line), ["not-enough"], "{line}");
-    let renamed = shop.put(&mug, "*", &json!({ "name": "Becher" })).await;
+    let renamed = put(&shop, &mug, "*", &json!({ "name": "Becher" })).await;
     assert_eq!(renamed.status, 200, "{}", renamed.json);
     let line = &shop.get(&path, &renamed.position).await.json["lines"][0];
     assert_eq!((codes(line), &line["name"]), (vec!["renamed", "not-enough"], &json!("Becher")));
 
-    let deleted = shop.delete(&mug, "*").await;
+    let deleted = delete(&shop, &mug, "*").await;
     let cart = shop.get(&path, &deleted.position).await.json;
     assert_eq!(codes(&cart["lines"][0]), ["not-sold"], "{cart}");
     assert_eq!((&cart["lines"][0]["amount"], &cart["total"]), (&Value::Null, &pounds(0)));
-    assert_eq!(shop.delete(&format!("{path}/lines/1"), "*").await.status, 204, "it can be taken out");
+    assert_eq!(delete(&shop, &format!("{path}/lines/1"), "*").await.status, 204, "it can be taken out");
     shop.stop().await;
 }
 
@@ -139,7 +164,7 @@ async fn a_quantity_that_is_no_number_of_units_changes_neither_cart_nor_stock() 
             let got = if method == "POST" {
                 shop.post(&path, &body).await
             } else {
-                shop.put(&path, "*", &body).await
+                put(&shop, &path, "*", &body).await
             };
             assert_eq!((got.status, &got.json["pointer"]), (422, &json!("/quantity")), "{body} {}", got.json);
         }
@@ -162,7 +187,7 @@ async fn a_price_of_the_client_is_an_unknown_field_and_what_is_not_sold_is_not_p
     let shop = Embedded::start().await;
     sell(&shop, "MUG", 1_299).await;
     let gone = sell(&shop, "GONE", 1).await;
-    shop.delete(&gone, "*").await;
+    delete(&shop, &gone, "*").await;
     shop.post("/products", &json!({ "name": "Bare", "variants": [{ "sku": "BARE" }] })).await;
     let euros = json!({ "amount": 1, "currency": "EUR" });
     shop.post("/products", &json!({ "name": "Euro", "variants": [{ "sku": "EURO", "price": euros }] })).await;
@@ -200,8 +225,11 @@ async fn a_share_link_shows_lines_alone_until_it_ends() {
     assert_eq!(seen.json, json!({ "lines": [line] }));
     assert_eq!(shop.get("/shared-carts/ssc_nothing", &shared.position).await.status, 404);
     let share = shared.json["share"].as_str().unwrap();
-    let ended = shop.delete(&format!("{path}/shares/{share}"), "*").await;
+    let links = shop.get(&path, &shared.position).await.json["shares"].clone();
+    assert_eq!((links.as_array().unwrap().len(), &links[0]["share"]), (1, &shared.json["share"]), "{links}");
+    let ended = delete(&shop, &format!("{path}/shares/{share}"), "*").await;
     assert_eq!(ended.status, 204, "{}", ended.json);
     assert_eq!(shop.get(&link, &ended.position).await.status, 404);
+    assert_eq!(shop.get(&path, &ended.position).await.json["shares"], json!([]));
     shop.stop().await;
 }

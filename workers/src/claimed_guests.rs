@@ -1,6 +1,7 @@
 //! Guests whose orders or carts an account claimed, as the log has them. What a guest wrote in all of them is under one key for
-//! each purpose, so a guest is erased as a whole: once everybody who claimed one of them is, and no order is left that nobody
-//! claimed. (A cart that nobody claimed keeps no guest: it is not bought, and expires.)
+//! each purpose. So a guest is erased for a purpose once everybody is who claimed one of them. While there is an order that
+//! nobody claimed, what orders hold stays, and notes in carts go with everybody who took over one of the carts. (A cart that
+//! nobody claimed keeps no guest: it is not bought, and expires.)
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,9 @@ use soonshop_domain::user::person;
 use soonshop_domain::{Event, Purpose};
 use soonshop_event_log::{Error, EventLog, RecordedEvent, StoredEvent};
 use uuid::Uuid;
+
+/// The purpose of what orders hold.
+const OF_ORDERS: Purpose = Purpose::Invoice;
 
 /// A guest, of whose orders or carts an account claimed one at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +32,14 @@ impl ClaimedGuest {
         self.orders.iter().copied().chain(carts)
     }
 
-    /// The purposes for which everybody who claimed one of their orders or carts is to be erased; none while nobody claimed
-    /// one of the orders.
+    /// The purposes for which everybody who claimed one of their orders or carts is to be erased. While nobody claimed one
+    /// of the orders, the carts alone count, and what orders hold stays.
     pub async fn purposes(&self, log: &EventLog) -> Result<BTreeSet<Purpose>, Error> {
-        let Some(accounts) = self.things().map(|(_, account)| account).collect::<Option<BTreeSet<_>>>()
-        else {
-            return Ok(BTreeSet::new());
+        let unclaimed = self.orders.iter().any(|(_, account)| account.is_none());
+        let accounts: BTreeSet<Uuid> = if unclaimed {
+            self.carts.iter().map(|(_, account)| *account).collect()
+        } else {
+            self.things().filter_map(|(_, account)| account).collect()
         };
         let mut common: Option<BTreeSet<Purpose>> = None;
         for account in accounts {
@@ -43,7 +49,11 @@ impl ClaimedGuest {
                 None => asked,
             });
         }
-        Ok(common.unwrap_or_default())
+        let mut common = common.unwrap_or_default();
+        if unclaimed {
+            common.remove(&OF_ORDERS);
+        }
+        Ok(common)
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn claim(
     let request = link.request.to_string();
     let context = context(store, (NAME, &request), "order.claim", account, cause).await?;
     let command = order::Command::Claim { account: UserId(account), by: ClaimedBy::Link, guest };
-    let (first, second) = ((link.order, command), (account, person::Command::TakeOver));
+    let (first, second) = ((link.order, command), (account, person::Command::TakeOver { purpose: None }));
     let refusal = order::Error::Person;
     match Box::pin(store.execute_joined::<Order, Person>(first, second, context, refusal)).await {
         Ok(_) => Ok(Claimed::Done),

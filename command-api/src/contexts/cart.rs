@@ -6,7 +6,7 @@ mod share;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use soonshop_domain::cart::{CHANNEL, Cart, Command, NewLine, Seen};
+use soonshop_domain::cart::{CHANNEL, Cart, Command, NewLine, NewNote, Seen};
 use soonshop_domain::order::Customer;
 use soonshop_domain::text::{self, Sku};
 use soonshop_domain::{Money, Personal, Purpose};
@@ -14,7 +14,7 @@ use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use self::answered::attempted;
+use self::answered::{answered, attempted, not_erased};
 use super::order::facts::{SkuFacts, buyer, invalid, look_up};
 use crate::http::action::{prepares, removes};
 use crate::http::answer::{answer, refused};
@@ -51,7 +51,7 @@ struct NewCart {
     sku: Sku,
     #[schema(minimum = 1, maximum = 100_000)]
     quantity: u32,
-    /// For whoever packs it. Kept encrypted, and erased with its writer.
+    /// A message to the people who pack the order. It is stored encrypted, and erased when its writer is.
     #[schema(max_length = 500)]
     note: Option<String>,
 }
@@ -69,7 +69,7 @@ struct Addition {
     /// Without a note it is added to the line of this SKU that has none, if there is one.
     #[schema(minimum = 1, maximum = 100_000)]
     quantity: u32,
-    /// For whoever packs it. Kept encrypted, and erased with its writer.
+    /// A message to the people who pack the order. It is stored encrypted, and erased when its writer is.
     #[schema(max_length = 500)]
     note: Option<String>,
 }
@@ -78,13 +78,13 @@ impl Input for Addition {
     const PRIVILEGED: &'static [Privileged] = &[];
 }
 
-/// A note that is left out is removed.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CartLineChange)]
 struct Change {
     #[schema(minimum = 1, maximum = 100_000)]
     quantity: u32,
+    /// If it is left out, the note stays as it is. An empty one removes it.
     #[schema(max_length = 500)]
     note: Option<String>,
     /// The price of a unit that the owner of the cart was shown. If it is the present one, the line no longer says what
@@ -157,7 +157,9 @@ async fn start(call: Call, (): (), body: NewCart) -> Result<Response, Problem> {
         }
     };
     let command = Command::Start { channel: CHANNEL.to_owned(), customer, line };
-    attempted(&call, id, command).await
+    let owner = customer.subject();
+    let done = call.attempt_all::<Cart>((id, command.clone()), || vec![not_erased(owner)]).await;
+    answered(id, command, done)
 }
 
 async fn add(call: Call, id: Uuid, body: Addition) -> Result<Response, Problem> {
@@ -173,7 +175,10 @@ async fn add(call: Call, id: Uuid, body: Addition) -> Result<Response, Problem> 
 
 async fn change(call: Call, path: (Uuid, u32), body: Change) -> Result<Response, Problem> {
     let (id, line) = path;
-    let note = note(body.note.as_deref(), owner(&call, id).await?)?;
+    let note = match body.note.as_deref() {
+        Some(sent) => note(Some(sent), owner(&call, id).await?)?.map_or(NewNote::Removed, NewNote::Is),
+        None => NewNote::Same,
+    };
     let seen = match body.seen {
         Some(price) if !price.is_price() => {
             return Err(invalid("/seen/amount", "a price has from 0 to 100,000,000,000 minor units"));

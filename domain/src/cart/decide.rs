@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::line::{Line, NewLine, Note, Seen};
+use super::line::{Line, NewLine, NewNote, Note, Seen};
 use super::{
-    Cart, Command, Error, Event, MOST_CHANGES, MOST_LINES, MOST_SHARE_DAYS, MOST_SHARES, MOST_UNITS, Owned,
-    SHARE_DAYS, Share, Status,
+    Cart, Command, Error, Event, LINES_OF_AN_EVENT, MOST_CHANGES, MOST_LINES, MOST_SHARE_DAYS, MOST_SHARES,
+    MOST_UNITS, Owned, SHARE_DAYS, Share, Status,
 };
 use crate::ids::{CartId, GuestId, UserId};
 use crate::money::MOST_TOTAL;
@@ -46,8 +46,11 @@ impl Cart {
             }
             Command::Stay if self.status == Status::Unknown => Err(Error::CartNotFound),
             Command::Stay => Ok(vec![]),
-            Command::Expire => match self.status {
+            Command::Expire { changes } => match self.status {
                 Status::Unknown => Err(Error::CartNotFound),
+                Status::Open if changes.is_some_and(|changes| changes != self.changes) => {
+                    Err(Error::CartChanged)
+                }
                 Status::Open => Ok(vec![Event::CartExpired {}]),
                 Status::Merged | Status::Expired => Ok(vec![]),
             },
@@ -79,7 +82,8 @@ impl Cart {
             return Err(Error::CartExists);
         }
         let (currency, first) = (line.seen.price.currency, line.numbered(1));
-        fits(currency, &[], &first)?;
+        fits(currency, &first)?;
+        total_fits(&[], &first)?;
         Ok(vec![Event::CartStarted { channel, currency, customer, first }])
     }
 
@@ -89,29 +93,32 @@ impl Cart {
         if !(1..=MOST_UNITS).contains(&new.quantity) {
             return Err(Error::BadQuantity);
         }
-        let same = self.lines.iter().find(|line| new.note.is_none() && line.takes(&new.sku, false));
+        let goods = (new.product_id, &new.sku);
+        let same = self.lines.iter().find(|line| new.note.is_none() && line.takes(goods, false));
         if let Some(line) = same {
             let quantity = line.quantity.checked_add(new.quantity).ok_or(Error::BadQuantity)?;
-            return self.change(line.line, quantity, None, Some(new.seen));
+            return self.change(line.line, quantity, NewNote::Same, None);
         }
         if self.lines.len() >= MOST_LINES {
             return Err(Error::CartFull);
         }
         let added = new.numbered(self.last_line + 1);
-        fits(owned.currency, &self.lines, &added)?;
+        fits(owned.currency, &added)?;
+        total_fits(&self.lines, &added)?;
         Ok(vec![Event::CartLineAdded { customer: owned.customer, added }])
     }
 
-    fn change(
-        &self,
-        line: u32,
-        quantity: u32,
-        note: Option<Personal<String>>,
-        seen: Option<Seen>,
-    ) -> Decided {
+    fn change(&self, line: u32, quantity: u32, note: NewNote, seen: Option<Seen>) -> Decided {
         let owned = self.changeable()?;
-        is_for(owned, note.as_ref())?;
         let before = self.line(line)?;
+        let note = match note {
+            NewNote::Same => before.note.clone(),
+            NewNote::Removed => None,
+            NewNote::Is(note) => {
+                is_for(owned, Some(&note))?;
+                Some(note)
+            }
+        };
         let seen = seen.unwrap_or_else(|| before.seen.clone());
         let after = Line { quantity, note, seen, ..before.clone() };
         if after == *before {
@@ -119,7 +126,11 @@ impl Cart {
         }
         // A line whose currency was another one before it was taken from another cart may keep it.
         let currency = if after.seen == before.seen { after.seen.price.currency } else { owned.currency };
-        fits(currency, &self.lines, &after)?;
+        fits(currency, &after)?;
+        // Less of it never costs too much.
+        if cost(&after) > cost(before) {
+            total_fits(&self.lines, &after)?;
+        }
         let Line { quantity, note, seen, .. } = after;
         Ok(vec![Event::CartLineChanged { customer: owned.customer, line, quantity, note, seen }])
     }
@@ -152,7 +163,10 @@ impl Cart {
             return Ok(vec![]);
         }
         self.as_read(guest, changes)?;
-        Ok(vec![Event::CartClaimed { user, guest, notes }])
+        // Links were given away by the guest.
+        let ended = self.shares.iter().map(|one| Event::CartShareEnded { share: one.share });
+        let claimed = in_events(&notes).map(|notes| Event::CartClaimed { user, guest, notes });
+        Ok(ended.chain(claimed).collect())
     }
 
     /// Whether it is still the open cart of this guest that was read before this was decided.
@@ -173,7 +187,9 @@ impl Cart {
             let sum =
                 |line: &Line| line.quantity.checked_add(other.quantity).filter(|sum| *sum <= MOST_UNITS);
             let same = |line: &&Line| {
-                other.note.is_none() && line.takes(&other.sku, other.saved) && sum(line).is_some()
+                other.note.is_none()
+                    && line.takes((other.product_id, &other.sku), other.saved)
+                    && sum(line).is_some()
             };
             // One that an earlier line of the other cart was added to holds that already.
             if let Some(line) = taken.iter_mut().find(|line| same(&&**line)) {
@@ -191,7 +207,8 @@ impl Cart {
         if self.lines.len() + new > MOST_LINES {
             return Err(Error::CartFull);
         }
-        Ok(vec![Event::CartLinesTaken { customer: owned.customer, from, lines: taken }])
+        let customer = owned.customer;
+        Ok(in_events(&taken).map(|lines| Event::CartLinesTaken { customer, from, lines }).collect())
     }
 
     fn merge_into(&self, into: CartId, owner: UserId, guest: GuestId, changes: u32) -> Decided {
@@ -264,6 +281,12 @@ impl Cart {
     }
 }
 
+/// What fits in an event each; once, if there is nothing.
+fn in_events<T: Clone>(all: &[T]) -> impl Iterator<Item = Vec<T>> {
+    let none = all.is_empty().then(Vec::new);
+    none.into_iter().chain(all.chunks(LINES_OF_AN_EVENT).map(<[T]>::to_vec))
+}
+
 /// Whether a new note is encrypted for the owner: the cart may have become somebody else's since it was read.
 fn is_for(owned: &Owned, note: Option<&Personal<String>>) -> Result<(), Error> {
     let key = note.and_then(PersonalValue::pending_key);
@@ -271,19 +294,25 @@ fn is_for(owned: &Owned, note: Option<&Personal<String>>) -> Result<(), Error> {
     if fits { Ok(()) } else { Err(Error::CartChanged) }
 }
 
-/// Whether a line can be among the others of a cart: with what its owner saw, as nobody knows what it will cost.
-fn fits(currency: Currency, lines: &[Line], line: &Line) -> Result<(), Error> {
+/// What its owner saw that it costs: nobody knows what it will cost.
+fn cost(line: &Line) -> i128 {
+    i128::from(line.seen.price.amount) * i128::from(line.quantity)
+}
+
+/// Whether a line can be in a cart of this currency.
+fn fits(currency: Currency, line: &Line) -> Result<(), Error> {
     if !(1..=MOST_UNITS).contains(&line.quantity) {
         return Err(Error::BadQuantity);
     }
     if line.seen.price.currency != currency {
         return Err(Error::OtherCurrency(currency));
     }
+    if line.seen.price.is_price() { Ok(()) } else { Err(Error::TotalTooLarge) }
+}
+
+/// Whether an order can have the total that the line comes to with the others of a cart.
+fn total_fits(lines: &[Line], line: &Line) -> Result<(), Error> {
     let others = lines.iter().filter(|other| other.line != line.line);
-    let total: i128 =
-        others.chain([line]).map(|one| i128::from(one.seen.price.amount) * i128::from(one.quantity)).sum();
-    if !line.seen.price.is_price() || total > i128::from(MOST_TOTAL) {
-        return Err(Error::TotalTooLarge);
-    }
-    Ok(())
+    let total: i128 = others.chain([line]).map(cost).sum();
+    if total > i128::from(MOST_TOTAL) { Err(Error::TotalTooLarge) } else { Ok(()) }
 }

@@ -33,9 +33,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether units of this SKU can be added to it.
-    pub(super) fn takes(&self, sku: &Sku, saved: bool) -> bool {
-        self.sku == *sku && self.note.is_none() && self.saved == saved
+    /// Whether units of this product and SKU can be added to it. (A SKU that was released may be another product's now.)
+    pub(super) fn takes(&self, (product_id, sku): (ProductId, &Sku), saved: bool) -> bool {
+        self.product_id == product_id && self.sku == *sku && self.note.is_none() && self.saved == saved
     }
 }
 
@@ -54,6 +54,15 @@ impl NewLine {
         let Self { sku, product_id, quantity, note, seen } = self;
         Line { line, sku, product_id, quantity, note, seen, saved: false }
     }
+}
+
+/// What a change does to the note of a line.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NewNote {
+    /// It stays as it is.
+    Same,
+    Removed,
+    Is(Personal<String>),
 }
 
 /// The note of a line.

@@ -3,6 +3,7 @@ use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 
 use super::*;
 use crate::golden::{Sample, encrypted, gbp, person_id, product_id, sku};
+use crate::ids::ProductId;
 use crate::{Personal, Purpose, clock};
 
 const OTHER: CartId = CartId(Uuid::from_u128(9));
@@ -162,7 +163,7 @@ fn a_note_is_encrypted_for_whom_the_cart_belongs_to_when_it_is_stored() {
     let claimed = Event::CartClaimed { user: account, guest: guest(), notes: vec![] };
     let cart = after(vec![of_guest(), claimed]);
     let add = |person| Command::Add { line: NewLine { note: Some(of(person)), ..new(1) } };
-    let change = |person| Command::Change { line: 1, quantity: 1, note: Some(of(person)), seen: None };
+    let change = |person| Command::Change { line: 1, quantity: 1, note: NewNote::Is(of(person)), seen: None };
     for command in [add(person_id()), change(person_id())] {
         assert_eq!(cart.decide(command, &facts()), Err(Error::CartChanged));
     }
@@ -174,12 +175,12 @@ fn a_note_is_encrypted_for_whom_the_cart_belongs_to_when_it_is_stored() {
 #[test]
 fn a_quantity_of_nothing_or_of_too_much_changes_nothing() {
     for quantity in [0, MOST_UNITS + 1, u32::MAX] {
-        let change = Command::Change { line: 1, quantity, note: None, seen: None };
+        let change = Command::Change { line: 1, quantity, note: NewNote::Same, seen: None };
         given(vec![of_guest()]).when(change).then_expect_error(Error::BadQuantity);
         let add = Command::Add { line: new(quantity) };
         given(vec![of_guest()]).when(add).then_expect_error(Error::BadQuantity);
     }
-    let most = Command::Change { line: 1, quantity: MOST_UNITS, note: None, seen: None };
+    let most = Command::Change { line: 1, quantity: MOST_UNITS, note: NewNote::Same, seen: None };
     given(vec![of_guest()]).when(most).then_expect_events(vec![changed(1, MOST_UNITS)]);
     let more = vec![of_guest(), changed(1, MOST_UNITS)];
     given(more).when(Command::Add { line: new(1) }).then_expect_error(Error::BadQuantity);
@@ -187,7 +188,7 @@ fn a_quantity_of_nothing_or_of_too_much_changes_nothing() {
 
 #[test]
 fn a_change_keeps_what_was_seen_unless_it_says_what_is_seen_now() {
-    let change = |seen| Command::Change { line: 1, quantity: 2, note: None, seen };
+    let change = |seen| Command::Change { line: 1, quantity: 2, note: NewNote::Same, seen };
     given(vec![of_guest()]).when(change(None)).then_expect_events(vec![]);
     let now = Event::CartLineChanged {
         customer: Customer::Guest(guest()),
@@ -236,7 +237,7 @@ fn a_cart_of_200_lines_takes_no_other_and_gives_them_up() {
 fn a_cart_of_1_000_changes_takes_no_other_and_gives_its_lines_up() {
     let mut full = vec![of_guest()];
     full.extend((1..MOST_CHANGES).map(|change| changed(1, 1 + change % 2)));
-    let change = Command::Change { line: 1, quantity: 9, note: None, seen: None };
+    let change = Command::Change { line: 1, quantity: 9, note: NewNote::Same, seen: None };
     given(full.clone()).when(change.clone()).then_expect_error(Error::CartFull);
     given(full[1..].iter().cloned().fold(vec![of_guest()], |mut most, event| {
         if most.len() < full.len() - 1 {
@@ -349,7 +350,7 @@ fn a_cart_that_ended_takes_nothing_and_says_where_its_lines_are() {
     let commands = || {
         vec![
             Command::Add { line: new(1) },
-            Command::Change { line: 1, quantity: 1, note: None, seen: None },
+            Command::Change { line: 1, quantity: 1, note: NewNote::Same, seen: None },
             Command::Remove { line: 1 },
             Command::Save { line: 1 },
             Command::Want { line: 1 },
@@ -365,9 +366,118 @@ fn a_cart_that_ended_takes_nothing_and_says_where_its_lines_are() {
         given(vec![]).when(command).then_expect_error(Error::CartNotFound);
     }
     for ended in [merged(), Event::CartExpired {}] {
-        given(vec![of_guest(), ended]).when(Command::Expire).then_expect_events(vec![]);
+        given(vec![of_guest(), ended]).when(expire(None)).then_expect_events(vec![]);
     }
-    given(vec![of_guest()]).when(Command::Expire).then_expect_events(vec![Event::CartExpired {}]);
+}
+
+fn expire(changes: Option<u32>) -> Command {
+    Command::Expire { changes }
+}
+
+#[test]
+fn a_cart_expires_as_it_was_when_its_time_was_up() {
+    for changes in [None, Some(1)] {
+        given(vec![of_guest()]).when(expire(changes)).then_expect_events(vec![Event::CartExpired {}]);
+    }
+    given(vec![of_guest(), changed(1, 3)]).when(expire(Some(1))).then_expect_error(Error::CartChanged);
+    given(vec![]).when(expire(None)).then_expect_error(Error::CartNotFound);
+}
+
+#[test]
+fn units_of_another_product_that_has_the_sku_by_now_are_a_line_of_their_own() {
+    let other = ProductId(Uuid::from_u128(79));
+    let added = Event::CartLineAdded {
+        customer: Customer::Guest(guest()),
+        added: Line { product_id: other, ..line(2, 3) },
+    };
+    let new = NewLine { product_id: other, ..new(3) };
+    given(vec![of_guest()]).when(Command::Add { line: new }).then_expect_events(vec![added.clone()]);
+    let taken = Event::CartLinesTaken {
+        customer: Customer::User(user()),
+        from: OTHER,
+        lines: vec![Line { product_id: other, ..line(2, 3) }],
+    };
+    let lines = vec![Line { product_id: other, ..line(7, 3) }];
+    given(vec![started(Customer::User(user()))])
+        .when(Command::Take { from: OTHER, lines })
+        .then_expect_events(vec![taken]);
+}
+
+#[test]
+fn units_that_are_added_say_still_what_changed_about_their_line() {
+    let dearer = NewLine { seen: seen(1_500), ..new(3) };
+    given(vec![of_guest()]).when(Command::Add { line: dearer }).then_expect_events(vec![changed(1, 5)]);
+}
+
+#[test]
+fn a_note_stays_until_it_is_replaced_or_removed() {
+    let noted = |note, quantity| Event::CartLineChanged {
+        customer: Customer::Guest(guest()),
+        line: 1,
+        quantity,
+        note,
+        seen: seen(1_299),
+    };
+    let change = |note, quantity| Command::Change { line: 1, quantity, note, seen: None };
+    let before = || vec![of_guest(), noted(Some(note()), 2)];
+    given(before()).when(change(NewNote::Same, 3)).then_expect_events(vec![noted(Some(note()), 3)]);
+    given(before()).when(change(NewNote::Removed, 2)).then_expect_events(vec![noted(None, 2)]);
+    let other = encrypted(Purpose::Account, "b3RoZXI");
+    given(before())
+        .when(change(NewNote::Is(other.clone()), 2))
+        .then_expect_events(vec![noted(Some(other), 2)]);
+}
+
+#[test]
+fn less_of_a_line_is_taken_also_where_all_lines_cost_too_much() {
+    let dear = || Line { seen: seen(crate::money::MOST_AMOUNT), ..line(2, 20_000) };
+    let customer = Customer::Guest(guest());
+    let taken = Event::CartLinesTaken { customer, from: OTHER, lines: vec![dear()] };
+    let change = |quantity| Command::Change { line: 2, quantity, note: NewNote::Same, seen: None };
+    let less = Event::CartLineChanged { customer, line: 2, quantity: 19_999, note: None, seen: dear().seen };
+    given(vec![of_guest(), taken.clone()]).when(change(19_999)).then_expect_events(vec![less]);
+    given(vec![of_guest(), taken]).when(change(20_001)).then_expect_error(Error::TotalTooLarge);
+}
+
+#[test]
+fn what_is_claimed_or_taken_goes_into_events_of_fifty_lines() {
+    let lines: Vec<Line> = (1..=120).map(|number| Line { note: Some(note()), ..line(number, 1) }).collect();
+    let notes: Vec<Note> = lines.iter().map(|line| Note { line: line.line, note: note() }).collect();
+    let account = UserId(Uuid::from_u128(77));
+    let claim = Command::Claim { user: account, guest: guest(), notes, changes: 1 };
+    let events = after(vec![of_guest()]).decide(claim, &facts()).unwrap();
+    let sizes = |events: &[Event]| -> Vec<usize> {
+        let size = |event: &Event| match event {
+            Event::CartClaimed { notes, .. } => notes.len(),
+            Event::CartLinesTaken { lines, .. } => lines.len(),
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(size).collect()
+    };
+    assert_eq!(sizes(&events), [50, 50, 20]);
+    let mine = started(Customer::User(user()));
+    let take = Command::Take { from: OTHER, lines };
+    let events = after(vec![mine.clone()]).decide(take, &facts()).unwrap();
+    assert_eq!(sizes(&events), [50, 50, 20]);
+    let cart = after([vec![mine], events].concat());
+    assert_eq!((cart.lines.len(), cart.last_line), (121, 121));
+    let nothing = Command::Take { from: OTHER, lines: vec![] };
+    assert_eq!(sizes(&cart.decide(nothing, &facts()).unwrap()), [0]);
+}
+
+#[test]
+fn the_links_of_a_guest_end_when_an_account_takes_the_cart_over() {
+    let shared =
+        |number| Event::CartShared { share: Uuid::from_u128(number), until: moment() + TimeDelta::days(1) };
+    let account = UserId(Uuid::from_u128(77));
+    let claim = Command::Claim { user: account, guest: guest(), notes: vec![], changes: 3 };
+    let ended = |number| Event::CartShareEnded { share: Uuid::from_u128(number) };
+    let claimed = Event::CartClaimed { user: account, guest: guest(), notes: vec![] };
+    given(vec![of_guest(), shared(1), shared(2)]).when(claim).then_expect_events(vec![
+        ended(1),
+        ended(2),
+        claimed,
+    ]);
 }
 
 #[test]

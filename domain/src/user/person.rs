@@ -19,9 +19,11 @@ pub enum Command {
     ConfirmErasure {
         purposes: Vec<Purpose>,
     },
-    /// Changes nothing, and is refused once an erasure was requested: what the person takes over from then on would outlive
-    /// it.
-    TakeOver,
+    /// Changes nothing, and is refused once an erasure was requested for this purpose, or for any if none is named: what
+    /// the person takes over from then on would outlive it.
+    TakeOver {
+        purpose: Option<Purpose>,
+    },
 }
 
 #[derive(
@@ -140,8 +142,10 @@ impl Decider for Person {
                 let purposes = missing(purposes, &self.erased);
                 Ok(if purposes.is_empty() { vec![] } else { vec![Event::PersonErased { purposes }] })
             }
-            Command::TakeOver if self.requested.is_empty() => Ok(vec![]),
-            Command::TakeOver => Err(Error::PersonErased),
+            Command::TakeOver { purpose } => {
+                let concerns = |one: &Purpose| purpose.is_none_or(|purpose| purpose == *one);
+                if self.requested.iter().any(concerns) { Err(Error::PersonErased) } else { Ok(vec![]) }
+            }
         }
     }
 }

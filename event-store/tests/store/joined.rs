@@ -195,11 +195,11 @@ async fn an_order_is_claimed_only_by_an_account_that_nobody_erases_in_the_append
     let order = ids::new();
     one.execute::<Order>(order, place_order(Customer::Guest(guest), "S-1"), context()).await.unwrap();
     // One process has seen that nobody erases the account, and another one asks for it.
-    one.execute::<Person>(account, person::Command::TakeOver, context()).await.unwrap();
+    one.execute::<Person>(account, person::Command::TakeOver { purpose: None }, context()).await.unwrap();
     let purposes = vec![Purpose::Invoice];
     other.execute::<Person>(account, person::Command::RequestErasure { purposes }, context()).await.unwrap();
     let command = order::Command::Claim { account: UserId(account), by: ClaimedBy::Token, guest };
-    let (first, second) = ((order, command), (account, person::Command::TakeOver));
+    let (first, second) = ((order, command), (account, person::Command::TakeOver { purpose: None }));
     let refusal = order::Error::Person;
     let refused = Box::pin(one.execute_joined::<Order, Person>(first, second, context(), refusal)).await;
     let gone = order::Error::Person(person::Error::PersonErased);

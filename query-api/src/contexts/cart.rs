@@ -9,7 +9,7 @@ use sea_orm::FromQueryResult as _;
 use serde::Serialize;
 use soonshop_domain::cart::{self, Cart as State};
 use soonshop_domain::{clock, type_of};
-use soonshop_projections::cart::{Listed, Model, read_lines};
+use soonshop_projections::cart::{Listed, Model, share};
 use soonshop_projections::source::query_failed;
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::personal_access::Field;
@@ -59,6 +59,8 @@ struct Cart {
     lines: Vec<Item>,
     /// Of the lines with an `amount`.
     total: Money,
+    /// Its links that hold, earliest end first. A link itself is told once, when it is made.
+    shares: Vec<Link>,
     /// The cart that has its lines now.
     into: Option<String>,
     started_at: DateTime<Utc>,
@@ -66,6 +68,15 @@ struct Cart {
     version: i64,
     /// The position of the event that last changed it.
     position: i64,
+}
+
+/// A link that shows the lines to whoever has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CartLink)]
+struct Link {
+    /// Its id, by which it is ended.
+    share: Uuid,
+    until: DateTime<Utc>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -224,7 +235,7 @@ fn shared() -> Action {
         let values = [share.to_string().into(), clock::now().timestamp_micros().into()];
         let (position, cart) = found(&call, None, sql, &values).await?;
         let currency = cart.currency.parse().map_err(Problem::internal)?;
-        let listed = read_lines(cart.lines.as_deref().unwrap_or("[]")).map_err(Problem::internal)?;
+        let listed = cart.lines().map_err(Problem::internal)?;
         let wanted: Vec<_> = listed.iter().filter(|line| !line.saved).map(Listed::line).collect();
         let prices = Prices::of(&call, &wanted).await?;
         let (priced, _) = prices.price(currency, &wanted);
@@ -258,7 +269,7 @@ async fn view(call: &Call, cart: Model, shows: bool) -> Result<Cart, Problem> {
     let currency = cart.currency.parse().map_err(Problem::internal)?;
     let id: Uuid = cart.id.parse().map_err(Problem::internal)?;
     let owner: Uuid = cart.owner.parse().map_err(Problem::internal)?;
-    let listed = read_lines(cart.lines.as_deref().unwrap_or("[]")).map_err(Problem::internal)?;
+    let listed = cart.lines().map_err(Problem::internal)?;
     let lines: Vec<_> = listed.iter().map(Listed::line).collect();
     let prices = Prices::of(call, &lines).await?;
     let (priced, total) = prices.price(currency, &lines);
@@ -270,6 +281,7 @@ async fn view(call: &Call, cart: Model, shows: bool) -> Result<Cart, Problem> {
         let notes = lines.iter_mut().filter_map(|line| line.note.as_mut()).collect();
         personal::in_look_up(call, &viewed, owner, notes).await?;
     }
+    let shares = links(call, &cart).await?;
     Ok(Cart {
         id: cart.id,
         status: cart.status,
@@ -278,12 +290,31 @@ async fn view(call: &Call, cart: Model, shows: bool) -> Result<Cart, Problem> {
         currency: cart.currency,
         lines,
         total: money(total),
+        shares,
         into: cart.merged_into,
         started_at: clock::from_micros(cart.started_at),
         changed_at: clock::from_micros(cart.changed_at),
         version: cart.version,
         position: cart.position,
     })
+}
+
+/// The links of an open cart that hold.
+async fn links(call: &Call, cart: &Model) -> Result<Vec<Link>, Problem> {
+    if cart.status != "open" {
+        return Ok(Vec::new());
+    }
+    let source = call.shared.source("carts", None).await?;
+    let sql = "SELECT * FROM @cart_shares WHERE cart_id = $1 AND until > $2";
+    let values = [cart.id.as_str().into(), clock::now().timestamp_micros().into()];
+    let (_, rows) = source.rows(at_least(call), None, sql, &values, "until, id").await?;
+    let mut links = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = share::Model::from_query_result(&row, "").map_err(query_failed)?;
+        let share = row.id.parse().map_err(Problem::internal)?;
+        links.push(Link { share, until: clock::from_micros(row.until) });
+    }
+    Ok(links)
 }
 
 impl Item {

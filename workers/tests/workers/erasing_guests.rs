@@ -51,7 +51,7 @@ async fn claim(
 ) -> Result<Executed, ExecuteError<order::Error>> {
     let command = Command::Claim { account: UserId(account), by: ClaimedBy::Token, guest: GuestId(guest) };
     let context = CommandContext::new(ids::new(), b"a test".to_vec(), Metadata::default());
-    let (first, second) = ((order, command), (account, person::Command::TakeOver));
+    let (first, second) = ((order, command), (account, person::Command::TakeOver { purpose: None }));
     Box::pin(store.execute_joined::<Order, Person>(first, second, context, order::Error::Person)).await
 }
 
@@ -160,6 +160,16 @@ async fn guests_go_with_the_account_that_took_their_carts_over(shop: Shop) {
     send::<Cart>(&store, uuid(103), late).await;
     until_erased(store.log(), stranger, &[Purpose::Account]).await;
     assert_eq!(living_keys(&shop).await, 0);
+    // An order that nobody claimed keeps what orders hold, and no notes.
+    let (bob, buyer) = (uuid(2), uuid(14));
+    fill(&store, uuid(105), guest(buyer)).await;
+    place(&store, uuid(106), buyer).await;
+    let claim =
+        cart::Command::Claim { user: UserId(bob), guest: GuestId(buyer), notes: Vec::new(), changes: 1 };
+    send::<Cart>(&store, uuid(105), claim).await;
+    ask(&store, bob, &BOTH).await;
+    until_erased(store.log(), buyer, &[Purpose::Account]).await;
+    assert_eq!(living_keys(&shop).await, 1);
     run.stop().await;
 }
 

@@ -4,7 +4,9 @@ use axum::response::Response;
 use soonshop_domain::cart::{CHANNEL, Cart, Command, Error, open_cart};
 use soonshop_domain::claim::scope;
 use soonshop_domain::order::Customer;
-use soonshop_event_store::{ExecuteError, Executed};
+use soonshop_domain::user::person::{self, Person};
+use soonshop_domain::Purpose;
+use soonshop_event_store::{ExecuteError, Executed, Joined};
 use soonshop_service_kit::Problem;
 use uuid::Uuid;
 
@@ -27,6 +29,12 @@ pub(super) fn answered(
         None if bad_quantity => problem.with_pointer("/quantity"),
         None => problem,
     })
+}
+
+/// Refuses the append if the erasure of this person's account was requested: what a cart holds would outlive it.
+pub(super) fn not_erased(person: Uuid) -> Joined<Error> {
+    let take_over = person::Command::TakeOver { purpose: Some(Purpose::Account) };
+    Joined::new::<Person>(person, take_over, Error::Person)
 }
 
 /// Attempts the command, and answers.

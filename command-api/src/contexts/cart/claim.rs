@@ -7,15 +7,14 @@ use soonshop_domain::cart::{Cart, Command, Error, Line, Note, Status};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{CartId, GuestId, UserId};
 use soonshop_domain::order::Customer;
-use soonshop_domain::user::person::{self, Person};
 use soonshop_domain::{Personal, PersonalValue, Purpose, Sensitive};
-use soonshop_event_store::ExecuteError;
+use soonshop_event_store::{ExecuteError, Joined};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::order::facts::guest_of;
-use super::answered::{answered, attempted, open_cart_of};
+use super::answered::{answered, attempted, not_erased, open_cart_of};
 use crate::http::answer::{refused, unreadable};
 use crate::http::body::Input;
 use crate::http::call::Call;
@@ -117,9 +116,9 @@ async fn become_theirs(
     let note = |line: Line| Some(Note { line: line.line, note: line.note? });
     let notes = lines.into_iter().filter_map(note).collect();
     let command = Command::Claim { user, guest, notes, changes: cart.changes };
-    // In one append with what the person's stream says: who is being erased takes nothing over.
-    let (first, second) = ((id, command.clone()), (user.0, person::Command::TakeOver));
-    let done = call.attempt_joined::<Cart, Person>(first, second, Error::Person).await;
+    // In one append with what the streams of both say: who is being erased takes nothing over, and hands nothing over.
+    let others = || [user.0, guest.0].map(not_erased).into();
+    let done = call.attempt_all::<Cart>((id, command.clone()), others).await;
     Ok((id, command, done))
 }
 
@@ -133,7 +132,10 @@ async fn merge(
     let lines = for_user(call, cart.lines, user).await?;
     let command = Command::Take { from: CartId(id), lines };
     let merge = Command::MergeInto { into, owner: user, guest, changes: cart.changes };
-    let same = |error| error;
-    let done = call.attempt_joined::<Cart, Cart>((into.0, command.clone()), (id, merge), same).await;
+    let others = || {
+        let merged = Joined::new::<Cart>(id, merge.clone(), |error| error);
+        std::iter::once(merged).chain([user.0, guest.0].map(not_erased)).collect()
+    };
+    let done = call.attempt_all::<Cart>((into.0, command.clone()), others).await;
     Ok((into.0, command, done))
 }

@@ -39,7 +39,7 @@ struct Shared {
     position: Option<i64>,
     /// The id of the link, by which it is ended.
     share: Uuid,
-    /// Whoever has it sees the lines at `/shared-carts/{secret}`. It is stored nowhere.
+    /// Whoever has it sees the lines at `/shared-carts/{secret}`. The shop does not store it.
     #[schema(example = "ssc_…")]
     secret: String,
 }
