@@ -311,6 +311,7 @@ catalog! {
     Stock: "stock" in "inventory", "△", inventory { At, Stock };
     Order: "order" in "order", "▢", order { Command, Order };
     CreditNote: "credit_note" in "order", "◇", order::credit_note { Command, CreditNote };
+    Payment: "payment" in "payment", "¤", payment { Command, Payment };
     Registration: "registration" in "identity", "✉", identity::registration { Command, Registration };
     Account: "account" in "identity", "◍", identity::account { Command, Account };
     Session: "session" in "identity", "◌", identity::session { Command, Session };

@@ -18,6 +18,11 @@ pub const CONTEXTS: &[Context] = &[
     Context { name: "product", port: Some(8002), about: "Products, their variants and prices; search" },
     Context { name: "inventory", port: Some(8005), about: "Stock by SKU and location, and its reservations" },
     Context { name: "order", port: Some(8003), about: "Orders and credit notes" },
+    Context {
+        name: "payment",
+        port: Some(8004),
+        about: "Payments of orders, and what was given back of them",
+    },
     Context { name: "analytics", port: Some(8007), about: "Figures about sales, credits and stock" },
     Context { name: "identity", port: None, about: "Accounts of people, their sessions, and signing in" },
     Context { name: "audit", port: None, about: "What happened, who did it and why" },

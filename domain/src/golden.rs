@@ -76,6 +76,14 @@ pub(crate) fn credit_note_id() -> CreditNoteId {
     CreditNoteId(id(5))
 }
 
+pub(crate) fn payment_id() -> Uuid {
+    id(7)
+}
+
+pub(crate) fn transaction_id() -> Uuid {
+    id(8)
+}
+
 pub(crate) fn sku(raw: &str) -> Sku {
     Sku::try_new(raw).unwrap()
 }
@@ -188,6 +196,7 @@ const COUNTS: &[&str] = &[
     "recovery_codes",
     "left",
     "secret",
+    "revision",
 ];
 
 /// The paths of numbers that stand neither in an amount nor in a field of [`COUNTS`].
@@ -251,7 +260,27 @@ fn every_amount_of_an_event_and_of_a_shown_state_has_its_currency() {
         "an amount that `BARE_AMOUNTS` lacks, or a count that `COUNTS` lacks"
     );
     let stored: Vec<_> = BTreeSet::from_iter(stored).into_iter().collect();
-    assert_eq!(stored, ["order.credits.amount", "order.credits.lines.1.amount"], "they are stored bare");
+    let payment = payment_id();
+    let transaction = transaction_id();
+    let bare = [
+        "order.credits.amount".to_owned(),
+        "order.credits.lines.1.amount".to_owned(),
+        format!("order.payments.all.{payment}.amount"),
+        format!("order.payments.all.{payment}.charged"),
+        format!("order.payments.all.{payment}.repaid"),
+        "order.payments.charged".to_owned(),
+        format!("order.payments.charges.{transaction}.amount"),
+        "order.payments.repaid".to_owned(),
+        format!("order.payments.repayments.{transaction}.amount"),
+        "payment.sums.authorized".to_owned(),
+        "payment.sums.captured".to_owned(),
+        "payment.sums.lapsed".to_owned(),
+        "payment.sums.late".to_owned(),
+        "payment.sums.refunded".to_owned(),
+        "payment.sums.released".to_owned(),
+        format!("payment.transactions.{transaction}.amount"),
+    ];
+    assert_eq!(stored, bare, "they are stored bare");
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod inventory;
 pub mod metadata;
 pub mod money;
 pub mod order;
+pub mod payment;
 pub mod personal;
 pub mod process;
 pub mod process_managers;
@@ -32,6 +33,7 @@ pub mod product;
 pub mod query_error;
 pub mod reasons;
 pub mod release_unshipped;
+pub mod tender;
 pub mod text;
 pub mod user;
 

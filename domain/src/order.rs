@@ -1,19 +1,23 @@
 //! Orders, and the credit notes that take some of their money back. An order is placed, then confirmed once its stock
 //! is reserved, or refused; it can be cancelled until it is shipped. It knows what was credited of each of its lines.
-//! Paying is another machine.
+//! It decides what is owed, charged and paid back ([`payments`], and what may be asked for in `order/paying.rs`); what a payment holds is the payment's.
 
 pub mod credit_note;
 pub mod credits;
 mod line;
+mod paying;
+pub mod payments;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::credits::{Allocation, CreditRequest, CreditedLine, Credits, EarlierCredit, Unfit};
 pub use self::line::Line;
+use self::payments::Payments;
 use crate::claim::scope;
 use crate::ids::{CreditNoteId, GuestId, OrderId, UserId};
 use crate::money::MOST_TOTAL;
+use crate::tender::Tender;
 use crate::text::{Sku, TextError};
 use crate::user::person;
 use crate::{
@@ -147,6 +151,39 @@ pub enum Command {
         sku: Sku,
         movement: Movement,
     },
+    /// A payment is opened for it, in the same append.
+    AddPayment {
+        payment: Uuid,
+        tender: Tender,
+        amount: Money,
+        revision: u32,
+    },
+    /// The payment takes nothing more.
+    StopPayment {
+        payment: Uuid,
+    },
+    BeginCharge {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
+    /// What a charge came to; nothing, if it failed. It may have been done in the provider's own pages.
+    EndCharge {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
+    BeginRepayment {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
+    /// As of a charge.
+    EndRepayment {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
 }
 
 /// What showed that the order of a guest may be claimed.
@@ -220,6 +257,38 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         earlier: bool,
     },
+    OrderPaymentAdded {
+        payment: Uuid,
+        tender: Tender,
+        amount: Money,
+        /// Of the order.
+        revision: u32,
+    },
+    OrderPaymentStopped {
+        payment: Uuid,
+    },
+    OrderChargeBegun {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
+    /// What it came to: nothing, if it failed.
+    OrderChargeEnded {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
+    OrderRepaymentBegun {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
+    /// What it came to: nothing, if it failed.
+    OrderRepaymentEnded {
+        payment: Uuid,
+        transaction: Uuid,
+        amount: Money,
+    },
 }
 
 impl Sensitive for Event {
@@ -231,7 +300,13 @@ impl Sensitive for Event {
             | Self::OrderCancelled { .. }
             | Self::OrderShipped {}
             | Self::OrderClaimed { .. }
-            | Self::OrderCredited { .. } => Vec::new(),
+            | Self::OrderCredited { .. }
+            | Self::OrderPaymentAdded { .. }
+            | Self::OrderPaymentStopped { .. }
+            | Self::OrderChargeBegun { .. }
+            | Self::OrderChargeEnded { .. }
+            | Self::OrderRepaymentBegun { .. }
+            | Self::OrderRepaymentEnded { .. } => Vec::new(),
         }
     }
 }
@@ -245,29 +320,47 @@ impl EventInfo for Event {
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
             | Self::OrderShipped {}
-            | Self::OrderCredited { .. } => None,
+            | Self::OrderCredited { .. }
+            | Self::OrderPaymentAdded { .. }
+            | Self::OrderPaymentStopped { .. }
+            | Self::OrderChargeBegun { .. }
+            | Self::OrderChargeEnded { .. }
+            | Self::OrderRepaymentBegun { .. }
+            | Self::OrderRepaymentEnded { .. } => None,
         }
     }
 
     fn amount(&self) -> Option<Money> {
         match self {
             Self::OrderPlaced { total, .. } | Self::OrderCredited { total, .. } => Some(*total),
+            Self::OrderPaymentAdded { amount, .. }
+            | Self::OrderChargeBegun { amount, .. }
+            | Self::OrderChargeEnded { amount, .. }
+            | Self::OrderRepaymentBegun { amount, .. }
+            | Self::OrderRepaymentEnded { amount, .. } => Some(*amount),
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
             | Self::OrderShipped {}
-            | Self::OrderClaimed { .. } => None,
+            | Self::OrderClaimed { .. }
+            | Self::OrderPaymentStopped { .. } => None,
         }
     }
 
     fn amount_path(kind: EventKind) -> Option<&'static str> {
         match kind {
             EventKind::OrderPlaced | EventKind::OrderCredited => Some("total"),
+            EventKind::OrderPaymentAdded
+            | EventKind::OrderChargeBegun
+            | EventKind::OrderChargeEnded
+            | EventKind::OrderRepaymentBegun
+            | EventKind::OrderRepaymentEnded => Some("amount"),
             EventKind::OrderConfirmed
             | EventKind::OrderRefused
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
-            | EventKind::OrderClaimed => None,
+            | EventKind::OrderClaimed
+            | EventKind::OrderPaymentStopped => None,
         }
     }
 
@@ -279,7 +372,13 @@ impl EventInfo for Event {
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
             | EventKind::OrderClaimed
-            | EventKind::OrderCredited => &[],
+            | EventKind::OrderCredited
+            | EventKind::OrderPaymentAdded
+            | EventKind::OrderPaymentStopped
+            | EventKind::OrderChargeBegun
+            | EventKind::OrderChargeEnded
+            | EventKind::OrderRepaymentBegun
+            | EventKind::OrderRepaymentEnded => &[],
         }
     }
 
@@ -291,7 +390,13 @@ impl EventInfo for Event {
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
             | EventKind::OrderClaimed
-            | EventKind::OrderCredited => false,
+            | EventKind::OrderCredited
+            | EventKind::OrderPaymentAdded
+            | EventKind::OrderPaymentStopped
+            | EventKind::OrderChargeBegun
+            | EventKind::OrderChargeEnded
+            | EventKind::OrderRepaymentBegun
+            | EventKind::OrderRepaymentEnded => false,
         }
     }
 
@@ -306,7 +411,13 @@ impl EventInfo for Event {
             | EventKind::OrderCancelled
             | EventKind::OrderShipped
             | EventKind::OrderClaimed
-            | EventKind::OrderCredited => None,
+            | EventKind::OrderCredited
+            | EventKind::OrderPaymentAdded
+            | EventKind::OrderPaymentStopped
+            | EventKind::OrderChargeBegun
+            | EventKind::OrderChargeEnded
+            | EventKind::OrderRepaymentBegun
+            | EventKind::OrderRepaymentEnded => None,
         }
     }
 }
@@ -343,6 +454,9 @@ pub enum Error {
     #[error(transparent)]
     #[strum(transparent)]
     Credit(#[from] credits::Error),
+    #[error(transparent)]
+    #[strum(transparent)]
+    Payment(#[from] payments::Error),
     /// Of the account that claims it.
     #[error(transparent)]
     #[strum(transparent)]
@@ -360,6 +474,7 @@ impl Classified for Error {
             | Self::LineOfAnotherSku(_)
             | Self::LineOfAnotherQuantity(_) => ErrorKind::Invalid,
             Self::Credit(error) => error.kind(),
+            Self::Payment(error) => error.kind(),
             Self::Person(error) => error.kind(),
         }
     }
@@ -405,6 +520,9 @@ pub struct Order {
     /// Its credits.
     #[serde(default, skip_serializing_if = "Credits::is_empty")]
     pub credits: Credits,
+    /// Its payments, and what was charged and paid back.
+    #[serde(default, skip_serializing_if = "Payments::is_empty")]
+    pub payments: Payments,
     /// The account that took it over from its guest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_by: Option<UserId>,
@@ -449,9 +567,22 @@ fn sum(lines: &[Line]) -> Result<Money, Error> {
 }
 
 impl Decider for Order {
-    const STATE_VERSION: u32 = 3;
+    const STATE_VERSION: u32 = 4;
 
-    const BARE_AMOUNTS: &'static [&'static str] = &["credits.amount", "credits.lines.*.amount"];
+    /// Before version 4 no order had a payment; the rest is the same.
+    const OLDEST_STATE: u32 = 3;
+
+    const BARE_AMOUNTS: &'static [&'static str] = &[
+        "credits.amount",
+        "credits.lines.*.amount",
+        "payments.charged",
+        "payments.repaid",
+        "payments.all.*.amount",
+        "payments.all.*.charged",
+        "payments.all.*.repaid",
+        "payments.charges.*.amount",
+        "payments.repayments.*.amount",
+    ];
 
     /// An order has one currency.
     fn currency(&self) -> Option<Currency> {
@@ -486,6 +617,22 @@ impl Decider for Order {
             }
             (_, Command::Claim { account, by, guest }) => self.claim(account, by, guest),
             (_, Command::MoveStock { line, sku, movement }) => self.lets_stock_move(line, &sku, movement),
+            (_, Command::AddPayment { payment, tender, amount, revision }) => {
+                self.add_payment(payment, tender, amount, revision)
+            }
+            (_, Command::StopPayment { payment }) => self.stop_payment(payment),
+            (_, Command::BeginCharge { payment, transaction, amount }) => {
+                self.begin_charge(payment, transaction, amount)
+            }
+            (_, Command::EndCharge { payment, transaction, amount }) => {
+                Ok(self.end_charge(payment, transaction, amount))
+            }
+            (_, Command::BeginRepayment { payment, transaction, amount }) => {
+                self.begin_repayment(payment, transaction, amount)
+            }
+            (_, Command::EndRepayment { payment, transaction, amount }) => {
+                Ok(self.end_repayment(payment, transaction, amount))
+            }
             (status, _) => Err(Error::WrongOrderState(status)),
         }
     }
@@ -506,6 +653,7 @@ impl Decider for Order {
             refusal: self.refusal.clone(),
             cancelled_because: self.cancelled_because.clone(),
             credits: self.credits.clone(),
+            payments: self.payments.clone(),
             claimed_by: self.claimed_by,
         })
     }
@@ -614,6 +762,20 @@ impl Order {
                     self.credits.earlier.insert(credit_note_id);
                 }
             }
+            Event::OrderPaymentAdded { payment, amount, .. } => self.payments.added(payment, amount),
+            Event::OrderPaymentStopped { payment } => self.payments.stopped(payment),
+            Event::OrderChargeBegun { payment, transaction, amount } => {
+                self.payments.charge_begun(payment, transaction, amount);
+            }
+            Event::OrderChargeEnded { payment, transaction, amount } => {
+                self.payments.charge_ended(payment, transaction, amount);
+            }
+            Event::OrderRepaymentBegun { payment, transaction, amount } => {
+                self.payments.repayment_begun(payment, transaction, amount);
+            }
+            Event::OrderRepaymentEnded { payment, transaction, amount } => {
+                self.payments.repayment_ended(payment, transaction, amount);
+            }
         }
     }
 }
@@ -635,7 +797,9 @@ mod tests {
     use super::*;
     use crate::Currency;
     use crate::catalog::expected_after;
-    use crate::golden::{Sample, credit_note_id, encrypted, gbp, person_id, product_id, sku};
+    use crate::golden::{
+        Sample, credit_note_id, encrypted, gbp, payment_id, person_id, product_id, sku, transaction_id,
+    };
     use crate::ids::ProductId;
     use crate::money::MOST_AMOUNT;
 
@@ -679,6 +843,33 @@ mod tests {
                     total: gbp(2_598),
                     earlier: true,
                 },
+                EventKind::OrderPaymentAdded => Self::OrderPaymentAdded {
+                    payment: payment_id(),
+                    tender: Tender::Provider,
+                    amount: gbp(4_896),
+                    revision: 1,
+                },
+                EventKind::OrderPaymentStopped => Self::OrderPaymentStopped { payment: payment_id() },
+                EventKind::OrderChargeBegun => Self::OrderChargeBegun {
+                    payment: payment_id(),
+                    transaction: transaction_id(),
+                    amount: gbp(4_896),
+                },
+                EventKind::OrderChargeEnded => Self::OrderChargeEnded {
+                    payment: payment_id(),
+                    transaction: transaction_id(),
+                    amount: gbp(4_896),
+                },
+                EventKind::OrderRepaymentBegun => Self::OrderRepaymentBegun {
+                    payment: payment_id(),
+                    transaction: transaction_id(),
+                    amount: gbp(2_598),
+                },
+                EventKind::OrderRepaymentEnded => Self::OrderRepaymentEnded {
+                    payment: payment_id(),
+                    transaction: transaction_id(),
+                    amount: gbp(2_598),
+                },
             }
         }
 
@@ -689,7 +880,13 @@ mod tests {
                 EventKind::OrderConfirmed,
                 EventKind::OrderShipped,
                 EventKind::OrderClaimed,
+                EventKind::OrderPaymentAdded,
+                EventKind::OrderChargeBegun,
+                EventKind::OrderChargeEnded,
                 EventKind::OrderCredited,
+                EventKind::OrderRepaymentBegun,
+                EventKind::OrderRepaymentEnded,
+                EventKind::OrderPaymentStopped,
                 EventKind::OrderRefused,
                 EventKind::OrderCancelled,
             ]

@@ -83,6 +83,12 @@ impl ProcessManager for ReleaseUnshipped {
             order::Event::OrderPlaced { .. }
                 | order::Event::OrderRefused { .. }
                 | order::Event::OrderCredited { .. }
+                | order::Event::OrderPaymentAdded { .. }
+                | order::Event::OrderPaymentStopped { .. }
+                | order::Event::OrderChargeBegun { .. }
+                | order::Event::OrderChargeEnded { .. }
+                | order::Event::OrderRepaymentBegun { .. }
+                | order::Event::OrderRepaymentEnded { .. }
         );
         concerns.then(|| stream.to_string())
     }

@@ -34,6 +34,8 @@ mod migrations;
 mod over_tls;
 #[path = "store/parts.rs"]
 mod parts;
+#[path = "store/payments.rs"]
+mod payments;
 #[path = "store/personal.rs"]
 mod personal;
 #[path = "store/postgres_es.rs"]
