@@ -1,5 +1,5 @@
-//! The linear schemas: log, keys, register of erasures, process managers, registry and operations, seals, accounts. Each is a
-//! namespace (a schema in PostgreSQL, a file in SQLite) with its own history. Read models are not here: a generation
+//! The linear schemas: log, keys, register of erasures, process managers, registry and operations, seals, accounts, payments.
+//! Each is a namespace (a schema in PostgreSQL, a file in SQLite) with its own history. Read models are not here: a generation
 //! is created from its entities.
 //!
 //! Start reading at [`Namespace`], then `src/sql/`.
@@ -24,10 +24,12 @@ pub enum Namespace {
     RecordSeals,
     /// Accounts and their sessions.
     Identity,
+    /// What the worker of payments asks about, and what the sandbox did.
+    Payments,
 }
 
 impl Namespace {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Log,
         Self::Keys,
         Self::Erasures,
@@ -36,6 +38,7 @@ impl Namespace {
         Self::Seals,
         Self::RecordSeals,
         Self::Identity,
+        Self::Payments,
     ];
 
     pub fn name(self) -> &'static str {
@@ -48,6 +51,7 @@ impl Namespace {
             Self::Seals => "seals",
             Self::RecordSeals => "record_seals",
             Self::Identity => "identity",
+            Self::Payments => "payments",
         }
     }
 }
@@ -198,6 +202,9 @@ migrators! {
         ("012_passkeys", "sql/passkeys.sql", "sql/passkeys.sql"),
         ("013_told_clients", "sql/told_clients.sql", "sql/told_clients.sql"),
         ("014_agreed", "sql/agreed.sql", "sql/agreed.sql")
+    ];
+    Payments: Payments, "soonshop_payments_steps", [
+        ("001_payments", "sql/payments.sql", "sql/payments.sql")
     ];
 }
 

@@ -108,7 +108,7 @@ fn rights(namespace: Namespace) -> Rights {
             (QUERY, "UPDATE (used_at)", "guests"),
             (QUERY, "SELECT (kid, public_key, made_at, signs_from, signs_until, retired_at)", "signing_keys"),
         ],
-        Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
+        Namespace::Payments | Namespace::Erasures => &[(COMMAND, "SELECT, INSERT, UPDATE, DELETE", "*")],
     }
 }
 

@@ -42,6 +42,7 @@ use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, private_files, shown};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_identity::{Cost, Identity};
+use soonshop_payments::{Sandbox, is_sandbox};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
@@ -121,6 +122,10 @@ pub struct Config {
     /// After how many days without a change a cart expires; 0: never
     #[arg(long, env = "SOONSHOP_CART_DAYS", default_value_t = CART_DAYS, global = true)]
     pub cart_days: u16,
+    /// The provider of payments: `sandbox:`, which moves no money. Where others reach the shop nothing can be paid unless
+    /// one is named; where only this machine does, it is the sandbox
+    #[arg(long, env = "SOONSHOP_PAYMENTS", global = true)]
+    pub payments: Option<String>,
     #[command(flatten)]
     pub mail: MailSettings,
     #[command(flatten)]
@@ -191,6 +196,9 @@ impl Shop {
         let bus = soonshop_bus::connect(&config.bus)?;
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;
+        if let Some(address) = &config.payments {
+            is_sandbox(address).with_context(|| shown(address))?;
+        }
         let search = soonshop_search::connect(&config.search).with_context(|| shown(&config.search))?;
         if role != Role::All {
             let files = [&store, &read, &keys, &erasures].into_iter().any(DatabaseLocation::is_sqlite);
@@ -255,6 +263,11 @@ impl Shop {
 
     pub fn log(&self) -> anyhow::Result<EventLog> {
         Ok(EventLog::new(self.store_database.namespace("log")?, self.key_store()?))
+    }
+
+    /// The provider of payments that moves no money.
+    pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
+        Ok(Sandbox::new(self.store_database.namespace("payments")?))
     }
 
     /// The write side. On SQLite no other process may have it open.

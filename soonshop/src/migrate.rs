@@ -24,13 +24,14 @@ use crate::api_keys::ensure_writers;
 use crate::cause::chain;
 
 /// The database of each namespace.
-pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 8] {
+pub(crate) fn homes(shop: &Shop) -> [(Namespace, &Database); 9] {
     [
         (Namespace::Log, &shop.store_database),
         (Namespace::Process, &shop.store_database),
         (Namespace::Seals, &shop.store_database),
         (Namespace::RecordSeals, &shop.store_database),
         (Namespace::Identity, &shop.store_database),
+        (Namespace::Payments, &shop.store_database),
         (Namespace::Keys, &shop.keys_database),
         (Namespace::Erasures, &shop.erasures_database),
         (Namespace::Operations, &shop.read_database),

@@ -11,7 +11,9 @@ use soonshop_projections::{Feed, Generation, Projector};
 use soonshop_workers::eraser::Eraser;
 use soonshop_workers::facts::Facts;
 use soonshop_workers::mails::Mails;
+use soonshop_workers::payments::{self, Payments};
 use soonshop_workers::purger::{Purger, Retention};
+use soonshop_workers::questions::{self, Questions};
 use soonshop_workers::reactor;
 use soonshop_workers::relay::{Published, Relay};
 use soonshop_workers::sealer::{self, Sealer};
@@ -88,6 +90,15 @@ pub fn start(
             holder: shop.holder.clone(),
         };
         tasks.spawn(mails.run(stop.clone()));
+        let payments = Payments {
+            store: store.clone(),
+            process: process.clone(),
+            questions: Questions { db: shop.store_database.namespace("payments")?, first: questions::FIRST },
+            providers: vec![Arc::new(shop.sandbox()?)],
+            limit: payments::LIMIT,
+            holder: shop.holder.clone(),
+        };
+        tasks.spawn(payments.run(stop.clone()));
         let eraser = Eraser {
             store: store.clone(),
             process: process.clone(),

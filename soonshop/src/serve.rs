@@ -13,10 +13,11 @@ use soonshop_audit_web::front::{self, Front};
 use soonshop_audit_web::http::Viewer;
 use soonshop_audit_web::refusals::PagesOfRefusals;
 use soonshop_certificates::plain_text;
-use soonshop_command_api::Commands;
+use soonshop_command_api::{Commands, OfferedProvider};
 use soonshop_domain::{Purpose, clock, context};
 use soonshop_event_store::KeyMaker;
 use soonshop_identity::Identity;
+use soonshop_payments::Provider as _;
 use soonshop_projections::Projector;
 use soonshop_projections::runner::Readers;
 use soonshop_query_api::http::Queries;
@@ -233,8 +234,12 @@ fn router(
     let pages = front::router(front).merge(documentation::router()).merge(docs);
     let mut router = health.clone().router(access.clone()).merge(rates::counted_as(pages, Class::Reads));
     if let (true, Some(store)) = (options.role.has(Role::CommandApi), store) {
-        let commands =
-            Commands { store: store.clone(), access: access.clone(), contexts: options.contexts.clone() };
+        let commands = Commands {
+            store: store.clone(),
+            access: access.clone(),
+            contexts: options.contexts.clone(),
+            provider: offered(shop, options)?,
+        };
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {
             let issuer = shop.public_address()?;
@@ -287,6 +292,24 @@ fn has_trail(options: &Options) -> bool {
     options.role.has(Role::QueryApi) && options.contexts.contains(soonshop_audit_web::http::CONTEXT)
 }
 
+/// The provider of payments that new payments are made with. One that moves no money takes no order of others unless it is
+/// named.
+fn offered(shop: &Shop, options: &Options) -> anyhow::Result<Option<OfferedProvider>> {
+    if shop.config.payments.is_none() && !is_alone(shop, options) {
+        return Ok(None);
+    }
+    let sandbox = shop.sandbox()?;
+    Ok(Some(OfferedProvider { name: sandbox.name(), test: sandbox.is_test() }))
+}
+
+/// Whether nobody else reaches the shop: with a name of its own, or behind a proxy, it is there for others.
+fn is_alone(shop: &Shop, options: &Options) -> bool {
+    let server_settings = &shop.server_settings;
+    listening::is_of_this_machine(options.listen)
+        && server_settings.proxies.is_empty()
+        && server_settings.hosts == Hosts::default()
+}
+
 /// Identifies callers by their keys, and the operator by the token. A process that takes commands needs the token's
 /// file; for one that only answers queries it is optional.
 fn access(shop: &Shop, options: &Options, accounts: &Accounts) -> anyhow::Result<Access> {
@@ -295,12 +318,7 @@ fn access(shop: &Shop, options: &Options, accounts: &Accounts) -> anyhow::Result
     let access = Access::new(operator).with_keys(Arc::new(ApiKeys::new(&shop.read_database)?));
     let access = access.with_people(Arc::new(accounts.clone()));
     let access = access.with_refund_limits(&shop.config.factors.step_up_refund);
-    // With a name of its own, or behind a proxy, the shop is there for others.
-    let server_settings = &shop.server_settings;
-    let alone = listening::is_of_this_machine(options.listen)
-        && server_settings.proxies.is_empty()
-        && server_settings.hosts == Hosts::default();
-    Ok(if alone { access } else { access.reached_by_others() })
+    Ok(if is_alone(shop, options) { access } else { access.reached_by_others() })
 }
 
 /// The API's description of a role. A path of both sides has the operations of both.

@@ -13,7 +13,7 @@ use soonshop_projections::runner::ROWS;
 use soonshop_projections::sink::CACHE;
 use soonshop_projections::status;
 use soonshop_workers::reactor::too_old;
-use soonshop_workers::{eraser, relay, sealer};
+use soonshop_workers::{eraser, payments, relay, sealer};
 use tokio::time::Instant;
 
 use crate::Shop;
@@ -97,9 +97,11 @@ pub async fn with_others(shop: &Shop) -> anyhow::Result<(i64, Vec<FollowerStatus
             None => status,
         });
     }
-    let at = Checkpoint::load(&process, &process.connection, eraser::NAME).await?;
-    let position = at.map(|(checkpoint, _)| checkpoint.position);
-    all.push(FollowerStatus::at(eraser::NAME.to_owned(), position, head));
+    for name in [eraser::NAME, payments::NAME] {
+        let at = Checkpoint::load(&process, &process.connection, name).await?;
+        let position = at.map(|(checkpoint, _)| checkpoint.position);
+        all.push(FollowerStatus::at(name.to_owned(), position, head));
+    }
     all.push(following(sealer::NAME, &whole.seals, head));
     let record = &whole.record_seals;
     let end = record.position.unwrap_or(0) + record.lag_events;

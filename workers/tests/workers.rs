@@ -1,5 +1,5 @@
 //! The workers that follow the log and act on it, on SQLite and on PostgreSQL: relay, reactor, eraser, purger, sealer, and
-//! those of accounts: facts and mails.
+//! those of accounts (facts and mails) and of payments.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -38,6 +38,8 @@ mod operating;
 mod own_roles;
 #[path = "workers/passkeys.rs"]
 mod passkeys;
+#[path = "workers/paying.rs"]
+mod paying;
 #[path = "workers/providing.rs"]
 mod providing;
 #[path = "workers/reacting.rs"]

@@ -5,14 +5,22 @@ use std::collections::HashMap;
 use sea_orm::ConnectionTrait as _;
 use soonshop_event_log::{Db, Error, Leases, checkpoint};
 use soonshop_service_kit::health::Fault;
-use soonshop_workers::{eraser, facts, mails, purger, relay, sealer};
+use soonshop_workers::{eraser, facts, mails, payments, purger, relay, sealer};
 
 use super::remedies::remedy_in;
 use crate::Shop;
 
 /// The workers besides process managers, by the names of their leases.
-const FIXED: [&str; 7] =
-    [relay::NAME, eraser::NAME, sealer::NAME, sealer::OF_RECORD, facts::NAME, mails::NAME, purger::NAME];
+const FIXED: [&str; 8] = [
+    relay::NAME,
+    eraser::NAME,
+    sealer::NAME,
+    sealer::OF_RECORD,
+    facts::NAME,
+    mails::NAME,
+    payments::NAME,
+    purger::NAME,
+];
 
 pub(super) async fn ask(shop: &Shop) -> Result<(), Fault> {
     let process = shop.store_database.namespace("process").map_err(|error| error.to_string())?;

@@ -26,7 +26,7 @@ const fn row(
     Written { check, namespace, table, by }
 }
 
-const TABLE: [Written; 21] = [
+const TABLE: [Written; 22] = [
     row("event-store", Namespace::Log, "events", Role::writes),
     row("event-store", Namespace::Log, "commands", Role::writes),
     row("event-store", Namespace::Log, "claims", Role::writes),
@@ -47,6 +47,7 @@ const TABLE: [Written; 21] = [
     row("accounts", Namespace::Identity, "sessions", Role::writes),
     row("accounts", Namespace::Identity, "attempts", Role::writes),
     row("accounts", Namespace::Identity, "outbox", Role::writes),
+    row("event-store", Namespace::Payments, "questions", reacts),
     row("erasure-register", Namespace::Erasures, "erasures", reacts),
 ];
 
