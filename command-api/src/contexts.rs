@@ -20,6 +20,7 @@ contexts! {
     inventory,
     order,
     cart,
+    payment,
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::Router;
 use utoipa::openapi::OpenApi;
 
 pub use http::problems;
-pub use http::state::Commands;
+pub use http::state::{Commands, OfferedProvider};
 
 /// The endpoints of the contexts that are served, and the pages of [`problems`].
 pub fn router(state: Commands) -> Router {

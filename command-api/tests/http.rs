@@ -30,6 +30,8 @@ mod shelf;
 mod credits;
 #[path = "http/moments.rs"]
 mod moments;
+#[path = "http/payments.rs"]
+mod payments;
 #[path = "http/releases.rs"]
 mod releases;
 #[path = "http/stock.rs"]
@@ -599,6 +601,10 @@ async fn only_the_operator_moves_stock_for_orders_and_gives_money_back() {
     }
     let expected = [
         "credit_note.issue",
+        "payment.charge",
+        "payment.close",
+        "payment.refund",
+        "payment.release",
         "person.request-erasure",
         "person.request-staff-erasure",
         "product.release-sku",
@@ -630,6 +636,7 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "trade" => "ops admin service",
         "stock" | "fulfil" => "warehouse ops admin service",
         "refund" => "support finance admin",
+        "charge" => "finance admin",
         "erase-person" => "support admin",
         "override" | "erase-staff" => "admin",
         other => panic!("no command has needed {other} yet: say here who has it"),
@@ -660,8 +667,14 @@ async fn each_command_is_for_the_roles_that_may_give_it_and_for_no_others() {
         "credit_note.issue: support finance admin",
         "order.cancel: support admin service",
         "order.claim: support admin service",
+        "order.pay: support admin service",
         "order.place: support admin service",
         "order.ship: warehouse ops admin service",
+        "payment.charge: finance admin",
+        "payment.close: finance admin",
+        "payment.refund: support finance admin",
+        "payment.release: finance admin",
+        "payment.stop: support admin service",
         "person.request-erasure: support admin",
         "person.request-staff-erasure: admin",
         "product.add-variant: ops admin service",
@@ -1053,7 +1066,8 @@ async fn an_idempotency_key_is_required_where_money_or_stock_moves_and_random_fr
             required.insert(operation["operationId"].as_str().unwrap().split('.').next().unwrap().to_owned());
         }
     }
-    assert_eq!(required, BTreeSet::from(["cart", "credit_note", "order", "stock"].map(str::to_owned)));
+    let expected = ["cart", "credit_note", "order", "payment", "stock"];
+    assert_eq!(required, BTreeSet::from(expected.map(str::to_owned)));
 
     let v1 = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
     let v5 = ids::derived(ids::COMMANDS, &["x"]).to_string();

@@ -58,6 +58,7 @@ projectors! {
     product::Products,
     inventory::Stock,
     order::Orders,
+    payment::Payments,
     analytics::Sales,
     audit::Audit,
     cart::Carts,

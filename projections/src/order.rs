@@ -35,6 +35,8 @@ pub struct Model {
     pub total: i64,
     /// The sum of its credits, over all credit notes in its currency.
     pub credited: i64,
+    /// What its payments charged, less what was paid back.
+    pub paid: i64,
     #[sea_orm(column_type = "Text")]
     pub currency: String,
     #[sea_orm(column_type = "Text")]
@@ -218,11 +220,11 @@ impl Projector for Orders {
     }
 
     fn version(&self) -> i32 {
-        5
+        6
     }
 
     fn shape(&self) -> i32 {
-        4
+        5
     }
 
     fn follows(&self) -> &'static [&'static str] {
@@ -283,6 +285,7 @@ impl Projector for Orders {
                 lines: all,
                 total: total.amount,
                 credited: 0,
+                paid: 0,
                 currency: total.currency.to_string(),
                 country: country.clone(),
                 contact_name: text(contact.name.as_ref()),
@@ -317,7 +320,19 @@ impl Projector for Orders {
                     return;
                 }
                 // Its credit note is in the same append, and has the amount.
-                OrderEvent::OrderCredited { .. } => return,
+                OrderEvent::OrderCredited { .. }
+                | OrderEvent::OrderPaymentAdded { .. }
+                | OrderEvent::OrderPaymentStopped { .. }
+                | OrderEvent::OrderChargeBegun { .. }
+                | OrderEvent::OrderRepaymentBegun { .. } => return,
+                OrderEvent::OrderChargeEnded { amount, .. } => {
+                    row.paid = row.paid.saturating_add(amount.amount);
+                    return;
+                }
+                OrderEvent::OrderRepaymentEnded { amount, .. } => {
+                    row.paid = row.paid.saturating_sub(amount.amount);
+                    return;
+                }
             };
             status.clone_into(&mut row.status);
             row.refusal = refused.or(row.refusal.take());

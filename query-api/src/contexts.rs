@@ -19,6 +19,7 @@ contexts! {
     product,
     inventory,
     order,
+    payment,
     analytics,
     cart,
 }

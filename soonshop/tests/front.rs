@@ -58,7 +58,10 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     // All of it, and then a process that serves one context only.
     for (list, served) in [
-        (None, &["user", "product", "inventory", "order", "analytics", "identity", "audit", "cart"][..]),
+        (
+            None,
+            &["user", "product", "inventory", "order", "payment", "analytics", "identity", "audit", "cart"][..],
+        ),
         (Some("order"), &["order"]),
     ] {
         let listen = "127.0.0.1:0".parse().unwrap();

@@ -721,6 +721,7 @@ fn start_up() {
         erase_within_days: soonshop::ERASE_WITHIN_DAYS,
         cancel_unshipped_after_days: 0,
         cart_days: 30,
+        payments: None,
         mail: soonshop::MailSettings::default(),
         connections: soonshop::ConnectionSettings::default(),
         rates: soonshop::RateOptions::off(),

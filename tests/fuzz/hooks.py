@@ -31,6 +31,8 @@ def parameters_of(path):
     if path.startswith("/api/audit/views/"):
         # Views are saved on a page, which is no part of the description: there is none.
         return {"slug": chosen(["refunds-today", "a"])}
+    if path.startswith("/orders/{order}/"):
+        return {"order": chosen(KNOWN["orders"])}
     if path.startswith("/inventory/"):
         return {"sku": chosen(KNOWN["skus"])}
     if path.startswith("/carts/"):
@@ -108,7 +110,7 @@ def before_call(ctx, case, kwargs):
             case.query.pop(name)
         elif name in TIMES:
             case.query[name] = chosen(MOMENTS)
-        elif name == "order" and case.operation.path == "/credit-notes":
+        elif name == "order" and case.operation.path in ("/credit-notes", "/payments"):
             case.query[name] = chosen(KNOWN["orders"])
         elif name in QUERIES:
             case.query[name] = chosen(QUERIES[name])

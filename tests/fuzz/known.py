@@ -59,6 +59,7 @@ until_it_is("confirmed", orders[0])
 until_it_is("refused", orders[2])
 ask("POST", f"/orders/{orders[0]}/shipment", {})
 line = {"sku": "MUG-01", "quantity": 1}
+payment = ask("POST", f"/orders/{orders[0]}/payments", {"amount": {"amount": 1, "currency": "GBP"}})["id"]
 ask("POST", "/credit-notes", {"order_id": orders[0], "lines": [line]})
 user = ask("POST", "/users", {"name": "Fuzz"})["id"]
 ask("DELETE", f"/users/{user}", If_Match="*")
@@ -78,6 +79,7 @@ known = {
     "orders": orders,
     "carts": carts,
     "secrets": [secret],
+    "payments": [payment],
     "credit-notes": [one["id"] for one in items("/credit-notes")],
     "aggregates": sorted({(one["aggregate_type"], one["aggregate_id"]) for one in events}),
     "keys": keys,

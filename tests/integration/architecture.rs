@@ -24,7 +24,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("projections", &["domain", "event-log", "cache", "search"]),
     ("audit", &["domain", "event-log", "projections"]),
     ("identity", &["domain", "event-log"]),
-    ("workers", &["domain", "event-log", "event-store", "bus", "identity"]),
+    ("payments", &["domain", "event-log"]),
+    ("workers", &["domain", "event-log", "event-store", "bus", "identity", "payments"]),
     ("command-api", &["domain", "event-log", "event-store", "service-kit"]),
     ("query-api", &["domain", "event-log", "projections", "cache", "search", "service-kit"]),
     (
@@ -59,6 +60,7 @@ const NEVER: &[(&str, &[&str])] = &[
         "identity",
         &["lapin", "async-nats", "axum", "soonshop-service-kit", "soonshop-event-store", "soonshop-bus"],
     ),
+    ("payments", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("projections", &["lapin", "async-nats", "axum", "soonshop-event-store", "soonshop-bus"]),
     ("workers", &["axum", "soonshop-service-kit", "soonshop-command-api"]),
     // It must not depend on HTTP.

@@ -37,6 +37,7 @@ struct Filled {
     order: String,
     credit: String,
     cart: String,
+    payment: String,
     product: String,
     correlation: String,
 }
@@ -64,14 +65,16 @@ async fn filled(shop: &TestShop) -> Filled {
     let credit = id(&client.operate("/credit-notes", &credit).await.expect(201).json());
     let cart = json!({ "sku": "MUG", "quantity": 1 });
     let cart = id(&client.operate("/carts", &cart).await.expect(201).json());
+    let paying = client.operate(&format!("/orders/{order}/payments"), &json!({})).await.expect(201);
+    let payment = id(&paying.json());
     shop.settle().await;
-    Filled { user, buyer, order, credit, cart, product, correlation }
+    Filled { user, buyer, order, credit, cart, payment, product, correlation }
 }
 
 /// Every address that is asked with GET: those of the description, with and without what can make them say more, and
 /// the pages.
 fn addresses(shop: &Filled) -> Vec<String> {
-    let Filled { user, order, credit, cart, product, correlation, .. } = shop;
+    let Filled { user, order, credit, cart, payment, product, correlation, .. } = shop;
     let api = serde_json::to_value(soonshop::serve::openapi(soonshop::Role::All)).unwrap();
     let mut all = Vec::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
@@ -84,12 +87,13 @@ fn addresses(shop: &Filled) -> Vec<String> {
             "orders" => order,
             "credit-notes" => credit,
             "carts" => cart,
+            "payments" => payment,
             "api" => correlation,
             _ => product,
         };
         let of = |kind: &str, id: &str| path.replace("{type}", kind).replace("{id}", id);
         let filled = if path.contains("{type}") {
-            vec![of("user", user), of("order", order), of("credit_note", credit)]
+            vec![of("user", user), of("order", order), of("credit_note", credit), of("payment", payment)]
         } else {
             vec![
                 path.replace("{id}", ids)

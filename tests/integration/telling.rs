@@ -86,6 +86,8 @@ const MAY_STAY: &[&str] = &[
     "product",
     "person",
     "credit_note",
+    "payment",
+    "payments",
     "account",
     "session",
     "signing_key",

@@ -4,6 +4,7 @@
 
 mod credit_note;
 pub(super) mod facts;
+mod pay;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -33,6 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         POST "/orders/{id}/cancellation" "order.cancel":      Shop,   Own, Required, Done,                          "Cancel an order"               => executes::<Order, _>(cancel);
         POST "/orders/{id}/shipment"     "order.ship":        Stock,  Own, Required, Done,                          "Say that an order was shipped" => executes::<Order, _>(ship);
         POST "/orders/{id}/claim"        "order.claim":       Shop,   Guests, Optional, Done,                       "Claim an order of a guest"     => prepares(claim);
+        POST "/orders/{order}/payments"  "order.pay":         Shop,   Own, Required, Created("/payments/{id}"),     "Pay for an order"              => prepares(pay::pay);
         POST "/credit-notes"             "credit_note.issue": Refund, New, Required, Created("/credit-notes/{id}"), "Give money back"               => credit_note::issues();
     }
 }
@@ -128,7 +130,7 @@ async fn claim(call: Call, id: Uuid, body: Claim) -> Result<Response, Problem> {
     let (account, guest) = (UserId(account), guest_of(&call, &body.guest_token).await?);
     let command = Command::Claim { account, by: ClaimedBy::Token, guest };
     // In one append with what the person's stream says: who is being erased takes nothing over.
-    let (first, second) = ((id, command.clone()), (account.0, person::Command::TakeOver));
+    let (first, second) = ((id, command.clone()), (account.0, person::Command::TakeOver { purpose: None }));
     let done = call.attempt_joined::<Order, Person>(first, second, order::Error::Person).await;
     answer::<Order>(id, command, done)
 }

@@ -13,7 +13,7 @@ use soonshop_domain::claim::scope;
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::User;
 use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, Personal, clock, ids, inventory, user};
-use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed};
+use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed, Joined};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller, KnownGuest, Owner, Permission};
 use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch, Represented};
@@ -31,12 +31,14 @@ use super::path::{self, Parameters};
 use super::privileged::{self, OCCURRED_AT};
 use super::represented;
 use super::row::Row;
-use super::state::Commands;
+use super::state::{Commands, OfferedProvider};
 
 /// A command on its way from its request to the event store.
 pub(crate) struct Call {
     pub(crate) store: EventStore,
     access: Access,
+    /// The provider of payments that new payments are made with.
+    pub(crate) provider: Option<OfferedProvider>,
     row: Arc<Row>,
     caller: Caller,
     /// The name that the command's id and meaning are made of.
@@ -134,6 +136,7 @@ impl Call {
         Ok(Self {
             store: commands.store.clone(),
             access: commands.access.clone(),
+            provider: commands.provider,
             row: Arc::clone(row),
             caller,
             known_as,
@@ -433,11 +436,21 @@ impl Call {
         second: (Uuid, B::Command),
         refusal: fn(B::Error) -> A::Error,
     ) -> Result<Executed, ExecuteError<A::Error>> {
-        let id = first.0;
+        let others = || vec![Joined::new::<B>(second.0, second.1.clone(), refusal)];
+        self.attempt_all::<A>(first, others).await
+    }
+
+    /// Like [`attempt`](Self::attempt), together with commands of other aggregates, up to three.
+    pub(crate) async fn attempt_all<A: Decider>(
+        &self,
+        (id, command): (Uuid, A::Command),
+        others: impl Fn() -> Vec<Joined<A::Error>>,
+    ) -> Result<Executed, ExecuteError<A::Error>> {
         self.check_preconditions::<A>(id).await?;
         let joined = |context| {
-            let (first, second) = (first.clone(), second.clone());
-            Box::pin(self.store.execute_joined::<A, B>(first, second, context, refusal))
+            let mut all = vec![Joined::new::<A>(id, command.clone(), |error| error)];
+            all.extend(others());
+            Box::pin(self.store.execute_all(all, context))
         };
         self.matching(id, joined).await
     }

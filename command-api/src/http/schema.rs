@@ -20,6 +20,17 @@ pub(crate) struct Price {
     currency: String,
 }
 
+/// An amount of a payment: its order and the payment say how much is left. Its `maximum` is `MOST_TOTAL`.
+#[derive(ToSchema)]
+pub(crate) struct PaymentMoney {
+    /// In minor units: pence, cents.
+    #[schema(example = 1299, minimum = 1, maximum = 1_000_000_000_000_000_i64)]
+    amount: i64,
+    /// ISO 4217: that of the order.
+    #[schema(example = "GBP", min_length = 3, max_length = 3)]
+    currency: String,
+}
+
 /// Names and values of at most 64 and 200 characters.
 pub(crate) struct Attributes;
 

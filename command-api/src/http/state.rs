@@ -7,6 +7,15 @@ use soonshop_domain::context;
 use soonshop_event_store::EventStore;
 use soonshop_service_kit::access::Access;
 
+/// The provider of payments that new payments are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfferedProvider {
+    /// As it is stored in payments.
+    pub name: &'static str,
+    /// No money moves.
+    pub test: bool,
+}
+
 /// The state that the endpoints share.
 #[derive(Clone)]
 pub struct Commands {
@@ -15,15 +24,18 @@ pub struct Commands {
     pub access: Access,
     /// The contexts to serve.
     pub contexts: BTreeSet<String>,
+    /// `None`: nothing can be paid.
+    pub provider: Option<OfferedProvider>,
 }
 
 impl Commands {
-    /// Of all contexts, for the operator by that token and for guests.
+    /// Of all contexts, for the operator by that token and for guests; payments are made with the sandbox.
     pub fn new(store: EventStore, operator_token: Option<Arc<str>>) -> Self {
         Self {
             store,
             access: Access::new(operator_token),
             contexts: context::NAMES.map(str::to_owned).into(),
+            provider: Some(OfferedProvider { name: "sandbox", test: true }),
         }
     }
 }

@@ -176,6 +176,23 @@ async fn samples(Staffed { shop, revoked, .. }: &Staffed) -> BTreeMap<&'static s
     samples
 }
 
+/// The same of payments.
+async fn samples_of_payments(shop: &Shop) -> BTreeMap<&'static str, (String, Value)> {
+    let unpaid = shop.post("/orders", order("mug")).await.id();
+    let ((_, open), (given_up, kept)) = (payments::authorized(shop).await, payments::paid(shop).await);
+    shop.decide(&given_up, Command::Cancel { reason: "changed-my-mind".to_owned() }).await;
+    let part = json!({ "amount": pounds(100) });
+    BTreeMap::from([
+        (
+            "order.pay",
+            (format!("/orders/{unpaid}/payments"), json!({ "amount": pounds(500), "capture": "at_once" })),
+        ),
+        ("payment.charge", (format!("/payments/{open}/charges"), part.clone())),
+        ("payment.release", (format!("/payments/{open}/releases"), part.clone())),
+        ("payment.refund", (format!("/payments/{kept}/refunds"), part)),
+    ])
+}
+
 async fn of_carts(shop: &Shop) -> [(&'static str, (String, Value)); 4] {
     let note = "Geschënk\nrot";
     let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 1 })).await.id();
@@ -202,8 +219,9 @@ fn with_inside(text: &str, char: char) -> String {
 async fn invisible_characters_make_no_text_of_any_body_another_one() {
     let staffed = Staffed::open().await;
     let document = serde_json::to_value(http::openapi()).unwrap();
-    let mut samples = samples(&staffed).await;
+    let mut samples = Box::pin(samples(&staffed)).await;
     let shop = &staffed.shop;
+    samples.extend(samples_of_payments(shop).await);
     let types: BTreeSet<&str> =
         samples.keys().copied().filter_map(|name: &str| Some(name.split_once('.')?.0)).collect();
     let mut seen = 0;

@@ -73,14 +73,23 @@ impl Staffed {
     /// A user or an order that a holder of this role began; its id.
     async fn begun(&self, role: Role, aggregate_type: &str) -> String {
         let (path, body) = match aggregate_type {
-            "user" => ("/users", json!({ "name": "Ada" })),
-            "order" => ("/orders", order("mug")),
-            "cart" => ("/carts", json!({ "sku": "mug", "quantity": 1 })),
+            "user" => ("/users".to_owned(), json!({ "name": "Ada" })),
+            "order" => ("/orders".to_owned(), order("mug")),
+            "cart" => ("/carts".to_owned(), json!({ "sku": "mug", "quantity": 1 })),
+            "payment" => {
+                let ordered = self.send_as(role, "POST", "/orders", &order("mug")).await.id();
+                (format!("/orders/{ordered}/payments"), json!({}))
+            }
             other => panic!("say how a {other} begins"),
         };
-        let got = self.send_as(role, "POST", path, &body).await;
+        let got = self.send_as(role, "POST", &path, &body).await;
         assert_eq!(got.status, 201, "{}", got.text);
         got.id()
+    }
+
+    /// An order of this SKU that a holder of this role began; its id.
+    async fn begun_of(&self, role: Role, sku: &str) -> String {
+        self.send_as(role, "POST", "/orders", &order(sku)).await.id()
     }
 
     async fn operate(&self, path: &str, body: Value) -> Got {
@@ -128,9 +137,15 @@ fn plain(name: &str, id: &str) -> Value {
         }
         "user.set-consent" => json!({ "given": false }),
         "order.cancel" => json!({ "reason": "changed-mind" }),
-        "order.ship" | "cart.save" | "cart.want" | "cart.share" => json!({}),
+        "order.ship" | "order.pay" | "payment.stop" | "payment.close" | "cart.save" | "cart.want"
+        | "cart.share" => {
+            json!({})
+        }
         "cart.add" => json!({ "sku": "mug", "quantity": 1 }),
         "cart.change" => json!({ "quantity": 1 }),
+        "payment.charge" | "payment.release" | "payment.refund" => {
+            json!({ "amount": { "amount": 1, "currency": "GBP" } })
+        }
         "person.request-erasure" => erasure(&["account"]),
         "person.request-staff-erasure" => {
             json!({ "confirm": ApiKey::prefix_of(Uuid::try_parse(id).unwrap()) })
@@ -192,7 +207,7 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
             tried.insert(row.name.clone());
             for (id, why) in things {
                 let path = row.path.replace("{id}", &id).replace("{address}", &nobody);
-                let path = path.replace("{medium}", "email").replace("{line}", "1");
+                let path = path.replace("{medium}", "email").replace("{line}", "1").replace("{order}", &id);
                 let path = path.replace("{share}", &nobody);
                 let got = shop.send_as(role, &row.method, &path, &plain(&row.name, &id)).await;
                 let what = format!("{} {} as {role}, of {id}: {}", row.method, row.path, got.text);
@@ -216,7 +231,13 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
         "cart.share",
         "cart.want",
         "order.cancel",
+        "order.pay",
         "order.ship",
+        "payment.charge",
+        "payment.close",
+        "payment.refund",
+        "payment.release",
+        "payment.stop",
         "person.request-erasure",
         "person.request-staff-erasure",
         "user.add-address",
@@ -419,6 +440,7 @@ async fn unprivileged(shop: &Staffed, row: &Described) -> (String, Value) {
         "stock.receive" => json!({ "quantity": 1 }),
         "stock.adjust" => json!({ "quantity": 1, "reason": "counted" }),
         "order.place" => order(&sku),
+        "order.pay" => json!({}),
         "credit_note.issue" => {
             let ordered = shop.send_as(Role::Admin, "POST", "/orders", &order(&sku)).await.id();
             json!({ "order_id": ordered, "lines": [{ "sku": sku, "quantity": 1 }] })
@@ -429,6 +451,7 @@ async fn unprivileged(shop: &Staffed, row: &Described) -> (String, Value) {
     let path = path.replace("{medium}", "email");
     let path = match &*row.name {
         "user.change" | "user.set-consent" => path.replace("{id}", &shop.begun(Role::Guest, "user").await),
+        "order.pay" => path.replace("{order}", &shop.begun_of(Role::Guest, &sku).await),
         _ => path.replace("/products/{id}", &product),
     };
     (path, body)
@@ -447,6 +470,7 @@ fn with_field(mut body: Value, privileged: &Value) -> (Value, String) {
         "occurred_at" => json!("2010-12-01T08:26:00Z"),
         "number" => json!(key()),
         "price" => json!({ "amount": 1, "currency": "GBP" }),
+        "capture" => json!("later"),
         other => panic!("say what only some may send as {other}"),
     };
     (body, place)
@@ -560,6 +584,9 @@ fn every_number_in_a_body_has_the_ceiling_of_the_domain() {
                 continue;
             }
             let most = match (&*row.name, at.rsplit('/').next().unwrap()) {
+                ("order.pay" | "payment.charge" | "payment.release" | "payment.refund", "amount") => {
+                    soonshop_domain::money::MOST_TOTAL
+                }
                 (_, "amount") => MOST_AMOUNT,
                 // It is not 0: one range is below, the other above.
                 ("stock.adjust", "quantity") if schema["maximum"] == -1 => {

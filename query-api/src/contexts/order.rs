@@ -85,6 +85,10 @@ pub(crate) struct Order {
     total: Money,
     /// The sum of its credits, over all of its credit notes.
     credited: Money,
+    /// What it costs in all, less what was credited; nothing once it is refused or cancelled.
+    owed: Money,
+    /// What was charged for it, less what was paid back.
+    paid: Money,
     country: String,
     contact: Contact,
     #[schema(value_type = Option<Refusal>)]
@@ -188,10 +192,15 @@ impl Shown for Model {
     };
 
     fn view(self) -> Order {
+        let money = |amount| Money { amount, currency: self.currency.clone() };
+        let ended = ["refused", "cancelled"].contains(&&*self.status);
+        let owed = if ended { 0 } else { self.total.saturating_sub(self.credited) };
         Order {
+            total: money(self.total),
+            credited: money(self.credited),
+            owed: money(owed),
+            paid: money(self.paid),
             customer: Customer::of(&self.customer_kind, self.subject),
-            total: Money { amount: self.total, currency: self.currency.clone() },
-            credited: Money { amount: self.credited, currency: self.currency },
             contact: Contact {
                 name: PersonalText::of(Field::Name, self.contact_name),
                 email: PersonalText::of(Field::Email, self.contact_email),

@@ -579,6 +579,7 @@ mod tests {
                 "stock: guest warehouse ops admin service",
                 "fulfil: warehouse ops admin service",
                 "refund: support finance admin",
+                "charge: finance admin",
                 "erase-person: support admin",
                 "erase-staff: admin",
                 "override: admin",

@@ -93,8 +93,10 @@ pub enum Permission {
     Stock,
     /// Reserve, release and ship the stock of an order line by hand.
     Fulfil,
-    /// Issue credit notes for orders.
+    /// Issue credit notes for orders, and pay back what was paid for them.
     Refund,
+    /// Charge what is authorized, release it, and close payments.
+    Charge,
     /// Erase the personal values of a person.
     ErasePerson,
     /// Erase the notes of the holder of an API key that is no longer valid.
@@ -116,7 +118,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Read,
         Self::ReadPersonal,
         Self::Figures,
@@ -126,6 +128,7 @@ impl Permission {
         Self::Stock,
         Self::Fulfil,
         Self::Refund,
+        Self::Charge,
         Self::ErasePerson,
         Self::EraseStaff,
         Self::Override,
@@ -151,7 +154,8 @@ impl Permission {
             Self::Trade => "change products and prices",
             Self::Stock => "receive and adjust stock, ship orders",
             Self::Fulfil => "reserve, release and ship the stock of an order line by hand",
-            Self::Refund => "issue credit notes for orders",
+            Self::Refund => "issue credit notes for orders, and pay back what was paid for them",
+            Self::Charge => "charge what is authorized for an order, release it, and close payments",
             Self::ErasePerson => "erase the personal values of a person",
             Self::EraseStaff => "erase the notes of the holder of a key that is no longer valid",
             Self::Override => {
@@ -189,6 +193,7 @@ impl Permission {
             Self::Stock => &[Guest, Warehouse, Ops, Admin, Service],
             Self::Fulfil => &[Warehouse, Ops, Admin, Service],
             Self::Refund => &[Support, Finance, Admin],
+            Self::Charge => &[Finance, Admin],
             Self::ErasePerson => &[Support, Admin],
             Self::EraseStaff | Self::Override => &[Admin],
             Self::ActOnBehalf => &[Support, Ops, Admin, Service],

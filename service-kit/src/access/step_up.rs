@@ -24,6 +24,7 @@ impl Permission {
             | Self::Stock
             | Self::Fulfil
             | Self::Refund
+            | Self::Charge
             | Self::Override
             | Self::ActOnBehalf
             | Self::Audit

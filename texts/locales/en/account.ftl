@@ -89,6 +89,7 @@ page-scope-stock = Receive and adjust stock, and ship orders
 page-scope-fulfil = Reserve, release and ship stock by hand
 page-scope-refund = Issue credit notes
 page-scope-override = Choose times, numbers and prices, and import
+page-scope-charge = Charge payments, and release what is authorized
 page-scope-act-on-behalf = Act on behalf of customers
 page-scope-audit = See the audit trail, with personal values masked
 page-scope-retry-parked = Retry what failed

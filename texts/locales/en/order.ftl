@@ -20,6 +20,18 @@ event-OrderCredited = Order credited
             [one] 1 line
            *[other] { $lines } lines
         }, { $total }
+event-OrderPaymentAdded = Payment begun
+    .sentence = A payment of { $amount } was begun for order { $self }
+event-OrderPaymentStopped = Payment given up
+    .sentence = The payment { $payment } of order { $self } was stopped
+event-OrderChargeBegun = Charge begun
+    .sentence = { $amount } are being charged for order { $self }
+event-OrderChargeEnded = Charge ended
+    .sentence = A charge for order { $self } came to { $amount }
+event-OrderRepaymentBegun = Repayment begun
+    .sentence = { $amount } are being paid back for order { $self }
+event-OrderRepaymentEnded = Repayment ended
+    .sentence = A repayment for order { $self } came to { $amount }
 event-CreditNoteIssued = Credit note issued
     .sentence = { $without_order ->
             [true] Credit note { $number } was issued without an order, { $total }

@@ -89,6 +89,7 @@ page-scope-stock = 收货、调整库存和发货
 page-scope-fulfil = 手动预留、释放和发出库存
 page-scope-refund = 开具贷项通知单
 page-scope-override = 指定时间、编号和价格，以及导入
+page-scope-charge = 对支付扣款，并释放授权
 page-scope-act-on-behalf = 代顾客操作
 page-scope-audit = 查看审计轨迹（个人信息已遮盖）
 page-scope-retry-parked = 重试失败的处理

@@ -1,0 +1,116 @@
+//! Payments over HTTP: what staff do with the money of an order, and the stop with which a buyer takes another card. What
+//! is charged and paid back is asked for through the order, in the same append. `POST /orders/{order}/payments` opens one.
+#![expect(clippy::unnecessary_wraps, reason = "all functions of the table have one signature")]
+
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use soonshop_domain::Money;
+use soonshop_domain::ids::OrderId;
+use soonshop_domain::order::{self, Order};
+use soonshop_domain::payment::{self, Command, Kind, Payment};
+use soonshop_service_kit::Problem;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::http::action::{executes, prepares};
+use crate::http::answer::{answer, refused, rejected};
+use crate::http::body::Input;
+use crate::http::call::Call;
+use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::privileged::Privileged;
+use crate::http::row::Success::Done;
+use crate::http::schema;
+
+#[rustfmt::skip]
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    endpoints! {
+        POST "/payments/{id}/stop"     "payment.stop":    Shop,   Own, Required, Done, "Stop a payment"              => prepares(stop);
+        POST "/payments/{id}/charges"  "payment.charge":  Charge, Own, Required, Done, "Charge what is authorized"   => prepares(charge);
+        POST "/payments/{id}/releases" "payment.release": Charge, Own, Required, Done, "Release what is authorized"  => prepares(release);
+        POST "/payments/{id}/refunds"  "payment.refund":  Refund, Own, Required, Done, "Pay back what was charged"   => prepares(refund);
+        POST "/payments/{id}/closure"  "payment.close":   Charge, Own, Required, Done, "Close a payment"             => executes::<Payment, _>(close);
+    }
+}
+
+/// No fields are needed: `{}`.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PaymentStop)]
+struct Nothing {}
+
+impl Input for Nothing {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PaymentAmount)]
+struct Part {
+    /// At least 1 minor unit, in the currency of the order.
+    #[schema(value_type = schema::PaymentMoney)]
+    amount: Money,
+}
+
+impl Input for Part {
+    const PRIVILEGED: &'static [Privileged] = &[];
+}
+
+/// The order of a payment.
+async fn order_of(call: &Call, id: Uuid) -> Result<OrderId, Problem> {
+    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
+    payment.order_id.ok_or_else(|| rejected(&payment::Error::PaymentNotFound))
+}
+
+/// Has the payment and its order decide, in one append.
+async fn joined(
+    call: &Call,
+    id: Uuid,
+    command: Command,
+    (order_id, of_order): (OrderId, order::Command),
+) -> Result<Response, Problem> {
+    let (first, second) = ((id, command.clone()), (order_id.0, of_order));
+    let done = call.attempt_joined::<Payment, Order>(first, second, payment::Error::Order).await;
+    answer::<Payment>(id, command, done)
+}
+
+async fn stop(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Problem> {
+    let order_id = order_of(&call, id).await?;
+    let of_order = order::Command::StopPayment { payment: id };
+    joined(&call, id, Command::Stop { order_id }, (order_id, of_order)).await
+}
+
+async fn charge(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
+    let (order_id, transaction) = (order_of(&call, id).await?, call.new_stream());
+    let command = Command::Request { kind: Kind::Charge, transaction, amount };
+    let of_order = order::Command::BeginCharge { payment: id, transaction, amount };
+    joined(&call, id, command, (order_id, of_order)).await
+}
+
+async fn release(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
+    let (kind, transaction) = (Kind::Release, call.new_stream());
+    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
+    let command = if payment.gives_back() {
+        Command::GiveBack { kind, transaction, amount }
+    } else {
+        Command::Request { kind, transaction, amount }
+    };
+    call.execute::<Payment>(id, command).await
+}
+
+async fn refund(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
+    let (order_id, transaction) = (order_of(&call, id).await?, call.new_stream());
+    call.may_refund(amount)?;
+    // What came after the stop was never the order's: it goes back without it.
+    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
+    if payment.late_left() > 0 && amount.amount <= payment.late_left() {
+        let command = Command::GiveBack { kind: Kind::Refund, transaction, amount };
+        return call.execute::<Payment>(id, command).await;
+    }
+    let command = Command::Request { kind: Kind::Refund, transaction, amount };
+    let of_order = order::Command::BeginRepayment { payment: id, transaction, amount };
+    joined(&call, id, command, (order_id, of_order)).await
+}
+
+fn close(_: Uuid, Nothing {}: Nothing) -> Result<Command, Problem> {
+    Ok(Command::Close)
+}

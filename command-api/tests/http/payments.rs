@@ -1,0 +1,139 @@
+//! Payments over HTTP: who opens them and for how much, and what staff do with their money. Nobody asks a provider here:
+//! what it would say is appended as its worker does.
+
+use serde_json::json;
+use soonshop_command_api::{self as http, Commands};
+use soonshop_domain::order::{self, Order};
+use soonshop_domain::payment::{self, Kind, Outcome, Payment, Report};
+use soonshop_domain::{Currency, Metadata, Money, ids};
+use soonshop_event_store::CommandContext;
+use soonshop_service_kit::serve::stack;
+use uuid::Uuid;
+
+use super::{Shop, order, pounds};
+
+/// What the provider says, as its worker appends it.
+async fn says(shop: &Shop, payment: &str, kind: Kind, transaction: Uuid, amount: i64) {
+    let (id, amount) = (payment.parse::<Uuid>().unwrap(), Money::new(amount, Currency::GBP));
+    let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
+    let outcome = Outcome::Succeeded { amount, reference: Some("sb_1".to_owned()), until: None };
+    let report = payment::Command::Report(Report { transaction, kind, outcome, unasked: false });
+    let (state, _) = shop.store.load::<Payment>(id).await.unwrap();
+    let of_order = match kind {
+        Kind::Charge => order::Command::EndCharge { payment: id, transaction, amount },
+        _ => return drop(shop.store.execute::<Payment>(id, report, context).await.unwrap()),
+    };
+    let (first, second) = ((id, report), (state.order_id.unwrap().0, of_order));
+    let done = shop.store.execute_joined::<Payment, Order>(first, second, context, payment::Error::Order);
+    Box::pin(done).await.unwrap();
+}
+
+/// An order of two mugs at 5.00, and a payment of which all is authorized.
+pub(super) async fn authorized(shop: &Shop) -> (String, String) {
+    let ordered = shop.post("/orders", order("mug")).await.id();
+    let got = shop.operate(&format!("/orders/{ordered}/payments"), json!({ "capture": "later" })).await;
+    assert_eq!(got.status, 201, "{}", got.text);
+    let payment = got.id();
+    assert_eq!(got.header("location"), format!("/payments/{payment}"));
+    let transaction = ids::derived(payment.parse().unwrap(), &["authorization"]);
+    says(shop, &payment, Kind::Authorization, transaction, 1_000).await;
+    (ordered, payment)
+}
+
+/// The same, once all was charged.
+pub(super) async fn paid(shop: &Shop) -> (String, String) {
+    let (ordered, payment) = authorized(shop).await;
+    let got = shop.operate(&format!("/payments/{payment}/charges"), json!({ "amount": pounds(1_000) })).await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    let (state, _) = shop.store.load::<Payment>(payment.parse().unwrap()).await.unwrap();
+    let charge = state.transactions.iter().find(|(_, one)| one.kind == Kind::Charge).unwrap();
+    says(shop, &payment, Kind::Charge, *charge.0, 1_000).await;
+    (ordered, payment)
+}
+
+/// C41 and C43.
+#[tokio::test]
+async fn staff_charge_what_is_authorized_and_pay_back_what_was_paid_and_is_not_owed() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let (_, payment) = authorized(&shop).await;
+    let charges = format!("/payments/{payment}/charges");
+    let beyond = shop.operate(&charges, json!({ "amount": pounds(1_001) })).await;
+    assert_eq!(beyond.refused(), (422, "amount-too-large".into()));
+    assert_eq!(shop.operate(&charges, json!({ "amount": pounds(600) })).await.status, 200);
+    let beyond = shop.operate(&charges, json!({ "amount": pounds(401) })).await;
+    assert_eq!(beyond.refused(), (422, "amount-too-large".into()));
+    let releases = format!("/payments/{payment}/releases");
+    assert_eq!(shop.operate(&releases, json!({ "amount": pounds(400) })).await.status, 200);
+    let closed = shop.operate(&format!("/payments/{payment}/closure"), json!({})).await;
+    assert_eq!(closed.refused(), (409, "payment-holds-money".into()));
+
+    let (ordered, payment) = paid(&shop).await;
+    let refunds = format!("/payments/{payment}/refunds");
+    let owed = shop.operate(&refunds, json!({ "amount": pounds(1) })).await;
+    assert_eq!(owed.refused(), (422, "amount-too-large".into()), "it is owed");
+    let cancel = json!({ "reason": "changed-mind" });
+    assert_eq!(shop.post(&format!("/orders/{ordered}/cancellation"), cancel).await.status, 200);
+    assert_eq!(shop.operate(&refunds, json!({ "amount": pounds(1_000) })).await.status, 200);
+    let more = shop.operate(&refunds, json!({ "amount": pounds(1) })).await;
+    assert_eq!(more.refused(), (422, "amount-too-large".into()));
+}
+
+#[tokio::test]
+async fn a_buyer_pays_what_is_owed_once_and_takes_another_card_by_stopping_the_first() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let ordered = shop.post("/orders", order("mug")).await.id();
+    let payments = format!("/orders/{ordered}/payments");
+    let later = shop.post(&payments, json!({ "capture": "later" })).await;
+    assert_eq!(later.refused(), (403, "operator-only".into()));
+    for (wrong, slug) in [
+        (json!({ "amount": pounds(1_001) }), "amount-too-large"),
+        (json!({ "amount": pounds(0) }), "bad-amount"),
+        (json!({ "amount": { "amount": 1, "currency": "EUR" } }), "bad-amount"),
+    ] {
+        assert_eq!(shop.post(&payments, wrong).await.refused(), (422, slug.to_owned()));
+    }
+    let headers = [("idempotency-key", "0199aabb-0000-4000-8000-000000000001")];
+    let first = shop.post_with(&payments, &headers, json!({})).await;
+    let again = shop.post_with(&payments, &headers, json!({})).await;
+    assert_eq!((first.status, &first.text), (201, &again.text), "the same payment");
+    assert_eq!(shop.post(&payments, json!({})).await.refused(), (409, "payment-pending".into()));
+    let stopped = shop.post(&format!("/payments/{}/stop", first.id()), json!({})).await;
+    assert_eq!(stopped.status, 200, "{}", stopped.text);
+    assert_eq!(shop.post(&payments, json!({})).await.status, 201);
+    let nothing = shop.post(&format!("/payments/{}/stop", Uuid::new_v4()), json!({})).await;
+    assert_eq!(nothing.refused(), (404, "payment-not-found".into()));
+}
+
+#[tokio::test]
+async fn without_a_provider_nothing_can_be_paid() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let ordered = shop.post("/orders", order("mug")).await.id();
+    let commands = Commands { provider: None, ..Commands::new(shop.store.clone(), None) };
+    let shop = Shop { router: stack(http::router(commands)), ..shop };
+    let refused = shop.post(&format!("/orders/{ordered}/payments"), json!({})).await;
+    assert_eq!(refused.refused(), (409, "no-payment-provider".into()));
+}
+
+/// What a stopped payment could not give back by itself, staff give back.
+#[tokio::test]
+async fn staff_release_what_a_stopped_payment_could_not() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let (_, payment) = authorized(&shop).await;
+    let id = payment.parse::<Uuid>().unwrap();
+    assert_eq!(shop.operate(&format!("/payments/{payment}/stop"), json!({})).await.status, 200);
+    let releases = format!("/payments/{payment}/releases");
+    let early = shop.operate(&releases, json!({ "amount": pounds(1_000) })).await;
+    assert_eq!(early.refused(), (422, "amount-too-large".into()), "it is under way");
+    let (state, _) = shop.store.load::<Payment>(id).await.unwrap();
+    let (transaction, _) = state.transactions.iter().find(|(_, one)| one.kind == Kind::Release).unwrap();
+    let outcome = Outcome::Failed { code: "not-possible".to_owned() };
+    let report = Report { transaction: *transaction, kind: Kind::Release, outcome, unasked: false };
+    let context = CommandContext::new(ids::new(), vec![1], Metadata::default());
+    let failed = shop.store.execute::<Payment>(id, payment::Command::Report(report), context).await;
+    failed.unwrap();
+    assert_eq!(shop.operate(&releases, json!({ "amount": pounds(1_000) })).await.status, 200);
+}
