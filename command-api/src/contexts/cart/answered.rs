@@ -1,11 +1,11 @@
 //! What the commands of carts answer, and whose cart is open.
 
 use axum::response::Response;
+use soonshop_domain::Purpose;
 use soonshop_domain::cart::{CHANNEL, Cart, Command, Error, open_cart};
 use soonshop_domain::claim::scope;
 use soonshop_domain::order::Customer;
 use soonshop_domain::user::person::{self, Person};
-use soonshop_domain::Purpose;
 use soonshop_event_store::{ExecuteError, Executed, Joined};
 use soonshop_service_kit::Problem;
 use uuid::Uuid;
