@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
+use soonshop_domain::order::Event as OrderEvent;
 use soonshop_domain::payment::Event as PaymentEvent;
 use soonshop_domain::{Event, Money};
 use soonshop_event_log::RecordedEvent;
@@ -22,6 +23,9 @@ pub struct Model {
     /// The data subject: the user's or guest's id.
     #[sea_orm(column_type = "Text")]
     pub subject: String,
+    /// Who sees it: the buyer, or the account that took the order over.
+    #[sea_orm(column_type = "Text")]
+    pub owner: String,
     #[sea_orm(column_type = "Text")]
     pub tender: String,
     #[sea_orm(column_type = "Text", nullable)]
@@ -34,7 +38,7 @@ pub struct Model {
     /// How far its authorization is.
     #[sea_orm(column_type = "Text")]
     pub authorization: String,
-    /// Why it was declined or failed.
+    /// Why the last of what was asked for was declined or failed, or why staff have to look at it.
     #[sea_orm(column_type = "Text", nullable)]
     pub code: Option<String>,
     pub stopped: bool,
@@ -60,10 +64,11 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Row for Model {
-    const GROUP: &'static str = "id";
+    /// An order that is claimed changes all of its payments.
+    const GROUP: &'static str = "order_id";
 
     fn group(&self) -> String {
-        self.id.clone()
+        self.order_id.clone()
     }
 
     fn key(&self) -> String {
@@ -95,9 +100,22 @@ fn change(row: &mut Model, event: &PaymentEvent) {
             row.code = Some(code.clone());
             return;
         }
-        E::ChargeSucceeded { amount, .. } => return add(&mut row.captured, amount),
-        E::ReleaseSucceeded { amount, .. } => return add(&mut row.released, amount),
-        E::RefundSucceeded { amount, .. } => return add(&mut row.refunded, amount),
+        E::ChargeSucceeded { amount, .. } => {
+            row.code = None;
+            return add(&mut row.captured, amount);
+        }
+        E::ReleaseSucceeded { amount, .. } => {
+            row.code = None;
+            return add(&mut row.released, amount);
+        }
+        E::RefundSucceeded { amount, .. } => {
+            row.code = None;
+            return add(&mut row.refunded, amount);
+        }
+        E::ChargeFailed { code, .. } | E::ReleaseFailed { code, .. } | E::RefundFailed { code, .. } => {
+            row.code = Some(code.clone());
+            return;
+        }
         E::AuthorizationSucceeded { amount, .. } => {
             add(&mut row.authorized, amount);
             row.code = None;
@@ -120,13 +138,10 @@ fn change(row: &mut Model, event: &PaymentEvent) {
         }
         E::PaymentOpened { .. }
         | E::ChargeRequested { .. }
-        | E::ChargeFailed { .. }
         | E::ChargeUnknown { .. }
         | E::ReleaseRequested { .. }
-        | E::ReleaseFailed { .. }
         | E::ReleaseUnknown { .. }
         | E::RefundRequested { .. }
-        | E::RefundFailed { .. }
         | E::RefundUnknown { .. } => return,
     };
     authorization.clone_into(&mut row.authorization);
@@ -146,7 +161,7 @@ impl Projector for Payments {
     }
 
     fn follows(&self) -> &'static [&'static str] {
-        &["payment"]
+        &["payment", "order"]
     }
 
     fn tables(&self) -> Vec<Box<dyn TableOf>> {
@@ -158,16 +173,30 @@ impl Projector for Payments {
             "CREATE INDEX payments_by_order ON @payments (order_id, opened_at, id)",
             "CREATE INDEX payments_by_time ON @payments (opened_at, id)",
             "CREATE INDEX payments_by_subject ON @payments (subject, opened_at, id)",
+            "CREATE INDEX payments_by_owner ON @payments (owner, opened_at, id)",
         ]
     }
 
     fn wants(&self, event: &RecordedEvent, wants: &mut Wants) {
-        wants.want::<Model>(id(event));
+        match &event.event {
+            Event::Payment(payment) => wants.want::<Model>(payment.order_id().to_string()),
+            Event::Order(OrderEvent::OrderClaimed { .. }) => wants.want::<Model>(id(event)),
+            _ => {}
+        }
     }
 
     fn project(&self, event: &RecordedEvent, unit: &mut Unit) -> Result<(), Failure> {
-        let Event::Payment(payment) = &event.event else { return Ok(()) };
         let id = id(event);
+        let payment = match &event.event {
+            Event::Payment(payment) => payment,
+            Event::Order(OrderEvent::OrderClaimed { account, .. }) => {
+                let owner = account.to_string();
+                unit.change_all(&id, |row: &mut Model| row.owner.clone_from(&owner));
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let order = payment.order_id().to_string();
         if let PaymentEvent::PaymentOpened {
             order_id,
             revision: _,
@@ -184,6 +213,7 @@ impl Projector for Payments {
                 order_id: order_id.to_string(),
                 customer_kind: kind(customer),
                 subject: customer.subject().to_string(),
+                owner: customer.subject().to_string(),
                 tender: tender.as_ref().to_owned(),
                 provider: provider.clone(),
                 capture: capture.as_ref().to_owned(),
@@ -206,10 +236,10 @@ impl Projector for Payments {
             return Ok(());
         }
         // A stop before the opening bars it: there is no payment then.
-        if unit.find::<Model>(&id, &id).is_none() {
+        if unit.find::<Model>(&order, &id).is_none() {
             return Ok(());
         }
-        unit.change(&id, &id, |row: &mut Model| {
+        unit.change(&order, &id, |row: &mut Model| {
             change(row, payment);
             (row.version, row.position) = (event.version, event.position);
         })

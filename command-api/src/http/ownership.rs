@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use soonshop_domain::cart::Cart;
 use soonshop_domain::order::{Customer, Order};
+use soonshop_domain::payment::Payment;
 use soonshop_domain::user::User;
 use soonshop_domain::{ActorKind, Purpose, clock, ids, personal, type_of};
 use soonshop_event_log::{Key, history};
@@ -127,14 +128,17 @@ impl Call {
         Ok(order.claimed_by.map(|account| account.0))
     }
 
-    /// Who began a thing; `None`: it is not there. A user's cart counts as begun by the user, also if staff began it.
-    async fn begun_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
-        if aggregate_type == type_of::<Cart>() {
-            let (cart, _) = self.store.load::<Cart>(id).await.map_err(refused)?;
-            if let Some(Customer::User(user)) = cart.owned.map(|owned| owned.customer) {
-                return Ok(Some(FirstEventMetadata::of(ActorKind::Customer, user.to_string())));
-            }
+    /// A payment is of whose order it is for: of the account that took it over, or else of who began it.
+    async fn payer_of(&self, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
+        let (payment, _) = self.store.load::<Payment>(id).await.map_err(refused)?;
+        let Some(order_id) = payment.order_id else { return Ok(None) };
+        match self.claimed_by(type_of::<Order>(), order_id.0).await? {
+            Some(account) => Ok(Some(FirstEventMetadata::of(ActorKind::Customer, account.to_string()))),
+            None => self.first_of(type_of::<Order>(), order_id.0).await,
         }
+    }
+
+    async fn first_of(&self, aggregate_type: &str, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
         let first =
             self.store.log().stream(aggregate_type, &id.to_string(), 0, 1).await.map_err(unreadable)?;
         first
@@ -142,6 +146,20 @@ impl Call {
             .map(|first| serde_json::from_str(&first.metadata))
             .transpose()
             .map_err(Problem::internal)
+    }
+
+    /// Who began a thing; `None`: it is not there. A user's cart counts as begun by the user, also if staff began it.
+    async fn begun_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
+        if aggregate_type == type_of::<Payment>() {
+            return self.payer_of(id).await;
+        }
+        if aggregate_type == type_of::<Cart>() {
+            let (cart, _) = self.store.load::<Cart>(id).await.map_err(refused)?;
+            if let Some(Customer::User(user)) = cart.owned.map(|owned| owned.customer) {
+                return Ok(Some(FirstEventMetadata::of(ActorKind::Customer, user.to_string())));
+            }
+        }
+        self.first_of(aggregate_type, id).await
     }
 
     /// A customer touches their own user, and what they began. A thing of somebody else and an unknown id are refused alike.

@@ -87,7 +87,7 @@ pub(crate) struct Order {
     credited: Money,
     /// What it costs in all, less what was credited; nothing once it is refused or cancelled.
     owed: Money,
-    /// What was charged for it, less what was paid back.
+    /// What was charged for it here, less what was paid back.
     paid: Money,
     country: String,
     contact: Contact,

@@ -39,7 +39,7 @@ pub(crate) struct Payment {
     test: bool,
     /// `requested`, `action_required`, `declined`, `unknown`, `succeeded`, `lapsed` or `failed`.
     authorization: String,
-    /// Why the authorization was declined or failed, or why staff have to look at the payment.
+    /// Why the last of what was asked for was declined or failed, or why staff have to look at the payment.
     code: Option<String>,
     /// It takes nothing more, and gives back what still comes.
     stopped: bool,
@@ -67,7 +67,7 @@ impl Shown for Model {
     const MODEL: ReadModel = ReadModel {
         projection: "payments",
         stream: Call::id,
-        own: Some("subject = ?"),
+        own: Some("owner = ?"),
         params: &[],
         filters: &[
             Filter::new("order", Kind::Id, "order_id = ?", "The order that is paid for."),

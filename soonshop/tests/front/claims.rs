@@ -107,6 +107,32 @@ async fn i34_the_token_of_a_guest_claims_their_orders_once_and_opens_them_no_mor
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_payments_of_an_order_that_is_claimed_are_the_accounts_and_the_token_opens_them_no_more() {
+    let (shop, ada, _) = two_accounts().await;
+    let guest = shop.new_guest("Ada", "b@x.example").await;
+    let pay = format!("/orders/{}/payments", guest.order);
+    let opened = shop.change("POST", &pay, &guest.token, &json!({})).await;
+    assert_eq!(opened.status(), 201);
+    let opened: Value = opened.json().await.unwrap();
+    let payment = format!("/payments/{}", opened["id"].as_str().unwrap());
+    assert_eq!(shop.see(&payment, Some(&guest.token)).await.0, 200);
+    let (access, _) = shop.sign_in(&ada).await;
+    assert_eq!(shop.see(&payment, Some(&access)).await.0, 404);
+    assert_eq!(shop.claim(&access, &guest.order, &guest.token).await.0, 200);
+    assert_eq!(shop.see(&payment, Some(&access)).await.0, 200);
+    assert_eq!(shop.see(&payment, Some(&guest.token)).await.0, 404);
+    let (_, page) = shop.see("/payments", Some(&guest.token)).await;
+    assert_eq!(page["items"], json!([]));
+    let stop = format!("{payment}/stop");
+    let dead = shop.change("POST", &stop, &guest.token, &json!({})).await;
+    assert_eq!(refused(dead).await, (404, "not-found".to_owned()));
+    // It may be charged at this moment; but it is theirs.
+    let own = refused(shop.change("POST", &stop, &access, &json!({})).await).await;
+    assert!(own.0 == 200 || own == (409, "charge-begun".to_owned()), "{own:?}");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i34_of_two_accounts_that_claim_an_order_at_once_one_has_it() {
     let (shop, accounts) = Served::with(&["customer", "customer bea@example.org"]).await;
     shop.sell_mugs().await;
