@@ -157,6 +157,8 @@ pub enum Command {
         tender: Tender,
         amount: Money,
         revision: u32,
+        /// As of [`Credit`](Self::Credit): what they took off is not owed.
+        earlier: Vec<EarlierCredit>,
     },
     /// The payment takes nothing more.
     StopPayment {
@@ -617,8 +619,14 @@ impl Decider for Order {
             }
             (_, Command::Claim { account, by, guest }) => self.claim(account, by, guest),
             (_, Command::MoveStock { line, sku, movement }) => self.lets_stock_move(line, &sku, movement),
-            (_, Command::AddPayment { payment, tender, amount, revision }) => {
-                self.add_payment(payment, tender, amount, revision)
+            (_, Command::AddPayment { payment, tender, amount, revision, earlier }) => {
+                let (known, mut events) = self.knowing(&earlier);
+                let added = known.add_payment(payment, tender, amount, revision)?;
+                if added.is_empty() {
+                    return Ok(vec![]);
+                }
+                events.extend(added);
+                Ok(events)
             }
             (_, Command::StopPayment { payment }) => self.stop_payment(payment),
             (_, Command::BeginCharge { payment, transaction, amount }) => {
@@ -706,6 +714,13 @@ impl Order {
         let Some(placed) = &self.placed else { return Ok(Vec::new()) };
         let (credits, _) = self.with_earlier(placed, earlier);
         credits.allocate(&placed.lines, placed.total, requests)
+    }
+
+    /// The order as it is once it knows these credit notes, and the events by which it does.
+    pub fn knowing(&self, earlier: &[EarlierCredit]) -> (Self, Vec<Event>) {
+        let Some(placed) = &self.placed else { return (self.clone(), Vec::new()) };
+        let (credits, events) = self.with_earlier(placed, earlier);
+        (Self { credits, ..self.clone() }, events)
     }
 
     /// Its credits, with those credit notes that it does not know yet, and their events.

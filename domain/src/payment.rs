@@ -64,7 +64,7 @@ pub enum Command {
         transaction: Uuid,
         amount: Money,
     },
-    /// What a stopped payment could not give back is asked for once more.
+    /// What a stopped payment could not give back is asked for once more, also a release that was asked for before the stop.
     TryAgain {
         transaction: Uuid,
     },
@@ -410,9 +410,12 @@ impl Payment {
         let (order_id, opened) = self.opened()?;
         let failed = self.transactions.get(&transaction).ok_or(Error::UnknownTransaction)?;
         let tries = self.transactions.values().filter(|one| one.by_itself && one.kind == failed.kind).count();
-        let amount = failed.amount.min(self.left(failed.kind));
+        // Of what was captured, that alone which came after the stop: the rest is the order's.
+        let left = if failed.kind == Kind::Refund { self.late_left() } else { self.left(failed.kind) };
+        let amount = failed.amount.min(left);
         let again = ids::derived(transaction, &["again"]);
-        let is_due = failed.by_itself && failed.progress == Progress::Failed && amount > 0;
+        let goes_back = failed.by_itself || (failed.kind == Kind::Release && self.gives_back());
+        let is_due = goes_back && failed.progress == Progress::Failed && amount > 0;
         if !is_due || tries >= MOST_TRIES || self.transactions.contains_key(&again) {
             return Ok(vec![]);
         }

@@ -169,16 +169,15 @@ impl Payments {
                 self.give_back_later(id, Kind::Release, *transaction).await
             }
             E::RefundFailed { transaction, .. } => self.give_back_later(id, Kind::Refund, *transaction).await,
+            // An order pays back so much at once, and no more.
+            E::RefundSucceeded { .. } => self.settle(order_id.0, cause).await,
             E::AuthorizationActionRequired { transaction, .. }
             | E::AuthorizationDeclined { transaction, .. }
             | E::AuthorizationUnknown { transaction, .. }
             | E::ChargeUnknown { transaction, .. }
             | E::ReleaseUnknown { transaction, .. }
             | E::RefundUnknown { transaction, .. } => Ok(self.questions.ask(*transaction, id).await?),
-            E::PaymentOpened { .. }
-            | E::RefundSucceeded { .. }
-            | E::PaymentNoted { .. }
-            | E::PaymentClosed { .. } => Ok(()),
+            E::PaymentOpened { .. } | E::PaymentNoted { .. } | E::PaymentClosed { .. } => Ok(()),
         }
     }
 
@@ -213,7 +212,8 @@ impl Payments {
     /// What can charge nothing more keeps nothing open, and room for another payment is made.
     async fn stop_if_spent(&self, id: Uuid, order_id: OrderId, cause: &Cause) -> Result<(), Stopped> {
         let payment = self.payment(id).await?;
-        if payment.is_spent() && !payment.gives_back() {
+        // Also where staff closed it meanwhile: its order has to hear of it.
+        if payment.is_spent() && !payment.stopped {
             self.tell(id, payment::Command::Stop { order_id }, cause).await?;
         }
         Ok(())
@@ -248,7 +248,7 @@ impl Payments {
             tracing::error!(payment = %id, %transaction, "what cannot be given back is asked for no more: staff have to");
             return self.note(id, transaction, "not-given-back", cause).await;
         }
-        if one.by_itself {
+        if one.by_itself || (one.kind == Kind::Release && payment.gives_back()) {
             return self.tell(id, payment::Command::TryAgain { transaction }, cause).await.map(drop);
         }
         self.settle(order_id.0, cause).await

@@ -61,6 +61,22 @@ async fn order_of(call: &Call, id: Uuid) -> Result<OrderId, Problem> {
     payment.order_id.ok_or_else(|| rejected(&payment::Error::PaymentNotFound))
 }
 
+/// Has the payment and its order decide, in one append. What the payment was asked for before it answers alone: its order
+/// forgets what ended.
+async fn requested(
+    call: &Call,
+    id: Uuid,
+    (kind, transaction, amount): (Kind, Uuid, Money),
+    of_order: (OrderId, order::Command),
+) -> Result<Response, Problem> {
+    let command = Command::Request { kind, transaction, amount };
+    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
+    if payment.transactions.contains_key(&transaction) {
+        return call.execute::<Payment>(id, command).await;
+    }
+    joined(call, id, command, of_order).await
+}
+
 /// Has the payment and its order decide, in one append.
 async fn joined(
     call: &Call,
@@ -81,9 +97,8 @@ async fn stop(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Pro
 
 async fn charge(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
     let (order_id, transaction) = (order_of(&call, id).await?, call.new_stream());
-    let command = Command::Request { kind: Kind::Charge, transaction, amount };
     let of_order = order::Command::BeginCharge { payment: id, transaction, amount };
-    joined(&call, id, command, (order_id, of_order)).await
+    requested(&call, id, (Kind::Charge, transaction, amount), (order_id, of_order)).await
 }
 
 async fn release(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
@@ -106,9 +121,8 @@ async fn refund(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response,
         let command = Command::GiveBack { kind: Kind::Refund, transaction, amount };
         return call.execute::<Payment>(id, command).await;
     }
-    let command = Command::Request { kind: Kind::Refund, transaction, amount };
     let of_order = order::Command::BeginRepayment { payment: id, transaction, amount };
-    joined(&call, id, command, (order_id, of_order)).await
+    requested(&call, id, (Kind::Refund, transaction, amount), (order_id, of_order)).await
 }
 
 fn close(_: Uuid, Nothing {}: Nothing) -> Result<Command, Problem> {

@@ -1,6 +1,7 @@
 //! Payments over HTTP: who opens them and for how much, and what staff do with their money. Nobody asks a provider here:
 //! what it would say is appended as its worker does.
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use soonshop_command_api::{self as http, Commands};
 use soonshop_domain::order::{self, Order};
@@ -10,7 +11,7 @@ use soonshop_event_store::CommandContext;
 use soonshop_service_kit::serve::stack;
 use uuid::Uuid;
 
-use super::{Shop, order, pounds};
+use super::{OPERATOR, Shop, order, pounds};
 
 /// What the provider says, as its worker appends it.
 async fn says(shop: &Shop, payment: &str, kind: Kind, transaction: Uuid, amount: i64) {
@@ -77,6 +78,44 @@ async fn staff_charge_what_is_authorized_and_pay_back_what_was_paid_and_is_not_o
     assert_eq!(shop.operate(&refunds, json!({ "amount": pounds(1_000) })).await.status, 200);
     let more = shop.operate(&refunds, json!({ "amount": pounds(1) })).await;
     assert_eq!(more.refused(), (422, "amount-too-large".into()));
+}
+
+/// As if the record of the command had been deleted after its days.
+async fn forget_commands(shop: &Shop) {
+    let db = shop.store.log().db();
+    db.connection.execute(db.statement("DELETE FROM @commands", [])).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_asked_for_long_ago_is_not_begun_again_in_the_order_alone() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let (ordered, payment) = authorized(&shop).await;
+    let id = ordered.parse::<Uuid>().unwrap();
+    let headers = [("idempotency-key", "0199aabb-0000-4000-8000-000000000002"), OPERATOR];
+    let charges = format!("/payments/{payment}/charges");
+    let body = json!({ "amount": pounds(1_000) });
+    assert_eq!(shop.post_with(&charges, &headers, body.clone()).await.status, 200);
+    let (state, _) = shop.store.load::<Payment>(payment.parse().unwrap()).await.unwrap();
+    let charge = state.transactions.iter().find(|(_, one)| one.kind == Kind::Charge).unwrap();
+    says(&shop, &payment, Kind::Charge, *charge.0, 1_000).await;
+    forget_commands(&shop).await;
+    assert_eq!(shop.post_with(&charges, &headers, body).await.status, 200);
+    let (charged, _) = shop.store.load::<Order>(id).await.unwrap();
+    assert!(charged.payments.charges.is_empty(), "nobody would ever end it");
+    // Nor does an opening that cannot be had today stop what it opened before.
+    let open = [("idempotency-key", "0199aabb-0000-4000-8000-000000000003")];
+    let other = shop.post("/orders", order("mug")).await.id();
+    let payments = format!("/orders/{other}/payments");
+    let first = shop.post_with(&payments, &open, json!({})).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    forget_commands(&shop).await;
+    let commands = Commands { provider: None, ..Commands::new(shop.store.clone(), None) };
+    let without = Shop { router: stack(http::router(commands)), ..shop };
+    let again = without.post_with(&payments, &open, json!({})).await;
+    assert_eq!(again.refused(), (409, "payment-exists".into()));
+    let (opened, _) = without.store.load::<Payment>(first.id().parse().unwrap()).await.unwrap();
+    assert!(!opened.stopped);
 }
 
 #[tokio::test]

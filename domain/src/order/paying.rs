@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::payments::{Begun, Error, MOST_BEGUN, MOST_LIVING, MOST_PAYMENTS, sum};
-use super::{Event, Order};
+use super::{Event, Order, Status};
 use crate::tender::Tender;
 use crate::{Money, order};
 
@@ -96,7 +96,9 @@ impl Order {
         if let Some(part) = self.payments.all.get(&payment) {
             return if part.amount == amount.amount { Ok(vec![]) } else { Err(Error::PaymentExists.into()) };
         }
-        if !self.is_charged() {
+        // What left without a payment was paid in another way, as every order was before there were payments.
+        let paid_otherwise = self.status == Status::Shipped && self.payments.all.is_empty();
+        if !self.is_charged() || paid_otherwise {
             return Err(order::Error::WrongOrderState(self.status));
         }
         let (living, left) = (self.payments.living().count(), self.unpaid());

@@ -1,7 +1,7 @@
 use super::*;
 use crate::golden::gbp;
 use crate::ids::CreditNoteId;
-use crate::order::credits::CreditedLine;
+use crate::order::credits::{CreditedLine, EarlierCredit};
 use crate::order::tests::{line, placement};
 use crate::order::{Command, Status};
 use crate::{Decider as _, Facts, money};
@@ -28,7 +28,7 @@ fn done(order: &mut Order, command: Command) -> Result<Vec<Event>, order::Error>
 
 fn add(number: u128, amount: i64) -> Command {
     let (payment, tender) = (payment(number), Tender::Provider);
-    Command::AddPayment { payment, tender, amount: gbp(amount), revision: 1 }
+    Command::AddPayment { payment, tender, amount: gbp(amount), revision: 1, earlier: vec![] }
 }
 
 fn charge(number: u128, transaction: u128, amount: i64) -> Command {
@@ -200,7 +200,7 @@ fn amounts_are_positive_and_in_the_currency_of_the_order() {
     let euros = money::Money::new(100, "EUR".parse().unwrap());
     for amount in [gbp(0), gbp(-1), euros] {
         let (payment, tender) = (payment(1), Tender::Provider);
-        let add = Command::AddPayment { payment, tender, amount, revision: 1 };
+        let add = Command::AddPayment { payment, tender, amount, revision: 1, earlier: vec![] };
         assert_eq!(done(&mut order(), add), refused(Error::BadAmount));
     }
 }
@@ -217,4 +217,48 @@ fn an_order_has_at_most_so_many_payments() {
         done(&mut order, Command::StopPayment { payment: payment(number) }).unwrap();
     }
     assert_eq!(done(&mut order, add(101, 1)), refused(Error::TooManyPayments));
+}
+
+#[test]
+fn payments_that_charged_all_of_theirs_make_room_for_others() {
+    let mut order = order();
+    for number in 1..=10 {
+        let all = [add(number, 300), charge(number, 100 + number, 300), charged(number, 100 + number, 300)];
+        for command in all {
+            done(&mut order, command).unwrap();
+        }
+    }
+    assert!(done(&mut order, add(11, 1_000)).is_ok());
+}
+
+#[test]
+fn an_order_that_was_shipped_without_a_payment_was_paid_in_another_way() {
+    let (mut unpaid, mut paying) = (order(), order());
+    done(&mut paying, add(1, 1_000)).unwrap();
+    for order in [&mut unpaid, &mut paying] {
+        done(order, Command::Ship).unwrap();
+    }
+    assert_eq!(done(&mut unpaid, add(1, 4_000)), Err(order::Error::WrongOrderState(Status::Shipped)));
+    assert!(done(&mut paying, add(2, 3_000)).is_ok());
+}
+
+#[test]
+fn what_an_earlier_release_credited_is_not_owed() {
+    let credit_note_id = CreditNoteId(Uuid::from_u128(9));
+    let earlier = vec![EarlierCredit { credit_note_id, lines: vec![line(1, 1, 2_500)], total: gbp(2_500) }];
+    let add = |amount| Command::AddPayment {
+        payment: payment(1),
+        tender: Tender::Provider,
+        amount: gbp(amount),
+        revision: 1,
+        earlier: earlier.clone(),
+    };
+    let mut order = order();
+    assert_eq!(done(&mut order, add(1_501)), refused(Error::AmountTooLarge { left: 1_500 }));
+    let events = done(&mut order, add(1_500)).unwrap();
+    let [Event::OrderCredited { earlier: true, .. }, Event::OrderPaymentAdded { .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(order.owed(), 1_500);
+    assert_eq!(done(&mut order, add(1_500)), Ok(vec![]), "the same one again");
 }

@@ -113,8 +113,9 @@ impl Payments {
         self.all.get(&payment).map_or(0, |part| part.charged.saturating_sub(part.repaid).max(0))
     }
 
+    /// Those that may still charge something.
     pub(super) fn living(&self) -> impl Iterator<Item = &Part> {
-        self.all.values().filter(|part| !part.stopped)
+        self.all.values().filter(|part| !part.stopped && part.charged < part.amount)
     }
 
     /// What living payments may still charge.

@@ -133,6 +133,7 @@ impl Payment {
                 amount: *amount,
                 revision: *revision,
                 tender: *tender,
+                earlier: Vec::new(),
             }),
             Event::PaymentStopRequested { .. } => Some(order::Command::StopPayment { payment }),
             Event::ChargeRequested { transaction, amount, .. } => {

@@ -275,6 +275,44 @@ fn what_could_not_be_given_back_is_asked_for_again_ten_times_at_most() {
     assert_eq!(asked, MOST_TRIES);
 }
 
+#[test]
+fn a_release_that_fails_after_the_stop_is_asked_for_again() {
+    let fails = || [ask(Kind::Release, 2, 1_500), says(tx(2), Kind::Release, failed())];
+    let again = || Command::TryAgain { transaction: tx(2) };
+    // The order still wants the rest of it.
+    given(with(authorized(4_000), fails())).when(again()).then_expect_events(vec![]);
+    let [asked, failed] = fails();
+    let stopped = with(authorized(4_000), [asked, stop(), failed]);
+    let under_way = |commands| {
+        let payment = state(commands);
+        let pending = payment.transactions.values().filter(|one| one.progress.is_pending());
+        pending.map(|one| one.amount).sum::<i64>()
+    };
+    assert_eq!((under_way(stopped.clone()), under_way(with(stopped, [again()]))), (2_500, 4_000));
+}
+
+#[test]
+fn what_is_given_back_again_is_no_more_than_what_came_after_the_stop() {
+    let late = with(
+        with(authorized(10_000), charged(2, 6_000)),
+        [
+            ask(Kind::Charge, 3, 4_000),
+            says(tx(3), Kind::Charge, failed()),
+            stop(),
+            says(tx(3), Kind::Charge, succeeded(4_000)),
+        ],
+    );
+    let payment = state(late.clone());
+    let (refund, _) = payment.transactions.iter().find(|(_, one)| one.kind == Kind::Refund).unwrap();
+    let failed = with(late, [says(*refund, Kind::Refund, failed())]);
+    let again = Command::TryAgain { transaction: *refund };
+    assert_eq!(state(with(failed.clone(), [again.clone()])).late_left(), 0);
+    // Staff give it back in between.
+    let amount = gbp(4_000);
+    let by_staff = Command::GiveBack { kind: Kind::Refund, transaction: tx(9), amount };
+    given(with(failed, [by_staff])).when(again).then_expect_events(vec![]);
+}
+
 /// The bank declines, the buyer tries again: the same intent succeeds.
 #[test]
 fn a_decline_is_no_end_and_what_failed_may_still_succeed() {

@@ -60,7 +60,7 @@ async fn open(store: &EventStore, order: Uuid, payment: Uuid, amount: i64) -> Do
         test: true,
         transaction: ids::derived(payment, &["authorization"]),
     };
-    let add = order::Command::AddPayment { payment, tender, amount, revision };
+    let add = order::Command::AddPayment { payment, tender, amount, revision, earlier: vec![] };
     both(store, (payment, Command::Open(opening)), (order, add)).await
 }
 

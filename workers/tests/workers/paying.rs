@@ -108,6 +108,7 @@ async fn opened(store: &EventStore, amount: i64, capture: Capture) {
         tender: Tender::Provider,
         amount: money(amount),
         revision: 1,
+        earlier: Vec::new(),
     };
     both(store, payment::Command::Open(opening), add).await;
 }

@@ -258,7 +258,10 @@ fn unfit(Unfit { request, field, error }: Unfit) -> Problem {
 }
 
 /// The credit notes of the order that a release issued which did not ask the order.
-async fn earlier_credits(store: &EventStore, order_id: OrderId) -> Result<Vec<EarlierCredit>, Problem> {
+pub(super) async fn earlier_credits(
+    store: &EventStore,
+    order_id: OrderId,
+) -> Result<Vec<EarlierCredit>, Problem> {
     let rows = store.log().with_field(BY_ORDER, &order_id.to_string()).await.map_err(unreadable)?;
     let mut earlier = Vec::new();
     for row in rows {
