@@ -95,11 +95,6 @@ fn change(row: &mut Model, event: &PaymentEvent) {
             row.closed = true;
             return;
         }
-        // Staff have to look at it.
-        E::PaymentNoted { code, .. } => {
-            row.code = Some(code.clone());
-            return;
-        }
         E::ChargeSucceeded { amount, .. } => {
             row.code = None;
             return add(&mut row.captured, amount);
@@ -112,7 +107,11 @@ fn change(row: &mut Model, event: &PaymentEvent) {
             row.code = None;
             return add(&mut row.refunded, amount);
         }
-        E::ChargeFailed { code, .. } | E::ReleaseFailed { code, .. } | E::RefundFailed { code, .. } => {
+        // Of what is noted, staff have to look at it.
+        E::ChargeFailed { code, .. }
+        | E::ReleaseFailed { code, .. }
+        | E::RefundFailed { code, .. }
+        | E::PaymentNoted { code, .. } => {
             row.code = Some(code.clone());
             return;
         }
