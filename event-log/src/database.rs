@@ -312,6 +312,11 @@ pub fn places(first: usize, count: usize) -> String {
     (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
+/// The name of a column in SQL, also where it is a word of SQL's own (`authorization`).
+pub fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
 /// One namespace of a database.
 #[derive(Debug, Clone)]
 pub struct Db {
@@ -375,8 +380,9 @@ impl Db {
     /// Reads these columns of the first row by its key, for which the table has to be there, whole, free and allowed. A
     /// lock that another connection has is waited for briefly.
     pub async fn try_read(&self, table: &str, columns: &[String], keys: &[String]) -> Result<(), Error> {
-        let names =
-            |all: &[String]| all.iter().map(|name| format!("t.\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let names = |all: &[String]| {
+            all.iter().map(|name| format!("t.{}", quoted(name))).collect::<Vec<_>>().join(", ")
+        };
         let (columns, keys) = (names(columns), names(keys));
         self.try_out(&format!("SELECT {columns} FROM @{table} AS t ORDER BY {keys} LIMIT 1")).await
     }

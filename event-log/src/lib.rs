@@ -26,7 +26,7 @@ mod upcast;
 
 pub use address::shown;
 pub use checkpoint::{Checkpoint, Fence};
-pub use database::{Database, DatabaseLocation, Db, places};
+pub use database::{Database, DatabaseLocation, Db, places, quoted};
 pub use error::{Error, is_no_table, sqlx_unavailable, unavailable};
 pub use keys::{Key, KeyStore, MasterKeys};
 pub use lease::{Lease, Leases, Stopped};

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use sea_orm::{DbErr, Value};
 use soonshop_domain::Purpose;
-use soonshop_event_log::{Db, RecordedEvent, places};
+use soonshop_event_log::{Db, RecordedEvent, places, quoted};
 use soonshop_search::Change;
 
 use crate::row::CHUNK;
 use crate::row::table_of;
 pub(crate) use crate::row::written;
-pub use crate::row::{Row, TableFor, TableOf, by_id, id, quoted};
+pub use crate::row::{Row, TableFor, TableOf, by_id, id};
 use crate::texts::Texts;
 pub use crate::unit::{Failure, Unit, Wants};
 
@@ -92,7 +92,7 @@ impl<M: Indexed> Documents for DocumentsOf<M> {
         };
         let mut changes = Vec::with_capacity(groups.len());
         for chunk in groups.chunks(CHUNK) {
-            let sql = format!("{all} WHERE {} IN ({})", M::GROUP, places(1, chunk.len()));
+            let sql = format!("{all} WHERE {} IN ({})", quoted(M::GROUP), places(1, chunk.len()));
             let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(*group)));
             let rows = M::find_by_statement(statement).all(&db.connection).await?;
             changes.extend(rows.iter().map(M::document));
@@ -131,13 +131,18 @@ pub struct NameColumn {
 impl PersonalColumns {
     /// SQL that removes the personal values of a data subject (`$1`).
     pub fn clean(&self) -> String {
-        let Self { table, subject, columns, .. } = self;
-        format!("UPDATE @{table} SET {} = NULL WHERE {subject} = $1", columns.join(" = NULL, "))
+        let Self { table, subject, .. } = self;
+        format!("UPDATE @{table} SET {} = NULL WHERE {} = $1", self.columns(" = NULL, "), quoted(subject))
     }
 
     /// SQL that counts the rows of a data subject (`$1`), and per column those that still hold a value.
     pub fn left(&self) -> String {
-        let Self { table, subject, columns, .. } = self;
-        format!("SELECT count(*), count({}) FROM @{table} WHERE {subject} = $1", columns.join("), count("))
+        let Self { table, subject, .. } = self;
+        let counts = self.columns("), count(");
+        format!("SELECT count(*), count({counts}) FROM @{table} WHERE {} = $1", quoted(subject))
+    }
+
+    fn columns(&self, between: &str) -> String {
+        self.columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(between)
     }
 }

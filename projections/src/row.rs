@@ -6,7 +6,7 @@ use sea_orm::{
     Iterable as _, ModelTrait, PrimaryKeyToColumn, Schema, Statement,
 };
 use serde::Serialize;
-use soonshop_event_log::{Db, RecordedEvent};
+use soonshop_event_log::{Db, RecordedEvent, quoted};
 use uuid::Uuid;
 
 /// A row of a read model. Rows are loaded, and parked, by group: one column whose value every event can name.
@@ -87,11 +87,6 @@ impl<M: Row> TableOf for TableFor<M> {
 
 /// Groups per statement: well below the number of values that both databases allow.
 pub(crate) const CHUNK: usize = 500;
-
-/// A name in SQL, also where it is a word of SQL's own (`authorization`).
-pub fn quoted(name: &str) -> String {
-    format!("\"{name}\"")
-}
 
 pub(crate) fn column_names<C: ColumnTrait>(columns: &[C]) -> String {
     columns.iter().map(|column| quoted(column.as_str())).collect::<Vec<_>>().join(", ")

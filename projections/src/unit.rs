@@ -9,11 +9,11 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseBackend, DbErr, EntityTrait, IdenStatic as _, Iterable as _, ModelTrait,
     PrimaryKeyToColumn, Value,
 };
-use soonshop_event_log::{Db, places};
+use soonshop_event_log::{Db, places, quoted};
 
 use crate::arrays::Arrays;
 use crate::copy_in::copy_in;
-use crate::row::{CHUNK, Row, column_names, quoted, table_of};
+use crate::row::{CHUNK, Row, column_names, table_of};
 use crate::transaction::{Transaction, Write};
 
 /// Why an event could not be projected. It is stored with the parked event.
@@ -160,7 +160,7 @@ impl<M: Row> AnyRows for Rows<M> {
             groups.into_iter().filter(|group| !self.groups.contains_key(group)).collect();
         for chunk in missing.chunks(CHUNK) {
             let (table, places) = (table_of::<M>(), places(1, chunk.len()));
-            let sql = format!("SELECT * FROM @{table} WHERE {} IN ({places})", M::GROUP);
+            let sql = format!("SELECT * FROM @{table} WHERE {} IN ({places})", quoted(M::GROUP));
             let statement = db.statement(&sql, chunk.iter().map(|group| Value::from(group.as_str())));
             for row in tx.query_all(statement).await? {
                 let row = M::from_query_result(&row, "")?;

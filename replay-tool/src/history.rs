@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use soonshop_audit::amounts;
 use soonshop_audit::trail::Stream;
 use soonshop_domain::{Event, TYPES};
-use soonshop_event_log::{Content, Database, DatabaseLocation};
+use soonshop_event_log::{Content, Database, DatabaseLocation, quoted};
 use soonshop_migrations::Namespace;
 use soonshop_projections::generation::Generation;
 use soonshop_projections::projector::{PersonalColumns, Wants};
@@ -248,8 +248,8 @@ async fn rows_of(
         let select = crate::rows::as_json(&db, &columns);
         let sql = format!(
             "SELECT {select} FROM @{name} t WHERE {} = $1 ORDER BY {}",
-            table.group(),
-            table.keys().join(", ")
+            quoted(table.group()),
+            crate::rows::names(&table.keys())
         );
         for row in db.connection.query_all(db.statement(&sql, [key.into()])).await? {
             let mut row = crate::rows::parsed(&row.try_get_by_index::<String>(0)?)?;

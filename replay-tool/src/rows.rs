@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Value as Bound};
 use serde_json::{Map, Value};
-use soonshop_event_log::{Checkpoint, Db, places};
+use soonshop_event_log::{Checkpoint, Db, places, quoted};
 use soonshop_projections::Generation;
 use soonshop_projections::runner::ROWS;
 
@@ -29,12 +29,18 @@ pub(crate) async fn columns(db: &Db, table: &str) -> Result<Vec<String>, Failure
     Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 
+/// The columns in SQL.
+pub(crate) fn names(columns: &[String]) -> String {
+    columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
 /// The row of `t` as JSON text.
 pub(crate) fn as_json(db: &Db, columns: &[String]) -> String {
     match db.backend() {
         DatabaseBackend::Postgres => "row_to_json(t)::text".to_owned(),
         _ => {
-            let pairs: Vec<String> = columns.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
+            let pairs: Vec<String> =
+                columns.iter().map(|name| format!("'{name}', t.{}", quoted(name))).collect();
             format!("json_object({})", pairs.join(", "))
         }
     }
@@ -147,9 +153,9 @@ impl Part {
             Self::Row => as_json(db, &table.columns),
             Self::Digest(columns) => {
                 let keys: Vec<String> =
-                    table.keys.iter().map(|name| format!("'{name}', t.\"{name}\"")).collect();
+                    table.keys.iter().map(|name| format!("'{name}', t.{}", quoted(name))).collect();
                 // In a subquery of its own: a function takes at most a hundred arguments.
-                let values: Vec<String> = columns.iter().map(|name| format!("t.\"{name}\"")).collect();
+                let values: Vec<String> = columns.iter().map(|name| format!("t.{}", quoted(name))).collect();
                 let row = format!("row_to_json(ROW({}))::text", values.join(", "));
                 format!(
                     "json_build_object({}, 'digest', encode(sha256(convert_to({row}, 'UTF8')), 'base64'))::text",
@@ -169,7 +175,7 @@ pub(crate) async fn page(
     to: Option<&Key>,
 ) -> Result<(i64, Vec<Row>), Failure> {
     let db = &side.db;
-    let keys = table.keys.join(", ");
+    let keys = names(&table.keys);
     let mut values: Vec<Bound> = Vec::new();
     let mut limits = Vec::new();
     for (key, is) in [(after, ">"), (to, "<=")] {
@@ -180,7 +186,7 @@ pub(crate) async fn page(
     let filter = if limits.is_empty() { String::new() } else { format!("WHERE {}", limits.join(" AND ")) };
     let limit = if to.is_some() { String::new() } else { format!("LIMIT {PAGE}") };
     let row = part.as_json(db, table);
-    let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{key}")).collect();
+    let qualified: Vec<String> = table.keys.iter().map(|key| format!("r.{}", quoted(key))).collect();
     let name = &table.name;
     // Rows and checkpoint are read by one statement, and so from one snapshot.
     let sql = format!(
@@ -215,7 +221,7 @@ pub(crate) async fn one(side: &Side, table: &Table, key: &Key) -> Result<Option<
     let db = &side.db;
     let row = as_json(db, &table.columns);
     let is: Vec<String> =
-        table.keys.iter().enumerate().map(|(n, key)| format!("{key} = ${}", n + 1)).collect();
+        table.keys.iter().enumerate().map(|(n, key)| format!("{} = ${}", quoted(key), n + 1)).collect();
     let sql = format!("SELECT {row} FROM @{} t WHERE {}", table.name, is.join(" AND "));
     let row = db.connection.query_one(db.statement(&sql, bound(key))).await?;
     row.map(|row| side.read(&row.try_get_by_index::<String>(0)?)).transpose()
@@ -228,13 +234,9 @@ pub(crate) async fn some(side: &Side, table: &Table, keys: &[Key]) -> Result<Vec
     }
     let (db, width) = (&side.db, table.keys.len());
     let row = as_json(db, &table.columns);
-    let place = |n: usize| {
-        let all: Vec<String> = (1..=width).map(|column| format!("${}", n * width + column)).collect();
-        format!("({})", all.join(", "))
-    };
-    let places: Vec<String> = (0..keys.len()).map(place).collect();
-    let (names, places) = (table.keys.join(", "), places.join(", "));
-    let sql = format!("SELECT {row} FROM @{} t WHERE ({names}) IN (VALUES {places})", table.name);
+    let given: Vec<String> = (0..keys.len()).map(|n| format!("({})", places(n * width + 1, width))).collect();
+    let (names, given) = (names(&table.keys), given.join(", "));
+    let sql = format!("SELECT {row} FROM @{} t WHERE ({names}) IN (VALUES {given})", table.name);
     let values: Vec<Bound> = keys.iter().flat_map(|key| bound(key)).collect();
     let rows = db.connection.query_all(db.statement(&sql, values)).await?;
     rows.iter().map(|row| side.read(&row.try_get_by_index::<String>(0)?)).collect()

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr};
-use soonshop_event_log::{Db, Stopped};
+use soonshop_event_log::{Db, Stopped, quoted};
 
 use super::fold::Fold;
 use crate::generation::keyed_later;
@@ -19,7 +19,8 @@ impl Fold<'_> {
         self.fence.hold(&tx).await?;
         let projector = &self.follower.projector;
         let keys = keyed_later(&**projector, &self.db).into_iter().map(|table| {
-            let (name, keys) = (table.name(), table.keys().join(", "));
+            let keys: Vec<String> = table.keys().iter().map(|key| quoted(key)).collect();
+            let (name, keys) = (table.name(), keys.join(", "));
             format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_pkey ON @{name} ({keys})")
         });
         let others = projector.indexes().iter();

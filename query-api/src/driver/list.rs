@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sea_orm::{EntityTrait, IdenStatic as _, Iterable as _};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use soonshop_projections::projector::quoted;
+use soonshop_event_log::quoted;
 use soonshop_projections::source::{Source, query_failed};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::endpoint::Described;
