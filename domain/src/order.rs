@@ -620,7 +620,7 @@ impl Decider for Order {
             (_, Command::Claim { account, by, guest }) => self.claim(account, by, guest),
             (_, Command::MoveStock { line, sku, movement }) => self.lets_stock_move(line, &sku, movement),
             (_, Command::AddPayment { payment, tender, amount, revision, earlier }) => {
-                let (known, mut events) = self.knowing(&earlier);
+                let (known, mut events) = self.clone().knowing(&earlier);
                 let added = known.add_payment(payment, tender, amount, revision)?;
                 if added.is_empty() {
                     return Ok(vec![]);
@@ -717,10 +717,11 @@ impl Order {
     }
 
     /// The order as it is once it knows these credit notes, and the events by which it does.
-    pub fn knowing(&self, earlier: &[EarlierCredit]) -> (Self, Vec<Event>) {
-        let Some(placed) = &self.placed else { return (self.clone(), Vec::new()) };
+    pub fn knowing(mut self, earlier: &[EarlierCredit]) -> (Self, Vec<Event>) {
+        let Some(placed) = &self.placed else { return (self, Vec::new()) };
         let (credits, events) = self.with_earlier(placed, earlier);
-        (Self { credits, ..self.clone() }, events)
+        self.credits = credits;
+        (self, events)
     }
 
     /// Its credits, with those credit notes that it does not know yet, and their events.

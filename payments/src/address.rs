@@ -8,7 +8,7 @@ pub const SANDBOX: &str = "sandbox:";
 #[error("a provider of payments is sandbox:")]
 pub struct BadAddress;
 
-/// Whether the address is that of the sandbox, the only provider yet.
-pub fn is_sandbox(address: &str) -> Result<(), BadAddress> {
+/// Refuses an address that names no provider. The sandbox is the only one yet.
+pub fn check_address(address: &str) -> Result<(), BadAddress> {
     if address == SANDBOX { Ok(()) } else { Err(BadAddress) }
 }

@@ -11,6 +11,6 @@ mod port;
 mod sandbox;
 mod script;
 
-pub use address::{BadAddress, SANDBOX, is_sandbox};
+pub use address::{BadAddress, SANDBOX, check_address};
 pub use port::{Order, Provider, Unanswered};
 pub use sandbox::Sandbox;

@@ -42,7 +42,7 @@ use soonshop_event_log::seal::{RECORD_SEALS, SEALS, SealKeys, Seals};
 use soonshop_event_log::{Database, DatabaseLocation, EventLog, KeyStore, MasterKeys, private_files, shown};
 use soonshop_event_store::{EventStore, KeyMaker};
 use soonshop_identity::{Cost, Identity};
-use soonshop_payments::{Sandbox, is_sandbox};
+use soonshop_payments::{Sandbox, check_address};
 use soonshop_projections::Registry;
 use soonshop_projections::status::StatusReader;
 use soonshop_search::Search;
@@ -197,7 +197,7 @@ impl Shop {
         let cache = soonshop_cache::connect(&config.cache)?;
         let rates = soonshop_cache::connect_rates(&config.cache)?;
         if let Some(address) = &config.payments {
-            is_sandbox(address).with_context(|| shown(address))?;
+            check_address(address).with_context(|| shown(address))?;
         }
         let search = soonshop_search::connect(&config.search).with_context(|| shown(&config.search))?;
         if role != Role::All {

@@ -17,10 +17,11 @@ use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Fence, Lease, Leases, RecordedEvent, Stopped, StoredEvent};
 use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
 use soonshop_payments::Provider;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::questions::{Question, Questions};
+use crate::questions::{MOST, Question, Questions};
 
 mod asking;
 
@@ -57,6 +58,8 @@ struct Paying<'a> {
     source: LogSource,
     fence: Fence,
     at: Checkpoint,
+    /// When questions are looked for again.
+    look_at: Instant,
 }
 
 #[async_trait]
@@ -76,7 +79,13 @@ impl Work for Paying<'_> {
     }
 
     async fn work(&mut self, rows: Vec<StoredEvent>) -> Result<Next, Stopped> {
-        self.payments.ask_again().await?;
+        // Not with each event of the log: most say nothing about payments.
+        if Instant::now() >= self.look_at {
+            let next = Instant::now() + IDLE;
+            if self.payments.ask_again().await? < MOST {
+                self.look_at = next;
+            }
+        }
         if rows.is_empty() {
             return Ok(Next::Wait(Wait::steady(IDLE).or_news_of(self.at.position + 1)));
         }
@@ -120,7 +129,7 @@ impl Payments {
     async fn begin(&self, lease: Lease) -> Result<Paying<'_>, Stopped> {
         let (fence, at) = Fence::begin(&self.process, NAME, &lease).await?;
         let source = LogSource::new(self.store.log().clone(), self.store.appended());
-        Ok(Paying { payments: self, source, fence, at })
+        Ok(Paying { payments: self, source, fence, at, look_at: Instant::now() })
     }
 
     async fn follow(&self, recorded: RecordedEvent) -> Result<(), Stopped> {

@@ -14,7 +14,7 @@ pub const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The most questions of one turn: the log goes on between two turns.
-const MOST: u32 = 5;
+pub(crate) const MOST: usize = 5;
 
 /// The questions.
 #[derive(Clone)]

@@ -55,26 +55,27 @@ impl Input for Part {
     const PRIVILEGED: &'static [Privileged] = &[];
 }
 
-/// The order of a payment.
-async fn order_of(call: &Call, id: Uuid) -> Result<OrderId, Problem> {
+/// A payment that is there, and its order.
+async fn found(call: &Call, id: Uuid) -> Result<(Payment, OrderId), Problem> {
     let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
-    payment.order_id.ok_or_else(|| rejected(&payment::Error::PaymentNotFound))
+    let order_id = payment.order_id.ok_or_else(|| rejected(&payment::Error::PaymentNotFound))?;
+    Ok((payment, order_id))
 }
 
-/// Has the payment and its order decide, in one append. What the payment was asked for before it answers alone: its order
-/// forgets what ended.
+/// Has the payment and its order decide, in one append. A transaction that the payment has already is the payment's alone:
+/// its order forgets those that ended.
 async fn requested(
     call: &Call,
     id: Uuid,
-    (kind, transaction, amount): (Kind, Uuid, Money),
-    of_order: (OrderId, order::Command),
+    (payment, order_id): (Payment, OrderId),
+    (command, of_order): (Command, order::Command),
 ) -> Result<Response, Problem> {
-    let command = Command::Request { kind, transaction, amount };
-    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
-    if payment.transactions.contains_key(&transaction) {
-        return call.execute::<Payment>(id, command).await;
+    match &command {
+        Command::Request { transaction, .. } if payment.transactions.contains_key(transaction) => {
+            call.execute::<Payment>(id, command).await
+        }
+        _ => joined(call, id, command, (order_id, of_order)).await,
     }
-    joined(call, id, command, of_order).await
 }
 
 /// Has the payment and its order decide, in one append.
@@ -90,20 +91,21 @@ async fn joined(
 }
 
 async fn stop(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Problem> {
-    let order_id = order_of(&call, id).await?;
+    let (_, order_id) = found(&call, id).await?;
     let of_order = order::Command::StopPayment { payment: id };
     joined(&call, id, Command::Stop { order_id }, (order_id, of_order)).await
 }
 
 async fn charge(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
-    let (order_id, transaction) = (order_of(&call, id).await?, call.new_stream());
+    let (found, transaction) = (found(&call, id).await?, call.new_stream());
+    let request = Command::Request { kind: Kind::Charge, transaction, amount };
     let of_order = order::Command::BeginCharge { payment: id, transaction, amount };
-    requested(&call, id, (Kind::Charge, transaction, amount), (order_id, of_order)).await
+    requested(&call, id, found, (request, of_order)).await
 }
 
 async fn release(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
     let (kind, transaction) = (Kind::Release, call.new_stream());
-    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
+    let (payment, _) = found(&call, id).await?;
     let command = if payment.gives_back() {
         Command::GiveBack { kind, transaction, amount }
     } else {
@@ -113,16 +115,16 @@ async fn release(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response
 }
 
 async fn refund(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
-    let (order_id, transaction) = (order_of(&call, id).await?, call.new_stream());
+    let ((payment, order_id), transaction) = (found(&call, id).await?, call.new_stream());
     call.may_refund(amount)?;
     // What came after the stop was never the order's: it goes back without it.
-    let (payment, _) = call.store.load::<Payment>(id).await.map_err(refused)?;
     if payment.late_left() > 0 && amount.amount <= payment.late_left() {
         let command = Command::GiveBack { kind: Kind::Refund, transaction, amount };
         return call.execute::<Payment>(id, command).await;
     }
+    let request = Command::Request { kind: Kind::Refund, transaction, amount };
     let of_order = order::Command::BeginRepayment { payment: id, transaction, amount };
-    requested(&call, id, (Kind::Refund, transaction, amount), (order_id, of_order)).await
+    requested(&call, id, (payment, order_id), (request, of_order)).await
 }
 
 fn close(_: Uuid, Nothing {}: Nothing) -> Result<Command, Problem> {

@@ -120,7 +120,7 @@ impl Payments {
 
     /// What living payments may still charge.
     pub(super) fn promised(&self) -> i64 {
-        self.living().fold(0, |sum, part| sum.saturating_add(part.amount.saturating_sub(part.charged).max(0)))
+        self.living().fold(0, |sum, part| sum.saturating_add(part.amount.saturating_sub(part.charged)))
     }
 
     pub(super) fn added(&mut self, payment: Uuid, amount: Money) {

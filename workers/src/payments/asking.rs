@@ -42,9 +42,11 @@ impl Payments {
         self.put(&question, cause).await
     }
 
-    /// Asks again about what nobody knows yet.
-    pub(super) async fn ask_again(&self) -> Result<(), Stopped> {
-        for question in self.questions.due().await? {
+    /// Asks again about what nobody knows yet; returns how many questions it was time for.
+    pub(super) async fn ask_again(&self) -> Result<usize, Stopped> {
+        let due = self.questions.due().await?;
+        let count = due.len();
+        for question in due {
             let payment = self.payment(question.payment).await?;
             if payment.opened.is_some() && self.provider(&payment).is_none() {
                 tracing::error!(payment = %question.payment, "the provider of a payment is not set: it waits");
@@ -54,7 +56,7 @@ impl Payments {
             let cause = Cause { event: question.transaction, because: Metadata::default() };
             self.put(&question, &cause).await?;
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Puts a question: its answer is reported, and without an end it is put again later.
