@@ -263,7 +263,7 @@ impl Payment {
         self.transactions.values().filter(failed).count()
     }
 
-    /// Whether it can charge nothing more of what it was opened for.
+    /// Whether it was opened for more than it charged, and nothing is left that it could charge.
     pub fn is_spent(&self) -> bool {
         let Some(opened) = &self.opened else { return false };
         let is_authorized = self.authorization().is_some_and(|(_, one)| one.progress.is_done());

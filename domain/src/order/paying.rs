@@ -67,7 +67,7 @@ impl Order {
         Ok(vec![Event::OrderPaymentStopped { payment }])
     }
 
-    /// What is reported is not limited, and a failure of what has not begun is nothing.
+    /// A provider may report any amount. A failed charge that the order does not know as begun leads to no event.
     pub(super) fn end_charge(&self, payment: Uuid, transaction: Uuid, amount: Money) -> Vec<Event> {
         let is_something = amount.amount != 0 || self.payments.charges.contains_key(&transaction);
         is_something.then_some(Event::OrderChargeEnded { payment, transaction, amount }).into_iter().collect()

@@ -70,7 +70,7 @@ struct Cart {
     position: i64,
 }
 
-/// A link that shows the lines to whoever has it.
+/// A link that shows the lines of a cart to anyone who has its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CartLink)]
 struct Link {

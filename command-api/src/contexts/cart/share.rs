@@ -39,7 +39,7 @@ struct Shared {
     position: Option<i64>,
     /// The id of the link, by which it is ended.
     share: Uuid,
-    /// Whoever has it sees the lines at `/shared-carts/{secret}`. The shop does not store it.
+    /// Anyone who has this secret can see the lines at `/shared-carts/{secret}`. The shop stores only a hash of it.
     #[schema(example = "ssc_…")]
     secret: String,
 }

@@ -43,7 +43,7 @@ enum CaptureOf {
     Later,
 }
 
-/// Whoever buys pays at once.
+/// A buyer is charged at once. Only who may charge can open a payment that is charged later.
 const CAPTURE: Privileged =
     Privileged { field: "/capture", needs: Permission::Charge, when: When::Not("at_once") };
 
