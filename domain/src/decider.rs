@@ -43,6 +43,10 @@ pub trait Decider:
     /// whose values, joined by `/`, are the key: events are found by them (`EventLog::part`). Empty: no parts.
     const PART_KEY: &'static [&'static str] = &[];
 
+    /// The aggregate type under whose name its [holds](Self::holds) stand: of two types that share their ids, one may go on
+    /// with what the other holds.
+    const HOLDER: &'static str = Self::TYPE;
+
     /// Where the state's JSON holds an amount without its currency, as a bare number of minor units: the names of the
     /// fields with dots between them, `*` for any name. They are shown with [`currency`](Self::currency).
     const BARE_AMOUNTS: &'static [&'static str] = &[];

@@ -149,7 +149,7 @@ impl EventStore {
         let version = now.version;
         let due = version / SNAPSHOT_EVERY > expected.sequence / SNAPSHOT_EVERY;
         let snapshot = if due { snapshot_of(now) } else { None };
-        let owner = format!("{}:{id}", A::TYPE);
+        let owner = format!("{}:{id}", A::HOLDER);
         Ok(Decided::Draft(Draft {
             expected,
             version,
