@@ -97,6 +97,10 @@ pub trait ProcessManager: Send + Sync + 'static {
     /// release before timeouts had names has set, and its id is derived without a name; so it stays the first for ever.
     const TIMEOUTS: &'static [&'static str] = &[];
 
+    /// Whether it reacts to all that ever happened when it is new to a log, and not only to what comes next: for a process
+    /// without which what it follows cannot go on.
+    const FROM_THE_BEGINNING: bool = false;
+
     /// Whether it is to run.
     fn is_on(&self) -> bool {
         true
@@ -144,6 +148,9 @@ pub trait Process: Send + Sync {
 
     /// See [`ProcessManager::TIMEOUTS`].
     fn timeouts(&self) -> &'static [&'static str];
+
+    /// See [`ProcessManager::FROM_THE_BEGINNING`].
+    fn starts_at_the_beginning(&self) -> bool;
 
     /// Whether it is to run.
     fn is_on(&self) -> bool;
@@ -218,6 +225,10 @@ impl<P: ProcessManager> Process for P {
 
     fn timeouts(&self) -> &'static [&'static str] {
         P::TIMEOUTS
+    }
+
+    fn starts_at_the_beginning(&self) -> bool {
+        P::FROM_THE_BEGINNING
     }
 
     fn is_on(&self) -> bool {

@@ -67,7 +67,7 @@ impl FromStr for StartProcess {
     }
 }
 
-/// Does everything; done twice, it changes nothing. Process managers that are new start at the head.
+/// Does everything; done twice, it changes nothing. Process managers that are new start at the head, unless they need all that is there.
 pub async fn migrate(shop: &Shop) -> anyhow::Result<()> {
     migrate_and_start(shop, &[]).await.map(drop)
 }
@@ -102,7 +102,8 @@ pub async fn migrate_and_start(shop: &Shop, starts: &[StartProcess]) -> anyhow::
     for process in shop.processes().into_iter().filter(|one| one.is_on()) {
         let name = process.name();
         let start = starts.iter().rev().find(|start| start.process == name).map(|one| one.start);
-        let begun = begin(&log, &shop.store_database.namespace("process")?, name, start).await?;
+        let chosen = start.or(Start::of(&*process));
+        let begun = begin(&log, &shop.store_database.namespace("process")?, name, chosen).await?;
         if start.is_some() {
             message.push(match begun {
                 Begun::At { position } => format!("{name} starts after position {position}"),

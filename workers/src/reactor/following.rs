@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::changes::Changes;
 use super::rows::Causes;
 use super::work::{Named, Work};
-use super::{Reactor, status};
+use super::{Reactor, Start, status};
 use crate::relay::{LEAST, longest_pause};
 
 /// The most events of one transaction.
@@ -56,7 +56,7 @@ impl Reactor {
     ) -> Result<(), Stopped> {
         let (db, follower) = (&self.db, self.follower());
         let log = self.store.log();
-        status::begin(log, db, self.process.name(), None).await?;
+        status::begin(log, db, self.process.name(), Start::of(&*self.process)).await?;
         let (fence, checkpoint) = Fence::take(db, &follower, &lease).await?;
         if let Some(too_old) = status::too_old(log, db, self.process.name()).await? {
             return Err(too_old);

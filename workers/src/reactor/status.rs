@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::ConnectionTrait as _;
+use soonshop_domain::process::Process;
 use soonshop_event_log::checkpoint::of_process;
 use soonshop_event_log::{Checkpoint, Db, Error, EventLog, Leases, Stopped};
 use soonshop_event_store::{RecordOwner, purged};
@@ -17,6 +18,13 @@ pub enum Start {
     Beginning,
     /// After the last event: it reacts to what happens from now on.
     Head,
+}
+
+impl Start {
+    /// Where it starts unless the operator names a place; `None`: at the head.
+    pub fn of(process: &dyn Process) -> Option<Self> {
+        process.starts_at_the_beginning().then_some(Self::Beginning)
+    }
 }
 
 /// Its current state.
