@@ -19,6 +19,7 @@ use soonshop_projections::{Projector, operations};
 use soonshop_replay_tool::output::ShowProgress;
 use soonshop_replay_tool::verify::Against;
 use soonshop_replay_tool::{Failure, Output, Stop, Tool, exit, parked, rebuild, swap, verify};
+use uuid::Uuid;
 
 use crate::support::{Place, Set, TestShop, built, eventually};
 
@@ -92,9 +93,18 @@ pub(crate) async fn sold(set: Set, orders: usize) -> TestShop {
 
 pub(crate) async fn sell(shop: &TestShop, orders: usize) {
     let bodies = [order_of("TEA"), order_of("POT")];
-    let place = |number: usize| {
-        let body = &bodies[number % 2];
-        async move { drop(shop.client.post("/orders", body).await.expect(201)) }
+    let place = async |number: usize| {
+        let key = Uuid::new_v4().to_string();
+        let headers = [("idempotency-key", key.as_str())];
+        let send = || shop.client.send(Method::POST, "/orders", Some(&bodies[number % 2]), &headers);
+        let mut answer = send().await;
+        // Where the disk is slow it may not be known whether it was done: as the answer says, it is sent again.
+        for _ in 0..10 {
+            if answer.status.as_u16() == 503 {
+                answer = send().await;
+            }
+        }
+        answer.expect(201);
     };
     join_all((0..orders).map(place)).await;
 }

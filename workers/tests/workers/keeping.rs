@@ -33,10 +33,8 @@ async fn the_reactor_starts_at_the_beginning_of_an_empty_log_and_else_at_the_hea
     assert_eq!(at(&shop).await, Checkpoint::start());
     shop.run("process", "DELETE FROM @checkpoints").await;
     let run = reactor(&shop, &store);
-    until("it has begun", async || {
-        shop.number("process", "SELECT count(*) FROM @checkpoints WHERE epoch > 0").await == 1
-    })
-    .await;
+    let has_begun = format!("SELECT count(*) FROM @checkpoints WHERE follower = '{NAME}' AND epoch > 0");
+    until("it has begun", async || shop.number("process", &has_begun).await == 1).await;
     let after = place_order(&store, 2, &[("MUG", 1)]).await;
     becomes(&store, after, Status::Confirmed).await;
     idle(&shop).await;

@@ -130,22 +130,33 @@ pub(crate) async fn there(store: &EventStore, name: &str) -> (i64, i64) {
 
 /// Another reactor in its place: it has continued from there, and released the lease too.
 async fn tries_again(shop: &Shop, store: &EventStore, run: Run) -> Run {
-    let taken = async |sql| shop.number("process", sql).await;
-    let before = taken("SELECT max(epoch) FROM @leases").await;
+    let taken = async |sql: &str| shop.number("process", sql).await;
+    let before = taken(&format!("SELECT max(epoch) FROM @leases WHERE name = '{NAME}'")).await;
     run.stop().await;
     let run = reactor(shop, store);
-    let let_go = "SELECT coalesce(max(epoch), 0) FROM @leases WHERE expires_at = 0";
-    until("another reactor tries it and stops", async || taken(let_go).await > before).await;
+    let let_go =
+        format!("SELECT coalesce(max(epoch), 0) FROM @leases WHERE name = '{NAME}' AND expires_at = 0");
+    until("another reactor tries it and stops", async || taken(&let_go).await > before).await;
     run
 }
 
 /// Every event was read, and nothing is left to send.
 pub(crate) async fn idle(shop: &Shop) {
+    idle_of(shop, &[NAME]).await;
+}
+
+/// Waits until these have read the log to its end, and nothing is left to be sent.
+pub(crate) async fn idle_of(shop: &Shop, followers: &[&str]) {
     let db = shop.db("process");
     until("the reactor has nothing to do", async || {
         let head = shop.log().head().await.unwrap();
-        let at = Checkpoint::load(&db, &db.connection, NAME).await.unwrap().map(|(at, _)| at);
-        at.as_ref() == Some(&head) && shop.number("process", "SELECT count(*) FROM @outbox").await == 0
+        for follower in followers {
+            let at = Checkpoint::load(&db, &db.connection, follower).await.unwrap().map(|(at, _)| at);
+            if at.as_ref() != Some(&head) {
+                return false;
+            }
+        }
+        shop.number("process", "SELECT count(*) FROM @outbox").await == 0
     })
     .await;
 }
@@ -319,6 +330,25 @@ fn has_no_owner(shop: &Shop) -> bool {
     std::fs::File::open(folder.join("log.lock")).unwrap().try_lock().is_ok()
 }
 
+/// Kills a reactor, and gives the store of another process.
+pub(crate) async fn killed_at_some_moment(
+    shop: &Shop,
+    store: EventStore,
+    run: Run,
+    random: &mut u64,
+) -> EventStore {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    tokio::time::sleep(Duration::from_micros(*random % 60_000)).await;
+    run.kill().await;
+    expire_leases(shop).await;
+    store.close().await;
+    // The killed one may still hold the log for a moment.
+    until("the log has no owner", async || has_no_owner(shop)).await;
+    shop.store()
+}
+
 async fn killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled(shop: Shop) {
     begin(&shop).await;
     let mut store = shop.store();
@@ -343,17 +373,7 @@ async fn killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled(sho
             );
         }
         let run = reactor(&shop, &store);
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        tokio::time::sleep(Duration::from_micros(random % 60_000)).await;
-        run.kill().await;
-        expire_leases(&shop).await;
-        // Another process.
-        store.close().await;
-        // The killed one may still hold the log for a moment.
-        until("the log has no owner", async || has_no_owner(&shop)).await;
-        store = shop.store();
+        store = killed_at_some_moment(&shop, store, run, &mut random).await;
     }
     let run = reactor(&shop, &store);
     idle(&shop).await;
