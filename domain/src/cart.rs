@@ -1,5 +1,5 @@
 //! Carts: what a guest or a customer means to buy. A cart begins with its first line and ends: it is merged into another
-//! one, goes on in another one, or expires. It holds no prices but those that its owner last saw; it is priced when it
+//! one, is bought, or expires. It holds no prices but those that its owner last saw; it is priced when it
 //! is read.
 //!
 //! Its state is bounded: 200 lines, 1,000 changes, ten share links.
@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use self::line::{Line, NewLine, NewNote, Note, Seen};
 pub use self::sale::{Notice, Offer, Priced, price};
 use crate::claim::scope;
-use crate::ids::{self, CartId, GuestId, UserId};
+use crate::ids::{self, CartId, GuestId, OrderId, UserId};
 use crate::order::Customer;
 use crate::user::person;
 use crate::{
@@ -28,6 +28,9 @@ pub const MOST_LINES: usize = 200;
 
 /// The most changes of a cart.
 pub const MOST_CHANGES: u32 = 1_000;
+
+/// So many more are there for checkouts that come to nothing: two for each.
+pub const CHECKOUT_CHANGES: u32 = 100;
 
 /// So many lines with the longest notes fit in one event.
 const LINES_OF_AN_EVENT: usize = 50;
@@ -113,6 +116,20 @@ pub enum Command {
         /// The changes that the cart had when its lines were read.
         changes: u32,
     },
+    /// A checkout of its lines starts, in the same append: nothing is changed in it meanwhile.
+    BeginCheckout {
+        checkout: OrderId,
+        /// The changes that the cart had when its lines were read.
+        changes: u32,
+    },
+    /// The checkout came to nothing: the cart is as it was.
+    EndCheckout {
+        checkout: OrderId,
+    },
+    /// The checkout became an order, in the same append.
+    CheckOut {
+        checkout: OrderId,
+    },
     /// Changes nothing: its answer is that of a command that was done before.
     Stay,
     /// Nothing was changed for too long.
@@ -190,6 +207,16 @@ pub enum Event {
         owner: UserId,
     },
     CartExpired {},
+    /// Nothing is changed in it while the checkout runs.
+    CartCheckoutBegun {
+        checkout: OrderId,
+    },
+    CartCheckoutEnded {
+        checkout: OrderId,
+    },
+    CartCheckedOut {
+        checkout: OrderId,
+    },
 }
 
 impl Sensitive for Event {
@@ -213,7 +240,10 @@ impl Sensitive for Event {
             | Self::CartShared { .. }
             | Self::CartShareEnded { .. }
             | Self::CartMerged { .. }
-            | Self::CartExpired {} => Vec::new(),
+            | Self::CartExpired {}
+            | Self::CartCheckoutBegun { .. }
+            | Self::CartCheckoutEnded { .. }
+            | Self::CartCheckedOut { .. } => Vec::new(),
         }
     }
 }
@@ -231,7 +261,10 @@ impl EventInfo for Event {
             | Self::CartLineWanted { .. }
             | Self::CartShared { .. }
             | Self::CartShareEnded { .. }
-            | Self::CartExpired {} => None,
+            | Self::CartExpired {}
+            | Self::CartCheckoutBegun { .. }
+            | Self::CartCheckoutEnded { .. }
+            | Self::CartCheckedOut { .. } => None,
         }
     }
 
@@ -249,7 +282,10 @@ impl EventInfo for Event {
             | Self::CartClaimed { .. }
             | Self::CartLinesTaken { .. }
             | Self::CartMerged { .. }
-            | Self::CartExpired {} => None,
+            | Self::CartExpired {}
+            | Self::CartCheckoutBegun { .. }
+            | Self::CartCheckoutEnded { .. }
+            | Self::CartCheckedOut { .. } => None,
         }
     }
 
@@ -266,7 +302,10 @@ impl EventInfo for Event {
             | EventKind::CartClaimed
             | EventKind::CartLinesTaken
             | EventKind::CartMerged
-            | EventKind::CartExpired => None,
+            | EventKind::CartExpired
+            | EventKind::CartCheckoutBegun
+            | EventKind::CartCheckoutEnded
+            | EventKind::CartCheckedOut => None,
         }
     }
 
@@ -299,6 +338,12 @@ pub enum Error {
          one once all changes are used"
     )]
     CartFull,
+    #[error("the cart was bought")]
+    CartCheckedOut,
+    #[error("a checkout of the cart is running: pay for it, or give it up first")]
+    CheckoutRunning,
+    #[error("nothing in the cart is to be bought now: all of it is kept for later")]
+    NothingToBuy,
     #[error("the cart was changed meanwhile: send it again")]
     CartChanged,
     #[error("the cart has no such line")]
@@ -322,7 +367,13 @@ impl Classified for Error {
         match self {
             Self::CartNotFound | Self::NotInCart => ErrorKind::NotFound,
             Self::CartExpired => ErrorKind::Gone,
-            Self::CartExists | Self::CartEnded(_) | Self::CartFull | Self::CartChanged => ErrorKind::Conflict,
+            Self::CartExists
+            | Self::CartEnded(_)
+            | Self::CartCheckedOut
+            | Self::CheckoutRunning
+            | Self::NothingToBuy
+            | Self::CartFull
+            | Self::CartChanged => ErrorKind::Conflict,
             Self::BadQuantity | Self::OtherCurrency(_) | Self::TotalTooLarge | Self::BadShareEnd => {
                 ErrorKind::Invalid
             }
@@ -354,6 +405,10 @@ pub enum Status {
     Open,
     Merged,
     Expired,
+    /// Bought.
+    #[serde(rename = "checked_out")]
+    #[strum(serialize = "checked_out")]
+    CheckedOut,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -373,6 +428,9 @@ pub struct Cart {
     /// The cart that has its lines now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub into: Option<CartId>,
+    /// The checkout of its lines that runs, or that became an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkout: Option<OrderId>,
 }
 
 /// A share link.
@@ -403,7 +461,7 @@ pub fn open_cart(channel: &str, customer: &Customer) -> String {
 }
 
 impl Decider for Cart {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
 
     /// Most events of a cart name no person: it is its owner's.
     fn note_about(&self, event: &Event, stream: Uuid) -> Option<Uuid> {
@@ -425,7 +483,7 @@ impl Decider for Cart {
                 let channel = self.owned.as_ref().map_or(CHANNEL, |owned| owned.channel.as_str());
                 vec![Hold::one(scope::OPEN_CART, open_cart(channel, &Customer::User(*user)))]
             }
-            Event::CartMerged { .. } | Event::CartExpired {} => no_open_cart(),
+            Event::CartMerged { .. } | Event::CartExpired {} | Event::CartCheckedOut { .. } => no_open_cart(),
             _ if full => no_open_cart(),
             _ => Vec::new(),
         }

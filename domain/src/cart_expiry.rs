@@ -97,7 +97,12 @@ impl ProcessManager for CartExpiry {
             (
                 _,
                 Input::Event {
-                    event: Event::Cart(cart::Event::CartMerged { .. } | cart::Event::CartExpired {}),
+                    event:
+                        Event::Cart(
+                            cart::Event::CartMerged { .. }
+                            | cart::Event::CartExpired {}
+                            | cart::Event::CartCheckedOut { .. },
+                        ),
                     ..
                 },
             ) => (

@@ -16,7 +16,7 @@ use crate::projector::{Failure, PersonalColumns, Projector, Row, TableFor, Table
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub id: String,
-    /// `open`, `merged` or `expired`.
+    /// `open`, `merged`, `expired` or `checked_out`.
     #[sea_orm(column_type = "Text")]
     pub status: String,
     /// `user` or `guest`.
@@ -35,6 +35,9 @@ pub struct Model {
     /// The cart that has its lines now.
     #[sea_orm(column_type = "Text", nullable)]
     pub merged_into: Option<String>,
+    /// The checkout of its lines that runs, or that became an order.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub checkout_id: Option<String>,
     /// Microseconds since 1970.
     pub started_at: i64,
     pub changed_at: i64,
@@ -179,8 +182,13 @@ fn change(lines: &mut Vec<Listed>, event: &CartEvent) {
                 put(lines, Listed::of(line));
             }
         }
-        CartEvent::CartMerged { .. } | CartEvent::CartExpired {} => lines.clear(),
-        CartEvent::CartShared { .. } | CartEvent::CartShareEnded { .. } => {}
+        CartEvent::CartMerged { .. } | CartEvent::CartExpired {} | CartEvent::CartCheckedOut { .. } => {
+            lines.clear();
+        }
+        CartEvent::CartShared { .. }
+        | CartEvent::CartShareEnded { .. }
+        | CartEvent::CartCheckoutBegun { .. }
+        | CartEvent::CartCheckoutEnded { .. } => {}
     }
 }
 
@@ -239,6 +247,7 @@ impl Projector for Carts {
                 currency: currency.to_string(),
                 lines: Some(stored(&lines)?),
                 merged_into: None,
+                checkout_id: None,
                 started_at: at,
                 changed_at: at,
                 version,
@@ -285,6 +294,9 @@ impl Projector for Carts {
                     row.merged_into = Some(into.to_string());
                 }
                 CartEvent::CartExpired {} => "expired".clone_into(&mut row.status),
+                CartEvent::CartCheckoutBegun { checkout } => row.checkout_id = Some(checkout.to_string()),
+                CartEvent::CartCheckoutEnded { .. } => row.checkout_id = None,
+                CartEvent::CartCheckedOut { .. } => "checked_out".clone_into(&mut row.status),
                 _ => {}
             }
         })

@@ -5,10 +5,10 @@ use uuid::Uuid;
 
 use super::line::{Line, NewLine, NewNote, Note, Seen};
 use super::{
-    Cart, Command, Error, Event, LINES_OF_AN_EVENT, MOST_CHANGES, MOST_LINES, MOST_SHARE_DAYS, MOST_SHARES,
-    MOST_UNITS, Owned, SHARE_DAYS, Share, Status,
+    CHECKOUT_CHANGES, Cart, Command, Error, Event, LINES_OF_AN_EVENT, MOST_CHANGES, MOST_LINES,
+    MOST_SHARE_DAYS, MOST_SHARES, MOST_UNITS, Owned, SHARE_DAYS, Share, Status,
 };
-use crate::ids::{CartId, GuestId, UserId};
+use crate::ids::{CartId, GuestId, OrderId, UserId};
 use crate::money::MOST_TOTAL;
 use crate::order::Customer;
 use crate::{Currency, Facts, Personal, PersonalValue};
@@ -35,7 +35,11 @@ impl Cart {
             Command::Want { line } => self.set_aside(line, false),
             Command::Share { share, until } => self.share(share, until, facts.now),
             Command::EndShare { share } => {
-                self.open()?;
+                // Also while a checkout runs: it changes nothing of what is bought.
+                self.open().map(|_| ()).or_else(|error| match error {
+                    Error::CheckoutRunning => Ok(()),
+                    error => Err(error),
+                })?;
                 let there = self.shares.iter().any(|one| one.share == share);
                 Ok(if there { vec![Event::CartShareEnded { share }] } else { vec![] })
             }
@@ -44,23 +48,61 @@ impl Cart {
             Command::MergeInto { into, owner, guest, changes } => {
                 self.merge_into(into, owner, guest, changes)
             }
+            Command::BeginCheckout { checkout, changes } => self.begin_checkout(checkout, changes),
+            Command::EndCheckout { checkout } => {
+                let ended = Event::CartCheckoutEnded { checkout };
+                Ok(if self.runs(checkout) { vec![ended] } else { vec![] })
+            }
+            Command::CheckOut { checkout } => match (self.status, self.checkout) {
+                (Status::CheckedOut, Some(before)) if before == checkout => Ok(vec![]),
+                _ if self.runs(checkout) => Ok(vec![Event::CartCheckedOut { checkout }]),
+                _ => Err(Error::CartChanged),
+            },
             Command::Stay if self.status == Status::Unknown => Err(Error::CartNotFound),
             Command::Stay => Ok(vec![]),
             Command::Expire { changes } => match self.status {
                 Status::Unknown => Err(Error::CartNotFound),
+                Status::Open if self.checkout.is_some() => Err(Error::CartChanged),
                 Status::Open if changes.is_some_and(|changes| changes != self.changes) => {
                     Err(Error::CartChanged)
                 }
                 Status::Open => Ok(vec![Event::CartExpired {}]),
-                Status::Merged | Status::Expired => Ok(vec![]),
+                Status::Merged | Status::Expired | Status::CheckedOut => Ok(vec![]),
             },
         }
+    }
+
+    fn runs(&self, checkout: OrderId) -> bool {
+        self.status == Status::Open && self.checkout == Some(checkout)
+    }
+
+    fn begin_checkout(&self, checkout: OrderId, changes: u32) -> Decided {
+        if self.runs(checkout) {
+            return Ok(vec![]);
+        }
+        self.may_check_out()?;
+        if self.changes != changes {
+            return Err(Error::CartChanged);
+        }
+        Ok(vec![Event::CartCheckoutBegun { checkout }])
+    }
+
+    /// Refused unless what is in it can be bought. A checkout that came to nothing counts as two changes: there is room for
+    /// some after the last other one, so that every cart can be bought and none grows without end.
+    pub fn may_check_out(&self) -> Result<(), Error> {
+        self.open()?;
+        if self.changes >= MOST_CHANGES + CHECKOUT_CHANGES {
+            return Err(Error::CartFull);
+        }
+        if self.lines.iter().all(|line| line.saved) { Err(Error::NothingToBuy) } else { Ok(()) }
     }
 
     /// Its owner, while it is open.
     fn open(&self) -> Result<&Owned, Error> {
         match (self.status, &self.owned, self.into) {
+            (Status::Open, Some(_), _) if self.checkout.is_some() => Err(Error::CheckoutRunning),
             (Status::Open, Some(owned), _) => Ok(owned),
+            (Status::CheckedOut, ..) => Err(Error::CartCheckedOut),
             (Status::Unknown, ..) | (_, None, _) => Err(Error::CartNotFound),
             (_, _, Some(into)) => Err(Error::CartEnded(into)),
             _ => Err(Error::CartExpired),
@@ -256,6 +298,9 @@ impl Cart {
                 self.end(Status::Merged);
             }
             Event::CartExpired {} => self.end(Status::Expired),
+            Event::CartCheckoutBegun { checkout } => self.checkout = Some(checkout),
+            Event::CartCheckoutEnded { .. } => self.checkout = None,
+            Event::CartCheckedOut { .. } => self.end(Status::CheckedOut),
         }
     }
 

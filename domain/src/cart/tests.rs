@@ -6,6 +6,7 @@ use crate::golden::{Sample, encrypted, gbp, person_id, product_id, sku};
 use crate::ids::ProductId;
 use crate::{Personal, Purpose, clock};
 
+const CHECKOUT: OrderId = OrderId(Uuid::from_u128(10));
 const OTHER: CartId = CartId(Uuid::from_u128(9));
 
 fn user() -> UserId {
@@ -111,6 +112,9 @@ impl Sample for Event {
             },
             EventKind::CartMerged => merged(),
             EventKind::CartExpired => Self::CartExpired {},
+            EventKind::CartCheckoutBegun => Self::CartCheckoutBegun { checkout: CHECKOUT },
+            EventKind::CartCheckoutEnded => Self::CartCheckoutEnded { checkout: CHECKOUT },
+            EventKind::CartCheckedOut => Self::CartCheckedOut { checkout: CHECKOUT },
         }
     }
 }
@@ -478,6 +482,61 @@ fn the_links_of_a_guest_end_when_an_account_takes_the_cart_over() {
         ended(2),
         claimed,
     ]);
+}
+
+#[test]
+fn nothing_is_changed_in_a_cart_while_it_is_checked_out_and_it_goes_on_if_that_comes_to_nothing() {
+    let begun = Event::CartCheckoutBegun { checkout: CHECKOUT };
+    let ended = Event::CartCheckoutEnded { checkout: CHECKOUT };
+    let bought = Event::CartCheckedOut { checkout: CHECKOUT };
+    let begin = |changes| Command::BeginCheckout { checkout: CHECKOUT, changes };
+    given(vec![of_guest()]).when(begin(1)).then_expect_events(vec![begun.clone()]);
+    given(vec![of_guest()]).when(begin(2)).then_expect_error(Error::CartChanged);
+    let running = || vec![of_guest(), begun.clone()];
+    given(running()).when(begin(1)).then_expect_events(vec![]);
+    let another = Command::BeginCheckout { checkout: OrderId(Uuid::from_u128(99)), changes: 2 };
+    given(running()).when(another).then_expect_error(Error::CheckoutRunning);
+    given(running()).when(Command::Add { line: new(1) }).then_expect_error(Error::CheckoutRunning);
+    given(running()).when(expire(None)).then_expect_error(Error::CartChanged);
+    let end = Command::EndCheckout { checkout: CHECKOUT };
+    given(running()).when(end.clone()).then_expect_events(vec![ended.clone()]);
+    let again = [running(), vec![ended]].concat();
+    given(again.clone()).when(end).then_expect_events(vec![]);
+    given(again).when(Command::Add { line: new(1) }).then_expect_events(vec![changed(1, 3)]);
+    let check_out = Command::CheckOut { checkout: CHECKOUT };
+    given(running()).when(check_out.clone()).then_expect_events(vec![bought.clone()]);
+    let done = [running(), vec![bought]].concat();
+    given(done.clone()).when(check_out.clone()).then_expect_events(vec![]);
+    given(done.clone()).when(Command::Add { line: new(1) }).then_expect_error(Error::CartCheckedOut);
+    assert!(after(done).lines.is_empty());
+    given(vec![of_guest()]).when(check_out).then_expect_error(Error::CartChanged);
+}
+
+#[test]
+fn a_link_is_ended_also_while_a_checkout_runs_and_what_is_kept_for_later_is_not_bought() {
+    let share = Uuid::from_u128(1);
+    let shared = Event::CartShared { share, until: moment() + TimeDelta::days(1) };
+    let begun = Event::CartCheckoutBegun { checkout: CHECKOUT };
+    given(vec![of_guest(), shared, begun])
+        .when(Command::EndShare { share })
+        .then_expect_events(vec![Event::CartShareEnded { share }]);
+    let begin = Command::BeginCheckout { checkout: CHECKOUT, changes: 2 };
+    given(vec![of_guest(), Event::CartLineSaved { line: 1 }])
+        .when(begin)
+        .then_expect_error(Error::NothingToBuy);
+}
+
+#[test]
+fn a_cart_with_all_its_changes_can_be_bought_and_its_checkouts_have_an_end() {
+    let mut events = vec![of_guest()];
+    events.extend((1..MOST_CHANGES).map(|change| changed(1, 1 + change % 2)));
+    let begin = |changes| Command::BeginCheckout { checkout: CHECKOUT, changes };
+    let begun = Event::CartCheckoutBegun { checkout: CHECKOUT };
+    given(events.clone()).when(begin(MOST_CHANGES)).then_expect_events(vec![begun.clone()]);
+    for _ in 0..CHECKOUT_CHANGES / 2 {
+        events.extend([begun.clone(), Event::CartCheckoutEnded { checkout: CHECKOUT }]);
+    }
+    given(events).when(begin(MOST_CHANGES + CHECKOUT_CHANGES)).then_expect_error(Error::CartFull);
 }
 
 #[test]

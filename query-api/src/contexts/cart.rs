@@ -49,7 +49,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 #[derive(Serialize, ToSchema)]
 struct Cart {
     id: String,
-    /// `open`, `merged` or `expired`.
+    /// `open`, `merged`, `expired` or `checked_out`.
     status: String,
     customer: Customer,
     channel: String,
@@ -63,6 +63,8 @@ struct Cart {
     shares: Vec<Link>,
     /// The cart that has its lines now.
     into: Option<String>,
+    /// The checkout of its lines that runs, or that became an order: the order has its id.
+    checkout: Option<String>,
     started_at: DateTime<Utc>,
     changed_at: DateTime<Utc>,
     version: i64,
@@ -292,6 +294,7 @@ async fn view(call: &Call, cart: Model, shows: bool) -> Result<Cart, Problem> {
         total: money(total),
         shares,
         into: cart.merged_into,
+        checkout: cart.checkout_id,
         started_at: clock::from_micros(cart.started_at),
         changed_at: clock::from_micros(cart.changed_at),
         version: cart.version,
