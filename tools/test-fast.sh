@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CARGO=${CARGO:-cargo}
 
 # Whole; those of `soonshop` are embedded.
-whole=(fulfilment_model decisions properties log http limits import seals description processes catalogue built_in front paying command_line judged)
+whole=(fulfilment_model checkout_model decisions properties log http limits import seals description processes catalogue built_in front paying command_line judged)
 # Of contexts that `make context` began.
 for file in soonshop/tests/context_*.rs; do
   if [[ -e $file ]]; then whole+=("$(basename "$file" .rs)"); fi

@@ -21,6 +21,7 @@ contexts! {
     order,
     cart,
     payment,
+    checkout,
 }
 
 #[cfg(test)]

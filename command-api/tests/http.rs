@@ -1066,7 +1066,7 @@ async fn an_idempotency_key_is_required_where_money_or_stock_moves_and_random_fr
             required.insert(operation["operationId"].as_str().unwrap().split('.').next().unwrap().to_owned());
         }
     }
-    let expected = ["cart", "credit_note", "order", "payment", "stock"];
+    let expected = ["cart", "checkout", "credit_note", "order", "payment", "stock"];
     assert_eq!(required, BTreeSet::from(expected.map(str::to_owned)));
 
     let v1 = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";

@@ -320,6 +320,7 @@ catalog! {
     Client: "client" in "identity", "⌂", identity::client { Command, Client };
     Gate: "gate" in "identity", "⊓", identity::gate { Command, Gate };
     Cart: "cart" in "cart", "✦", cart { Command, Cart };
+    Checkout: "checkout" in "checkout", "▷", checkout { Command, Checkout };
 }
 
 /// The aggregate type of that name.

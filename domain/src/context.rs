@@ -31,6 +31,7 @@ pub const CONTEXTS: &[Context] = &[
         port: Some(8008),
         about: "Carts of guests and customers, priced as they are read",
     },
+    Context { name: "checkout", port: Some(8009), about: "From a cart to a paid order" },
 ];
 
 /// The context whose aggregates record what was decided elsewhere: in tables, by the crate `identity`. It has endpoints of

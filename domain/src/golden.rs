@@ -262,7 +262,10 @@ fn every_amount_of_an_event_and_of_a_shown_state_has_its_currency() {
     let stored: Vec<_> = BTreeSet::from_iter(stored).into_iter().collect();
     let payment = payment_id();
     let transaction = transaction_id();
+    let of_checkout = Uuid::from_u128(11);
     let bare = [
+        format!("checkout.payments.{of_checkout}.amount"),
+        format!("checkout.payments.{of_checkout}.settled.amount"),
         "order.credits.amount".to_owned(),
         "order.credits.lines.1.amount".to_owned(),
         format!("order.payments.all.{payment}.amount"),

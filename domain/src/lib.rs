@@ -10,6 +10,8 @@ pub mod aggregate_type;
 pub mod cart;
 pub mod cart_expiry;
 pub mod catalog;
+pub mod checkout;
+pub mod checkout_process;
 pub mod claim;
 pub mod clock;
 pub mod context;

@@ -34,6 +34,9 @@ pub const CLAIMS_BY_ACCOUNT: [&str; 3] = ["order", "OrderClaimed", "account"];
 /// Where the orders of a guest are found in the log.
 pub const ORDERS_BY_GUEST: [&str; 3] = ["order", "OrderPlaced", "customer.guest"];
 
+/// The revision of an order that was not edited.
+pub const FIRST_REVISION: u32 = 1;
+
 /// How long an order may wait for its stock before it is refused, in seconds.
 pub const PATIENCE_SECONDS: i64 = 15 * 60;
 
@@ -69,6 +72,11 @@ pub struct Contact {
 }
 
 impl Contact {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     pub fn try_new(
         subject: Uuid,
         name: Option<&str>,
@@ -76,7 +84,18 @@ impl Contact {
         phone: Option<&str>,
         address: Option<&str>,
     ) -> Result<Self, (&'static str, TextError)> {
-        let own = |value| Personal::new(value, subject, Purpose::Invoice);
+        Self::under((subject, Purpose::Invoice), name, email, phone, address)
+    }
+
+    /// Like [`try_new`](Self::try_new), under the key of another purpose.
+    pub fn under(
+        (subject, purpose): (Uuid, Purpose),
+        name: Option<&str>,
+        email: Option<&str>,
+        phone: Option<&str>,
+        address: Option<&str>,
+    ) -> Result<Self, (&'static str, TextError)> {
+        let own = |value| Personal::new(value, subject, purpose);
         Ok(Self {
             name: name.map(|v| text::line(v, 200)).transpose().map_err(|e| ("/contact/name", e))?.map(own),
             email: email.map(text::email).transpose().map_err(|e| ("/contact/email", e))?.map(own),
@@ -89,7 +108,8 @@ impl Contact {
         })
     }
 
-    fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
+    /// Its values.
+    pub fn values(&mut self) -> Vec<&mut dyn PersonalValue> {
         [&mut self.name, &mut self.email, &mut self.phone, &mut self.address]
             .into_iter()
             .filter_map(|field| field.as_mut().map(|value| value as &mut dyn PersonalValue))
@@ -108,6 +128,15 @@ pub struct Placement {
     pub contact: Contact,
 }
 
+/// A payment that an order is placed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authorized {
+    pub payment: Uuid,
+    pub tender: Tender,
+    /// What it was opened for.
+    pub amount: Money,
+}
+
 /// Why a line could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -118,9 +147,13 @@ pub struct Refusal {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most of them place an order")]
 pub enum Command {
     Place(Placement),
+    /// Places what a checkout became: its stock is held, and these payments were authorized for it.
+    PlacePaid {
+        placement: Placement,
+        payments: Vec<Authorized>,
+    },
     /// Its stock is reserved.
     Confirm,
     /// Its stock could not be had.
@@ -296,7 +329,7 @@ pub enum Event {
 impl Sensitive for Event {
     fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
         match self {
-            Self::OrderPlaced { contact, .. } => contact.personal(),
+            Self::OrderPlaced { contact, .. } => contact.values(),
             Self::OrderConfirmed {}
             | Self::OrderRefused { .. }
             | Self::OrderCancelled { .. }
@@ -541,7 +574,7 @@ pub struct Placed {
 }
 
 /// The total of lines that somebody names: their [`sum`], below the ceiling of amounts.
-fn total(lines: &[Line]) -> Result<Money, Error> {
+pub fn total(lines: &[Line]) -> Result<Money, Error> {
     let total = sum(lines)?;
     let fits = total.amount <= MOST_TOTAL && lines.iter().all(|line| line.price.is_price());
     if fits { Ok(total) } else { Err(Error::TotalTooLarge) }
@@ -603,8 +636,9 @@ impl Decider for Order {
                 let total = total(&lines)?;
                 Ok(vec![Event::OrderPlaced { number, customer, lines, total, country, contact }])
             }
+            (Unknown, Command::PlacePaid { placement, payments }) => Self::place_paid(placement, &payments),
             (Unknown, _) => Err(Error::OrderNotFound),
-            (_, Command::Place(_)) => Err(Error::OrderExists),
+            (_, Command::Place(_) | Command::PlacePaid { .. }) => Err(Error::OrderExists),
             (Placed, Command::Confirm) => Ok(vec![Event::OrderConfirmed {}]),
             (Placed, Command::Refuse { refusal }) => Ok(vec![Event::OrderRefused { refusal }]),
             (Placed | Confirmed, Command::Cancel { reason }) => Ok(vec![Event::OrderCancelled { reason }]),
@@ -672,6 +706,20 @@ impl Order {
     /// something to credit.
     pub fn is_charged(&self) -> bool {
         matches!(self.status, Status::Placed | Status::Confirmed | Status::Shipped)
+    }
+
+    /// Its stock is held, so it is confirmed at once.
+    fn place_paid(placement: Placement, payments: &[Authorized]) -> Result<Vec<Event>, Error> {
+        let Placement { number, customer, lines, country, contact } = placement;
+        let total = total(&lines)?;
+        let added = payments.iter().map(|one| Event::OrderPaymentAdded {
+            payment: one.payment,
+            tender: one.tender,
+            amount: one.amount,
+            revision: FIRST_REVISION,
+        });
+        let placed = Event::OrderPlaced { number, customer, lines, total, country, contact };
+        Ok([placed, Event::OrderConfirmed {}].into_iter().chain(added).collect())
     }
 
     /// Claims it for an account, once. Of another guest it is as if it were not there.

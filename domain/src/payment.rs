@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub use self::event::{Capture, Event, EventKind, PATIENCE_SECONDS};
 pub use self::outcome::{Outcome, Report};
 pub use self::transaction::{Kind, Progress, Transaction};
+use crate::checkout;
 use crate::ids::{self, OrderId};
 use crate::order::{self, Customer};
 pub use crate::tender::Tender;
@@ -111,6 +112,9 @@ pub enum Error {
     #[error(transparent)]
     #[strum(transparent)]
     Order(#[from] order::Error),
+    #[error(transparent)]
+    #[strum(transparent)]
+    Checkout(#[from] checkout::Error),
 }
 
 impl Classified for Error {
@@ -127,6 +131,7 @@ impl Classified for Error {
             | Self::TooManyTransactions => ErrorKind::Conflict,
             Self::BadAmount | Self::AmountTooLarge { .. } | Self::BadReference => ErrorKind::Invalid,
             Self::Order(error) => error.kind(),
+            Self::Checkout(error) => error.kind(),
         }
     }
 }

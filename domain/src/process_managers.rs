@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cart_expiry::CartExpiry;
+use crate::checkout_process::CheckoutProcess;
 use crate::fulfilment::Fulfilment;
 use crate::process::Process;
 use crate::release_unshipped::ReleaseUnshipped;
@@ -22,6 +23,7 @@ pub fn all(settings: &Settings) -> Vec<Arc<dyn Process>> {
         Arc::new(Fulfilment),
         Arc::new(ReleaseUnshipped { after_days: settings.cancel_unshipped_after_days }),
         Arc::new(CartExpiry { after_days: settings.cart_days }),
+        Arc::new(CheckoutProcess),
     ]
 }
 
@@ -47,15 +49,19 @@ mod tests {
 
     #[test]
     fn names_are_stable_and_each_is_there_once() {
-        assert_eq!(names(), ["fulfilment", "release-unshipped", "cart-expiry"]);
+        assert_eq!(names(), ["fulfilment", "release-unshipped", "cart-expiry", "checkout"]);
         assert_eq!(names().iter().collect::<BTreeSet<_>>().len(), names().len());
     }
 
     #[test]
     fn names_and_ids_of_timeouts_are_for_ever() {
         let input = Uuid::from_u128(2);
-        let known =
-            [("fulfilment", "confirmation"), ("release-unshipped", "shipment"), ("cart-expiry", "expiry")];
+        let known = [
+            ("fulfilment", "confirmation"),
+            ("release-unshipped", "shipment"),
+            ("cart-expiry", "expiry"),
+            ("checkout", "hold"),
+        ];
         assert_eq!(known.map(|(name, _)| name).as_slice(), names());
         for (name, timeout) in known {
             let process = find(name).unwrap();
@@ -114,8 +120,8 @@ mod tests {
             let all = all(&Settings { cancel_unshipped_after_days: days, ..Settings::default() });
             all.iter().filter(|process| process.is_on()).map(|process| process.name()).collect::<Vec<_>>()
         };
-        assert_eq!(on(0), ["fulfilment"]);
-        assert_eq!(on(3), ["fulfilment", "release-unshipped"]);
+        assert_eq!(on(0), ["fulfilment", "checkout"]);
+        assert_eq!(on(3), ["fulfilment", "release-unshipped", "checkout"]);
     }
 
     #[test]

@@ -62,4 +62,5 @@ projectors! {
     analytics::Sales,
     audit::Audit,
     cart::Carts,
+    checkout::Checkouts,
 }

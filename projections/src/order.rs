@@ -151,16 +151,16 @@ pub(crate) fn kind(customer: &Customer) -> String {
 pub const LISTED_LINES: usize = 10;
 
 /// The first of these lines.
-fn first(lines: &Json) -> Json {
+pub(crate) fn first(lines: &Json) -> Json {
     let lines = lines.as_array().map_or(&[][..], Vec::as_slice);
     Json::Array(lines[..lines.len().min(LISTED_LINES)].to_vec())
 }
 
-fn count(lines: &[Line]) -> i64 {
+pub(crate) fn count(lines: &[Line]) -> i64 {
     i64::try_from(lines.len()).unwrap_or(i64::MAX)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<Json, Failure> {
     serde_json::to_value(value).map_err(|error| Failure(error.to_string()))
 }
 

@@ -22,6 +22,7 @@ contexts! {
     payment,
     analytics,
     cart,
+    checkout,
 }
 
 #[cfg(test)]

@@ -60,7 +60,18 @@ async fn the_page_at_the_root_says_what_the_process_is_and_every_link_works() {
     for (list, served) in [
         (
             None,
-            &["user", "product", "inventory", "order", "payment", "analytics", "identity", "audit", "cart"][..],
+            &[
+                "user",
+                "product",
+                "inventory",
+                "order",
+                "payment",
+                "analytics",
+                "identity",
+                "audit",
+                "cart",
+                "checkout",
+            ][..],
         ),
         (Some("order"), &["order"]),
     ] {

@@ -33,6 +33,8 @@ def parameters_of(path):
         return {"slug": chosen(["refunds-today", "a"])}
     if path.startswith("/orders/{order}/"):
         return {"order": chosen(KNOWN["orders"])}
+    if path.startswith("/checkouts/{checkout}/"):
+        return {"checkout": chosen(KNOWN["checkouts"])}
     if path.startswith("/inventory/"):
         return {"sku": chosen(KNOWN["skus"])}
     if path.startswith("/carts/"):
@@ -64,6 +66,8 @@ def about_what_is_there(body):
         changed["sku"] = chosen(KNOWN["skus"])
     if isinstance(changed.get("order_id"), str):
         changed["order_id"] = chosen(KNOWN["orders"])
+    if isinstance(changed.get("cart"), str):
+        changed["cart"] = chosen(KNOWN["carts"])
     if isinstance(changed.get("version"), int):
         changed["version"] = chosen([1, 2])
     if isinstance(changed.get("quantity"), int):

@@ -69,6 +69,8 @@ carts = [ask("POST", "/carts", line)["id"] for _ in range(3)]
 ask("POST", f"/carts/{carts[0]}/lines", line | {"note": "Fuzz"})
 secret = ask("POST", f"/carts/{carts[0]}/shares", {})["secret"]
 
+checkouts = [ask("POST", "/checkouts", {"cart": carts[2], "country": "France"})["id"]]
+
 with open(sys.argv[2], encoding="utf-8") as file:
     keys = [json.loads(line)["id"] for line in file]
 
@@ -81,6 +83,7 @@ known = {
     "carts": carts,
     "secrets": [secret],
     "payments": [payment],
+    "checkouts": checkouts,
     "credit-notes": [one["id"] for one in items("/credit-notes")],
     "aggregates": sorted({(one["aggregate_type"], one["aggregate_id"]) for one in events}),
     "keys": keys,

@@ -198,6 +198,64 @@ async fn a_person_is_erased_everywhere_on_nats_redis_and_opensearch() {
     forgotten(Set::Nats).await;
 }
 
+/// The id of what an operator made for the guest.
+async fn made(shop: &TestShop, path: &str, body: &Value) -> String {
+    shop.client.operate(path, body).await.expect(201).json()["id"].as_str().unwrap().to_owned()
+}
+
+/// A checkout of the guest's cart, with all of their values.
+async fn checked_out(shop: &TestShop, cart: &str) -> String {
+    let contact = order(&Value::Null)["contact"].clone();
+    made(shop, "/checkouts", &json!({"cart": cart, "country": "France", "contact": contact})).await
+}
+
+/// Three checkouts of one guest: one became an order, one came to nothing, and one runs when they are erased.
+async fn forgotten_with_checkouts(set: Set) {
+    let shop = TestShop::start(set).await;
+    shop.client.product("MUG", "A mug", 500, 100).await;
+    let guest = Uuid::new_v4();
+    let cart = json!({"sku": "MUG", "quantity": 1, "customer": {"guest": guest}});
+    let bought = checked_out(&shop, &made(&shop, "/carts", &cart).await).await;
+    made(&shop, &format!("/checkouts/{bought}/payments"), &json!({})).await;
+    shop.settle().await;
+    let cart = made(&shop, "/carts", &cart).await;
+    let given_up = checked_out(&shop, &cart).await;
+    shop.client.operate(&format!("/checkouts/{given_up}/end"), &json!({})).await.expect(200);
+    shop.settle().await;
+    let running = checked_out(&shop, &cart).await;
+    shop.settle().await;
+    let past = async |path: &str| {
+        String::from_utf8(shop.client.look(&format!("{path}?as_of=v:1")).await.expect(200).bytes).unwrap()
+    };
+    let all = [&bought, &given_up, &running].map(|id| format!("/checkouts/{id}"));
+    for path in &all {
+        assert!(past(path).await.contains("Quuxley"), "{path}: what it began with");
+    }
+    erase(&shop, guest, &["account", "invoice"]).await;
+    made(&shop, &format!("/checkouts/{running}/payments"), &json!({})).await;
+    shop.settle().await;
+    let ended = shop.client.get(&all[2]).await.expect(200).json();
+    assert_eq!((&ended["status"], &ended["reason"]), (&json!("refused"), &json!("person-erased")), "{ended}");
+    for path in &all {
+        assert!(!past(path).await.contains("Quuxley"), "{path}");
+    }
+    let report = clean(&shop, guest, &VALUES).await;
+    assert_eq!(report.asked, [Purpose::Account, Purpose::Invoice]);
+    // Four of each checkout, and four of the order.
+    assert_eq!((report.exit_code(), report.sealed), (0, 16), "{report}");
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_erased_with_what_they_bought_and_did_not_buy_embedded() {
+    forgotten_with_checkouts(Set::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_is_erased_with_what_they_bought_and_did_not_buy_on_servers() {
+    forgotten_with_checkouts(Set::Nats).await;
+}
+
 /// Orders come in while the person is being forgotten, and a generation is built from the beginning meanwhile.
 async fn attacked(set: Set) {
     let shop = TestShop::start(set).await;

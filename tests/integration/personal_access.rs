@@ -37,6 +37,7 @@ struct Filled {
     order: String,
     credit: String,
     cart: String,
+    checkout: String,
     payment: String,
     product: String,
     correlation: String,
@@ -67,14 +68,18 @@ async fn filled(shop: &TestShop) -> Filled {
     let cart = id(&client.operate("/carts", &cart).await.expect(201).json());
     let paying = client.operate(&format!("/orders/{order}/payments"), &json!({})).await.expect(201);
     let payment = id(&paying.json());
+    let another = json!({ "sku": "MUG", "quantity": 1, "customer": { "guest": buyer } });
+    let another = id(&client.operate("/carts", &another).await.expect(201).json());
+    let checkout = json!({ "cart": another, "country": "France", "contact": contact });
+    let checkout = id(&client.operate("/checkouts", &checkout).await.expect(201).json());
     shop.settle().await;
-    Filled { user, buyer, order, credit, cart, payment, product, correlation }
+    Filled { user, buyer, order, credit, cart, checkout, payment, product, correlation }
 }
 
 /// Every address that is asked with GET: those of the description, with and without what can make them say more, and
 /// the pages.
 fn addresses(shop: &Filled) -> Vec<String> {
-    let Filled { user, order, credit, cart, payment, product, correlation, .. } = shop;
+    let Filled { user, order, credit, cart, checkout, payment, product, correlation, .. } = shop;
     let api = serde_json::to_value(soonshop::serve::openapi(soonshop::Role::All)).unwrap();
     let mut all = Vec::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
@@ -87,13 +92,20 @@ fn addresses(shop: &Filled) -> Vec<String> {
             "orders" => order,
             "credit-notes" => credit,
             "carts" => cart,
+            "checkouts" => checkout,
             "payments" => payment,
             "api" => correlation,
             _ => product,
         };
         let of = |kind: &str, id: &str| path.replace("{type}", kind).replace("{id}", id);
         let filled = if path.contains("{type}") {
-            vec![of("user", user), of("order", order), of("credit_note", credit), of("payment", payment)]
+            vec![
+                of("user", user),
+                of("order", order),
+                of("credit_note", credit),
+                of("payment", payment),
+                of("checkout", checkout),
+            ]
         } else {
             vec![
                 path.replace("{id}", ids)
@@ -117,6 +129,7 @@ fn addresses(shop: &Filled) -> Vec<String> {
         format!("/users/{user}?as_of=v:3"),
         format!("/orders/{order}?as_of=v:1"),
         format!("/credit-notes/{credit}?as_of=v:1"),
+        format!("/checkouts/{checkout}?as_of=v:1"),
         "/users?limit=200&country=Chile".to_owned(),
         "/orders?limit=200&country=France".to_owned(),
         "/products/search?q=quuxfield".to_owned(),
@@ -154,7 +167,9 @@ fn addresses(shop: &Filled) -> Vec<String> {
 /// The table: which values the answer may hold.
 fn allowed(role: Role, asks: Asks, path: &str, shop: &Filled) -> BTreeSet<&'static str> {
     let of_user = path.starts_with(&format!("/users/{}", shop.user));
-    let of_order = path.starts_with(&format!("/orders/{}", shop.order));
+    // The row of a checkout has none: what it began with has.
+    let of_checkout = path.starts_with(&format!("/checkouts/{}?as_of", shop.checkout));
+    let of_order = path.starts_with(&format!("/orders/{}", shop.order)) || of_checkout;
     if !(of_user || of_order) || path.ends_with('x') || path.ends_with("v:99") {
         return BTreeSet::new();
     }
@@ -276,7 +291,8 @@ async fn a_value_is_only_where_the_table_says(set: Set) {
         })
         .collect();
     let expected = ["admin", "auditor", "finance", "ops", "service", "support", "warehouse"];
-    let expected = expected.map(|role| ["order", "user"].map(|kind| (role.to_owned(), kind.to_owned())));
+    let expected =
+        expected.map(|role| ["checkout", "order", "user"].map(|kind| (role.to_owned(), kind.to_owned())));
     assert_eq!(looked, expected.into_iter().flatten().collect());
     assert_eq!(found_in(&serde_json::to_string(&lines).unwrap()), BTreeSet::new());
     shop.stop().await;

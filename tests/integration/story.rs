@@ -16,6 +16,7 @@ async fn story(set: Set) {
     people(&shop).await;
     hot_sku(&shop).await;
     figures(&shop).await;
+    checkouts(&shop).await;
     shop.stop().await;
 }
 
@@ -243,6 +244,47 @@ async fn hot_sku(shop: &TestShop) {
     }
     assert_eq!(confirmed, 20);
     assert_eq!(stock(shop, "HOT").await, (20, 20));
+}
+
+/// Two hundred buyers, twenty units: twenty paid orders, and nobody else's money or stock is kept.
+async fn checkouts(shop: &TestShop) {
+    shop.client.product("RARE", "The rare thing", 100, 20).await;
+    let made = async |path: &str, body: Value| {
+        shop.client.post(path, &body).await.expect(201).json()["id"].as_str().unwrap().to_owned()
+    };
+    let buy = async || {
+        let cart = made("/carts", json!({"sku": "RARE", "quantity": 1})).await;
+        let checkout = made("/checkouts", json!({"cart": cart, "country": "United Kingdom"})).await;
+        let payment = shop.client.post(&format!("/checkouts/{checkout}/payments"), &json!({})).await;
+        // Who comes too late may know it by now.
+        assert!([201, 409].contains(&payment.status.as_u16()), "{}", payment.json());
+        checkout
+    };
+    let ids = join_all((0..200).map(|_| buy())).await;
+    shop.settle().await;
+    let mut completed = 0;
+    for id in ids {
+        let checkout = shop.client.get(&format!("/checkouts/{id}")).await.expect(200).json();
+        if checkout["status"] == "completed" {
+            completed += 1;
+            let order = status(shop, &id).await;
+            assert_eq!((&order["status"], &order["paid"]["amount"]), (&json!("confirmed"), &json!(100)));
+        } else {
+            assert_eq!(
+                (&checkout["status"], &checkout["reason"]),
+                (&json!("refused"), &json!("insufficient-stock"))
+            );
+            shop.client.get(&format!("/orders/{id}")).await.expect(404);
+            for payment in checkout["payments"].as_array().unwrap() {
+                let path = format!("/payments/{}", payment["id"].as_str().unwrap());
+                let payment = shop.client.get(&path).await.expect(200).json();
+                assert_eq!(payment["captured"]["amount"], 0, "{payment}");
+                assert_eq!(payment["released"], payment["authorized"], "{payment}");
+            }
+        }
+    }
+    assert_eq!(completed, 20);
+    assert_eq!(stock(shop, "RARE").await, (20, 20));
 }
 
 /// Only sold lines count, not refused or cancelled ones.

@@ -88,6 +88,8 @@ const MAY_STAY: &[&str] = &[
     "credit_note",
     "payment",
     "payments",
+    "checkout",
+    "checkouts",
     "account",
     "session",
     "signing_key",

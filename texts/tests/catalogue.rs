@@ -222,13 +222,16 @@ const PUT_TOGETHER: &[(&str, &str)] = &[
     ("page-sealed-", "log record"),
     ("page-sink-", "cache index rows"),
     ("page-sort-", "recorded occurred"),
-    ("page-step-", "new reserving refusing confirmed waiting cancelling open expiring ended"),
+    (
+        "page-step-",
+        "new reserving refusing confirmed waiting cancelling open expiring holding paying undoing ended",
+    ),
     (
         "page-term-",
         "unknown quote text type agg id actor chan correlation command cause subject reason amount created occurred",
     ),
     ("page-theme-", "auto light dark"),
-    ("page-timeout-", "confirmation shipment"),
+    ("page-timeout-", "confirmation shipment expiry hold"),
     ("page-verdict-", "intact broken unproven tail nothing"),
     ("page-view-", "waterfall tree table renamed deleted"),
     ("role-", "admin auditor finance ops own support warehouse"),

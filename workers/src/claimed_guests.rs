@@ -1,7 +1,7 @@
 //! Guests whose orders or carts an account claimed, as the log has them. What a guest wrote in all of them is under one key for
 //! each purpose. So a guest is erased for a purpose once everybody is who claimed one of them. While there is an order that
 //! nobody claimed, what orders hold stays, and notes in carts go with everybody who took over one of the carts. (A cart that
-//! nobody claimed keeps no guest: it is not bought, and expires.)
+//! nobody claimed keeps no guest: it expires, and a checkout of it that runs is refused.)
 
 use std::collections::BTreeSet;
 

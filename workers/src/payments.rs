@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use soonshop_domain::checkout::{self, Checkout};
 use soonshop_domain::ids::{self, OrderId};
 use soonshop_domain::order::{self, Order};
 use soonshop_domain::payment::{self, Capture, Kind, Payment};
 use soonshop_domain::{Actor, Channel, Decider as _, Event, Facts, Metadata, Money, clock};
 use soonshop_event_log::follow::{LogSource, Next, Wait, Work, follow_noted};
 use soonshop_event_log::{Checkpoint, Db, Error, Fence, Lease, Leases, RecordedEvent, Stopped, StoredEvent};
-use soonshop_event_store::{CommandContext, EventStore, ExecuteError};
+use soonshop_event_store::{CommandContext, EventStore, ExecuteError, Executed};
 use soonshop_payments::Provider;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -37,8 +38,8 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// The most events that are read at once.
 const PAGE: usize = 500;
 
-/// The events with which an order owes nothing any more.
-const ENDS: [&str; 2] = ["OrderCancelled", "OrderRefused"];
+/// The events of an order that say something about its payments: with the first two it owes nothing any more.
+const OF_ORDERS: [&str; 3] = ["OrderCancelled", "OrderRefused", "OrderPaymentAdded"];
 
 /// The worker.
 pub struct Payments {
@@ -92,8 +93,8 @@ impl Work for Paying<'_> {
         let (mut passed, mut unknown) = (None, None);
         for row in rows {
             let at = Checkpoint::at(row.position, row.event_id);
-            let ended = row.aggregate_type == "order" && ENDS.contains(&&*row.event_type);
-            if row.aggregate_type == "payment" || ended {
+            let of_order = row.aggregate_type == "order" && OF_ORDERS.contains(&&*row.event_type);
+            if row.aggregate_type == "payment" || of_order {
                 match self.payments.store.log().decode_row(row) {
                     Some(Ok(event)) => self.payments.follow(event).await?,
                     Some(Err(reason)) => {
@@ -138,6 +139,17 @@ impl Payments {
             Event::Payment(event) => self.follow_payment(&recorded, event, &cause).await,
             Event::Order(order::Event::OrderCancelled { .. } | order::Event::OrderRefused { .. }) => {
                 self.settle(recorded.stream, &cause).await
+            }
+            // Of a checkout that became an order, what was authorized is charged now.
+            Event::Order(order::Event::OrderPaymentAdded { payment: id, .. }) => {
+                let payment = self.payment(*id).await?;
+                match payment.authorization().filter(|(_, one)| one.progress.is_done()) {
+                    Some((transaction, _)) => {
+                        let order_id = OrderId(recorded.stream);
+                        self.charge_at_once(*id, order_id, transaction, &cause).await
+                    }
+                    None => Ok(()),
+                }
             }
             _ => Ok(()),
         }
@@ -200,7 +212,11 @@ impl Payments {
     ) -> Result<(), Stopped> {
         let (payment, order) = (self.payment(id).await?, self.order(order_id.0).await?);
         let Some(opened) = &payment.opened else { return Ok(()) };
-        if payment.gives_back() || (opened.capture == Capture::Later && order.is_charged()) {
+        // A checkout charges nothing.
+        if order.placed.is_none()
+            || payment.gives_back()
+            || (opened.capture == Capture::Later && order.is_charged())
+        {
             return Ok(());
         }
         let transaction = ids::derived(authorization, &["charge"]);
@@ -312,17 +328,16 @@ impl Payments {
             };
             // Both are decided at this version, so what is the order's is so in the append as well.
             let context = CommandContext { expected: Some(version), ..self.context(&command, cause).await? };
-            let done = match (payment.of_order(id, &events), payment.order_id) {
-                (Some(of_order), Some(order_id)) => {
-                    let (first, second) = ((id, command.clone()), (order_id.0, of_order));
-                    Box::pin(self.store.execute_joined::<Payment, Order>(first, second, context, Into::into))
-                        .await
-                }
-                _ => self.store.execute::<Payment>(id, command.clone(), context).await,
-            };
+            let done = self.decide(id, (&payment, &events), command.clone(), context).await?;
             match done {
                 Ok(_) => return Ok(true),
-                Err(ExecuteError::Stale { .. }) => {}
+                // It changed, or became an order, which decides now, since it was looked at.
+                Err(
+                    ExecuteError::Stale { .. }
+                    | ExecuteError::Rejected(payment::Error::Checkout(checkout::Error::Ended(
+                        checkout::Status::Completed,
+                    ))),
+                ) => {}
                 Err(ExecuteError::Rejected(refusal)) => {
                     tracing::info!(payment = %id, code = refusal.as_ref(), "a payment or its order refused");
                     return Ok(false);
@@ -337,6 +352,39 @@ impl Payments {
                 }
             }
         }
+    }
+
+    /// Executes it together with the order of the payment, or with its checkout while there is no order: they decide in the same
+    /// append.
+    async fn decide(
+        &self,
+        id: Uuid,
+        (payment, events): (&Payment, &[payment::Event]),
+        command: payment::Command,
+        context: CommandContext,
+    ) -> Result<Result<Executed, ExecuteError<payment::Error>>, Stopped> {
+        let first = (id, command);
+        let Some(order_id) = payment.order_id else {
+            return Ok(self.store.execute::<Payment>(id, first.1, context).await);
+        };
+        if self.is_placed(order_id.0).await? {
+            let Some(of_order) = payment.of_order(id, events) else {
+                return Ok(self.store.execute::<Payment>(id, first.1, context).await);
+            };
+            let second = (order_id.0, of_order);
+            let joined = self.store.execute_joined::<Payment, Order>(first, second, context, Into::into);
+            return Ok(Box::pin(joined).await);
+        }
+        let Some(of_checkout) = payment.of_checkout(id, events) else {
+            return Ok(self.store.execute::<Payment>(id, first.1, context).await);
+        };
+        let second = (order_id.0, of_checkout);
+        let joined = self.store.execute_joined::<Payment, Checkout>(first, second, context, Into::into);
+        Ok(Box::pin(joined).await)
+    }
+
+    async fn is_placed(&self, order_id: Uuid) -> Result<bool, Stopped> {
+        Ok(self.order(order_id).await?.placed.is_some())
     }
 
     /// Each attempt is a command of its own: the payment knows by itself what it was told before.

@@ -11,6 +11,7 @@
 
 mod changes;
 mod clock;
+mod completing;
 mod following;
 mod rows;
 mod sending;

@@ -12,6 +12,8 @@ mod history;
 
 #[path = "../../identity/tests/fixture/authenticator.rs"]
 mod authenticator;
+#[path = "workers/checking_out.rs"]
+mod checking_out;
 #[path = "workers/clients.rs"]
 mod clients;
 #[path = "workers/erasing.rs"]

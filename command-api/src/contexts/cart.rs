@@ -1,23 +1,23 @@
 //! Carts over HTTP. A line needs facts first: which product a SKU is of, its name and its price.
 
-mod answered;
+pub(in crate::contexts) mod answered;
 mod claim;
 mod share;
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use soonshop_domain::cart::{CHANNEL, Cart, Command, NewLine, NewNote, Seen};
-use soonshop_domain::order::Customer;
+use soonshop_domain::cart::{CHANNEL, Cart, Command, Error, Line, NewLine, NewNote, Seen};
+use soonshop_domain::order::{self, Customer};
 use soonshop_domain::text::{self, Sku};
-use soonshop_domain::{Money, Personal, Purpose};
+use soonshop_domain::{Currency, Money, Personal, Purpose};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::answered::{answered, attempted, not_erased};
-use super::order::facts::{SkuFacts, buyer, invalid, look_up};
+use super::order::facts::{SkuFacts, buyer, invalid, look_up, look_up_all};
 use crate::http::action::{prepares, removes};
-use crate::http::answer::{answer, refused};
+use crate::http::answer::{answer, refused, rejected};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
@@ -135,6 +135,41 @@ async fn sold(
     }
 }
 
+/// The lines of a cart as those of an order, with names and prices as they are now; numbered from 1. What is refused says
+/// which line of the cart it is, and its SKU.
+pub(in crate::contexts) async fn sold_now(
+    call: &Call,
+    currency: Currency,
+    lines: Vec<Line>,
+) -> Result<Vec<order::Line>, Problem> {
+    let goods = look_up_all(&call.store, lines.iter().map(|line| line.sku.clone())).await?;
+    let mut sold = Vec::with_capacity(lines.len());
+    for (number, line) in (1..).zip(lines) {
+        let at = |problem: Problem| {
+            problem.with_pointer("/cart").with("line", line.line).with("sku", line.sku.as_str())
+        };
+        let (name, price) = match goods.get(&line.sku).cloned().unwrap_or(SkuFacts::Unknown) {
+            SkuFacts::Sold { product_id, price: Some(price), .. }
+                if product_id == line.product_id && price.currency != currency =>
+            {
+                return Err(at(rejected(&Error::OtherCurrency(currency))));
+            }
+            SkuFacts::Sold { product_id, name, price: Some(price) } if product_id == line.product_id => {
+                (name, price)
+            }
+            SkuFacts::Sold { price: None, .. } => {
+                return Err(at(Problem::invalid("sku-without-price", "it has no price yet")));
+            }
+            SkuFacts::Unknown | SkuFacts::NotSold | SkuFacts::Sold { .. } => {
+                return Err(at(Problem::invalid("sku-not-sold", "the product is not sold any more")));
+            }
+        };
+        let Line { sku, product_id, quantity, .. } = line;
+        sold.push(order::Line { number, sku, product_id, name, quantity, price });
+    }
+    Ok(sold)
+}
+
 /// The subject of the cart's owner; the nil id where there is no such cart: the command is refused then.
 async fn owner(call: &Call, id: Uuid) -> Result<Uuid, Problem> {
     let (cart, _) = call.store.load::<Cart>(id).await.map_err(refused)?;
@@ -158,7 +193,8 @@ async fn start(call: Call, (): (), body: NewCart) -> Result<Response, Problem> {
     };
     let command = Command::Start { channel: CHANNEL.to_owned(), customer, line };
     let owner = customer.subject();
-    let done = call.attempt_all::<Cart>((id, command.clone()), || vec![not_erased(owner)]).await;
+    let done =
+        call.attempt_all::<Cart>((id, command.clone()), || vec![not_erased(owner, Error::Person)]).await;
     answered(id, command, done)
 }
 

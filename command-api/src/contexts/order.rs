@@ -4,7 +4,7 @@
 
 mod credit_note;
 pub(super) mod facts;
-mod pay;
+pub(super) mod pay;
 
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -64,15 +64,15 @@ struct NewOrder {
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = OrderContact)]
-struct NewContact {
+pub(super) struct NewContact {
     #[schema(min_length = 1, max_length = 200)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     #[schema(max_length = 254, format = "email")]
-    email: Option<String>,
+    pub(super) email: Option<String>,
     #[schema(min_length = 1, max_length = 40)]
-    phone: Option<String>,
+    pub(super) phone: Option<String>,
     #[schema(max_length = 500)]
-    address: Option<String>,
+    pub(super) address: Option<String>,
 }
 
 impl Input for NewOrder {

@@ -5,9 +5,11 @@
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use soonshop_domain::Money;
+use soonshop_domain::checkout::{self, Checkout};
 use soonshop_domain::ids::OrderId;
 use soonshop_domain::order::{self, Order};
 use soonshop_domain::payment::{self, Command, Kind, Payment};
+use soonshop_event_store::{ExecuteError, Executed};
 use soonshop_service_kit::Problem;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -91,9 +93,41 @@ async fn joined(
 }
 
 async fn stop(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Problem> {
-    let (_, order_id) = found(&call, id).await?;
+    let (payment, order_id) = found(&call, id).await?;
+    let command = Command::Stop { order_id };
+    // An order knows no payment that was stopped before its checkout became it.
+    if payment.stopped {
+        return call.execute::<Payment>(id, command).await;
+    }
+    if !is_placed(&call, order_id).await? {
+        let of_checkout = checkout::Command::StopPayment { payment: id };
+        let done = with_checkout(&call, id, command.clone(), (order_id, of_checkout)).await;
+        if !matches!(done, Err(ExecuteError::Rejected(payment::Error::Checkout(COMPLETED)))) {
+            return answer::<Payment>(id, command, done);
+        }
+        // It has become an order meanwhile, which decides.
+    }
     let of_order = order::Command::StopPayment { payment: id };
-    joined(&call, id, Command::Stop { order_id }, (order_id, of_order)).await
+    joined(&call, id, command, (order_id, of_order)).await
+}
+
+/// A checkout that became an order.
+const COMPLETED: checkout::Error = checkout::Error::Ended(checkout::Status::Completed);
+
+async fn is_placed(call: &Call, order_id: OrderId) -> Result<bool, Problem> {
+    let (order, _) = call.store.load::<Order>(order_id.0).await.map_err(refused)?;
+    Ok(order.placed.is_some())
+}
+
+/// Has the payment and its checkout decide, in one append.
+async fn with_checkout(
+    call: &Call,
+    id: Uuid,
+    command: Command,
+    (order_id, of_checkout): (OrderId, checkout::Command),
+) -> Result<Executed, ExecuteError<payment::Error>> {
+    let (first, second) = ((id, command), (order_id.0, of_checkout));
+    call.attempt_joined::<Payment, Checkout>(first, second, payment::Error::Checkout).await
 }
 
 async fn charge(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
@@ -105,13 +139,18 @@ async fn charge(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response,
 
 async fn release(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {
     let (kind, transaction) = (Kind::Release, call.new_stream());
-    let (payment, _) = found(&call, id).await?;
+    let (payment, order_id) = found(&call, id).await?;
     let command = if payment.gives_back() {
         Command::GiveBack { kind, transaction, amount }
     } else {
         Command::Request { kind, transaction, amount }
     };
-    call.execute::<Payment>(id, command).await
+    if is_placed(&call, order_id).await? {
+        return call.execute::<Payment>(id, command).await;
+    }
+    let of_checkout = checkout::Command::ReleasePayment { payment: id };
+    let done = with_checkout(&call, id, command.clone(), (order_id, of_checkout)).await;
+    answer::<Payment>(id, command, done)
 }
 
 async fn refund(call: Call, id: Uuid, Part { amount }: Part) -> Result<Response, Problem> {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 use soonshop_domain::cart::Cart;
+use soonshop_domain::checkout::Checkout;
 use soonshop_domain::order::{Customer, Order};
 use soonshop_domain::payment::Payment;
 use soonshop_domain::user::User;
@@ -28,6 +29,10 @@ struct FirstEventMetadata {
 impl FirstEventMetadata {
     fn of(kind: ActorKind, id: String) -> Self {
         Self { actor_kind: Some(kind), actor_id: Some(id) }
+    }
+
+    fn is_by_the_shop(&self) -> bool {
+        self.actor_kind == Some(ActorKind::System)
     }
 
     fn is(&self, kind: ActorKind, id: &str) -> bool {
@@ -119,22 +124,41 @@ impl Call {
         Err(Problem::forbidden("not-yours", detail))
     }
 
-    /// The account that took a guest's order over.
+    /// The account that took a guest's order over, and with it the checkout that it was.
     async fn claimed_by(&self, aggregate_type: &str, id: Uuid) -> Result<Option<Uuid>, Problem> {
-        if aggregate_type != type_of::<Order>() {
+        if ![type_of::<Order>(), type_of::<Checkout>()].contains(&aggregate_type) {
             return Ok(None);
         }
         let (order, _) = self.store.load::<Order>(id).await.map_err(refused)?;
         Ok(order.claimed_by.map(|account| account.0))
     }
 
-    /// A payment is of whose order it is for: of the account that took it over, or else of who began it.
+    /// A payment belongs to the owner of its order or checkout: to the account that took that over, or else to who began it.
     async fn payer_of(&self, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
         let (payment, _) = self.store.load::<Payment>(id).await.map_err(refused)?;
         let Some(order_id) = payment.order_id else { return Ok(None) };
         match self.claimed_by(type_of::<Order>(), order_id.0).await? {
             Some(account) => Ok(Some(FirstEventMetadata::of(ActorKind::Customer, account.to_string()))),
-            None => self.first_of(type_of::<Order>(), order_id.0).await,
+            None => self.order_of(order_id.0).await,
+        }
+    }
+
+    /// Who began an order. An order that came of a checkout was placed by the shop for its buyer.
+    async fn order_of(&self, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
+        let placed = self.first_of(type_of::<Order>(), id).await?;
+        if placed.as_ref().is_some_and(|placed| !placed.is_by_the_shop()) {
+            return Ok(placed);
+        }
+        Ok(self.buyer_of(id).await?.or(placed))
+    }
+
+    /// The owner of the cart has its checkout, also where staff started it: the user, or the guest who began the cart.
+    async fn buyer_of(&self, id: Uuid) -> Result<Option<FirstEventMetadata>, Problem> {
+        let (checkout, _) = self.store.load::<Checkout>(id).await.map_err(refused)?;
+        let Some(started) = checkout.started else { return Ok(None) };
+        match started.customer {
+            Customer::User(user) => Ok(Some(FirstEventMetadata::of(ActorKind::Customer, user.to_string()))),
+            Customer::Guest(_) => self.first_of(type_of::<Cart>(), started.cart.0).await,
         }
     }
 
@@ -158,6 +182,12 @@ impl Call {
             if let Some(Customer::User(user)) = cart.owned.map(|owned| owned.customer) {
                 return Ok(Some(FirstEventMetadata::of(ActorKind::Customer, user.to_string())));
             }
+        }
+        if aggregate_type == type_of::<Order>() {
+            return self.order_of(id).await;
+        }
+        if aggregate_type == type_of::<Checkout>() {
+            return self.buyer_of(id).await;
         }
         self.first_of(aggregate_type, id).await
     }

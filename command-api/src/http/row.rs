@@ -88,9 +88,12 @@ impl Row {
     /// The class of every command: each is a change, whatever it changes.
     pub(crate) const CLASS: Class = Class::Writes;
 
-    /// Whether a guest without a token begins to exist by it: what it makes is theirs.
+    /// Whether a guest without a token begins to exist by it: what it makes is theirs. A checkout is of a cart, whose owner
+    /// is there already.
     pub(crate) fn begins_a_guest(&self) -> bool {
-        self.of == Owner::New && self.permission == Permission::Shop && self.key == Key::Required
+        let begins =
+            self.of == Owner::New && self.permission == Permission::Shop && self.key == Key::Required;
+        begins && self.aggregate_type() != "checkout"
     }
 
     /// A command that replaces or removes something must name the version that the caller has seen.

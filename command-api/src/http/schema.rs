@@ -31,6 +31,18 @@ pub(crate) struct PaymentMoney {
     currency: String,
 }
 
+/// What is to be paid in all. Its `maximum` is `MOST_TOTAL`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the field")]
+pub(crate) struct Total {
+    /// In minor units: pence, cents.
+    #[schema(example = 2598, minimum = 0, maximum = 1_000_000_000_000_000_i64)]
+    amount: i64,
+    /// ISO 4217.
+    #[schema(example = "GBP", min_length = 3, max_length = 3)]
+    currency: String,
+}
+
 /// Names and values of at most 64 and 200 characters.
 pub(crate) struct Attributes;
 

@@ -4,6 +4,7 @@
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use soonshop_command_api::{self as http, Commands};
+use soonshop_domain::checkout::Checkout;
 use soonshop_domain::order::{self, Order};
 use soonshop_domain::payment::{self, Kind, Outcome, Payment, Report};
 use soonshop_domain::{Currency, Metadata, Money, ids};
@@ -175,4 +176,59 @@ async fn staff_release_what_a_stopped_payment_could_not() {
     let failed = shop.store.execute::<Payment>(id, payment::Command::Report(report), context).await;
     failed.unwrap();
     assert_eq!(shop.operate(&releases, json!({ "amount": pounds(1_000) })).await.status, 200);
+}
+
+/// A checkout of two mugs at 5.00, and a payment of 6.00 for it.
+async fn checked_out(shop: &Shop) -> (String, String) {
+    let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 2 })).await.id();
+    let started = shop.post("/checkouts", json!({ "cart": cart, "country": "UK" })).await;
+    assert_eq!(started.status, 201, "{}", started.text);
+    let payments = format!("/checkouts/{}/payments", started.id());
+    let opened = shop.post(&payments, json!({ "amount": pounds(600) })).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    (started.id(), opened.id())
+}
+
+#[tokio::test]
+async fn a_payment_that_a_running_checkout_counts_on_is_stopped_and_not_released_alone() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let (checkout, payment) = checked_out(&shop).await;
+    let transaction = ids::derived(payment.parse().unwrap(), &["authorization"]);
+    says(&shop, &payment, Kind::Authorization, transaction, 600).await;
+    let releases = format!("/payments/{payment}/releases");
+    let counted = shop.operate(&releases, json!({ "amount": pounds(100) })).await;
+    assert_eq!(counted.refused(), (409, "payment-counted".into()));
+    let stop = format!("/payments/{payment}/stop");
+    assert_eq!(shop.post(&stop, json!({})).await.status, 200);
+    let (state, _) = shop.store.load::<Checkout>(checkout.parse().unwrap()).await.unwrap();
+    assert_eq!(state.unpaid(), 1_000);
+    let payments = format!("/checkouts/{checkout}/payments");
+    assert_eq!(shop.post(&payments, json!({})).await.status, 201, "all of it may be paid in another way");
+    assert_eq!(shop.post(&stop, json!({})).await.status, 200, "it is stopped already");
+}
+
+#[tokio::test]
+async fn a_checkout_or_payment_of_long_ago_is_not_begun_again_and_nothing_is_done_to_it() {
+    let shop = Shop::open().await;
+    let product = shop.sell("mug").await;
+    let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 2 })).await.id();
+    let body = json!({ "cart": cart, "country": "UK", "total": pounds(1_000) });
+    let start = [("idempotency-key", "0199aabb-0000-4000-8000-000000000004")];
+    let pay = [("idempotency-key", "0199aabb-0000-4000-8000-000000000005")];
+    let started = shop.post_with("/checkouts", &start, body.clone()).await;
+    let payments = format!("/checkouts/{}/payments", started.id());
+    assert_eq!(shop.post_with(&payments, &pay, json!({})).await.status, 201);
+    // It costs more by now, so that it could not be started today.
+    let price = json!({ "sku": "mug", "price": pounds(501) });
+    assert_eq!(shop.operate(&format!("{product}/prices"), price).await.status, 200);
+    forget_commands(&shop).await;
+    let before = shop.store.log().head().await.unwrap().position;
+    let again = shop.post_with("/checkouts", &start, body).await;
+    assert_eq!(again.refused(), (409, "checkout-exists".into()));
+    let commands = Commands { provider: None, ..Commands::new(shop.store.clone(), None) };
+    let without = Shop { router: stack(http::router(commands)), ..shop };
+    let again = without.post_with(&payments, &pay, json!({})).await;
+    assert_eq!(again.refused(), (409, "payment-exists".into()));
+    assert_eq!(without.store.log().head().await.unwrap().position, before);
 }

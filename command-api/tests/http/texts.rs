@@ -209,6 +209,20 @@ async fn of_carts(shop: &Shop) -> [(&'static str, (String, Value)); 4] {
     ]
 }
 
+async fn of_checkouts(shop: &Shop) -> [(&'static str, (String, Value)); 2] {
+    let cart = async || shop.post("/carts", json!({ "sku": "mug", "quantity": 1 })).await.id();
+    let contact =
+        json!({ "name": "Zoë", "email": "zoe@example.org", "phone": "12", "address": "1 Röad\nBath" });
+    let total = json!({ "amount": 500, "currency": "GBP" });
+    let new = json!({ "cart": cart().await, "country": "Österreich", "contact": contact, "total": total, "capture": "at_once" });
+    let running = json!({ "cart": cart().await, "country": "UK" });
+    let running = shop.post("/checkouts", running).await.id();
+    [
+        ("checkout.start", ("/checkouts".to_owned(), new)),
+        ("checkout.pay", (format!("/checkouts/{running}/payments"), json!({ "amount": total }))),
+    ]
+}
+
 /// The text with the character after its first one.
 fn with_inside(text: &str, char: char) -> String {
     let first = text.chars().next().unwrap();
@@ -222,6 +236,7 @@ async fn invisible_characters_make_no_text_of_any_body_another_one() {
     let mut samples = Box::pin(samples(&staffed)).await;
     let shop = &staffed.shop;
     samples.extend(samples_of_payments(shop).await);
+    samples.extend(of_checkouts(shop).await);
     let types: BTreeSet<&str> =
         samples.keys().copied().filter_map(|name: &str| Some(name.split_once('.')?.0)).collect();
     let mut seen = 0;

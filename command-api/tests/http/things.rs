@@ -80,6 +80,11 @@ impl Staffed {
                 let ordered = self.send_as(role, "POST", "/orders", &order("mug")).await.id();
                 (format!("/orders/{ordered}/payments"), json!({}))
             }
+            "checkout" => {
+                let cart = json!({ "sku": "mug", "quantity": 1 });
+                let cart = self.send_as(role, "POST", "/carts", &cart).await.id();
+                ("/checkouts".to_owned(), json!({ "cart": cart, "country": "UK" }))
+            }
             other => panic!("say how a {other} begins"),
         };
         let got = self.send_as(role, "POST", &path, &body).await;
@@ -138,7 +143,7 @@ fn plain(name: &str, id: &str) -> Value {
         "user.set-consent" => json!({ "given": false }),
         "order.cancel" => json!({ "reason": "changed-mind" }),
         "order.ship" | "order.pay" | "payment.stop" | "payment.close" | "cart.save" | "cart.want"
-        | "cart.share" => {
+        | "cart.share" | "checkout.pay" | "checkout.give-up" => {
             json!({})
         }
         "cart.add" => json!({ "sku": "mug", "quantity": 1 }),
@@ -208,7 +213,7 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
             for (id, why) in things {
                 let path = row.path.replace("{id}", &id).replace("{address}", &nobody);
                 let path = path.replace("{medium}", "email").replace("{line}", "1").replace("{order}", &id);
-                let path = path.replace("{share}", &nobody);
+                let path = path.replace("{share}", &nobody).replace("{checkout}", &id);
                 let got = shop.send_as(role, &row.method, &path, &plain(&row.name, &id)).await;
                 let what = format!("{} {} as {role}, of {id}: {}", row.method, row.path, got.text);
                 if role.may(row.permission) {
@@ -230,6 +235,8 @@ async fn every_identity_touches_the_things_that_a_row_says_and_no_others() {
         "cart.save",
         "cart.share",
         "cart.want",
+        "checkout.give-up",
+        "checkout.pay",
         "order.cancel",
         "order.pay",
         "order.ship",
@@ -441,6 +448,11 @@ async fn unprivileged(shop: &Staffed, row: &Described) -> (String, Value) {
         "stock.adjust" => json!({ "quantity": 1, "reason": "counted" }),
         "order.place" => order(&sku),
         "order.pay" => json!({}),
+        "checkout.start" => {
+            let cart = json!({ "sku": sku, "quantity": 1 });
+            let cart = shop.send_as(Role::Guest, "POST", "/carts", &cart).await.id();
+            json!({ "cart": cart, "country": "UK" })
+        }
         "credit_note.issue" => {
             let ordered = shop.send_as(Role::Admin, "POST", "/orders", &order(&sku)).await.id();
             json!({ "order_id": ordered, "lines": [{ "sku": sku, "quantity": 1 }] })
@@ -550,6 +562,8 @@ fn a_body_that_names_an_amount_a_number_or_a_time_says_who_may() {
         ("cart.change", "/seen"),
         // When a share link ends: its own.
         ("cart.share", "/until"),
+        // What the buyer was shown: without it, or with another one, nothing costs less.
+        ("checkout.start", "/total"),
         ("product.create", "/variants/*/price"),
         ("product.add-variant", "/price"),
         ("product.set-price", "/price"),
@@ -557,7 +571,8 @@ fn a_body_that_names_an_amount_a_number_or_a_time_says_who_may() {
     let mut seen = 0;
     for (row, fields) in bodies() {
         for (at, schema) in fields {
-            let amount = schema["$ref"].as_str().is_some_and(|name| name.ends_with("/Price"));
+            let of_amounts = |name: &str| name.ends_with("/Price") || name.ends_with("/Total");
+            let amount = schema["$ref"].as_str().is_some_and(of_amounts);
             let telling = amount || schema["format"] == "date-time" || at.ends_with("/number");
             if !telling || open.contains(&(&*row.name, &*at)) {
                 continue;
@@ -584,9 +599,11 @@ fn every_number_in_a_body_has_the_ceiling_of_the_domain() {
                 continue;
             }
             let most = match (&*row.name, at.rsplit('/').next().unwrap()) {
-                ("order.pay" | "payment.charge" | "payment.release" | "payment.refund", "amount") => {
-                    soonshop_domain::money::MOST_TOTAL
-                }
+                (
+                    "checkout.start" | "checkout.pay" | "order.pay" | "payment.charge" | "payment.release"
+                    | "payment.refund",
+                    "amount",
+                ) => soonshop_domain::money::MOST_TOTAL,
                 (_, "amount") => MOST_AMOUNT,
                 // It is not 0: one range is below, the other above.
                 ("stock.adjust", "quantity") if schema["maximum"] == -1 => {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Error, Event, Kind, Outcome, Payment, Progress, Report};
 use crate::ids::OrderId;
-use crate::{Money, order, reasons};
+use crate::{Money, checkout, order, reasons};
 
 /// The code that a provider gave, as it may be stored for ever.
 fn code(given: String) -> String {
@@ -120,6 +120,24 @@ impl Payment {
         }
         let code = "failed-after-success".to_owned();
         vec![Event::PaymentNoted { order_id, code, transaction: Some(transaction) }]
+    }
+
+    /// What the checkout has to say in the same append, as long as it is no order, where these events were decided on this
+    /// state of the payment `payment`.
+    pub fn of_checkout(&self, payment: Uuid, events: &[Event]) -> Option<checkout::Command> {
+        events.iter().find_map(|event| match event {
+            Event::PaymentOpened { amount, tender, .. } => {
+                Some(checkout::Command::AddPayment { payment, tender: *tender, amount: *amount })
+            }
+            Event::PaymentStopRequested { .. } => Some(checkout::Command::StopPayment { payment }),
+            Event::AuthorizationSucceeded { transaction, amount, .. } if !self.gives_back() => {
+                Some(checkout::Command::Settle { payment, transaction: *transaction, amount: *amount })
+            }
+            Event::AuthorizationLapsed { transaction, .. } => {
+                Some(checkout::Command::Unsettle { payment, transaction: *transaction })
+            }
+            _ => None,
+        })
     }
 
     /// What the order has to say in the same append, where these events were decided on this state of the payment

@@ -1,15 +1,19 @@
 //! Unique values: one owner each, freed by their owner, judged with the append.
 
 use futures::future::join_all;
+use soonshop_domain::checkout::{self, Checkout};
 use soonshop_domain::claim::scope;
-use soonshop_domain::ids;
+use soonshop_domain::ids::{self, CartId, GuestId};
 use soonshop_domain::inventory::Stock;
+use soonshop_domain::order::{self, Contact, Customer, Order, Placement};
+use soonshop_domain::payment::Capture;
 use soonshop_domain::user::{self, User};
 use soonshop_event_log::codec;
 use soonshop_event_store::{AppendError, Claim, CommandContext, ExecuteError, Outcome, Request};
 
 use crate::fixture::{
-    Fixture, Tip, change, checking, context, masters, on_both, receive, register, request, submit, words,
+    Fixture, Tip, change, checking, context, masters, on_both, place_order, receive, register, request,
+    submit, words,
 };
 
 on_both! {
@@ -21,6 +25,7 @@ on_both! {
     only_the_claims_with_outdated_keys_are_refused,
     a_new_key_for_unique_values_is_used_without_a_restart,
     an_imported_record_is_claimed_by_its_natural_key,
+    a_checkout_and_the_order_that_it_becomes_hold_one_number,
     a_claim_does_not_reveal_its_value,
 }
 
@@ -42,6 +47,44 @@ async fn a_unique_value_has_one_owner_and_is_free_again_when_its_owner_changes_i
     store.execute::<User>(ada, user::Command::Delete, context()).await.unwrap();
     assert_eq!(owner("lovelace@example.org").await, None);
     assert_eq!(shop.number("log", "SELECT count(*) FROM @claims").await, 1);
+}
+
+/// A checkout of a guest with this number.
+fn checkout(number: &str) -> checkout::Command {
+    let customer = Customer::Guest(GuestId(ids::new()));
+    let order::Command::Place(Placement { lines, country, .. }) = place_order(customer, number) else {
+        unreachable!("an order is placed")
+    };
+    checkout::Command::Start(Box::new(checkout::Opening {
+        cart: CartId(ids::new()),
+        cart_changes: 1,
+        channel: "main".to_owned(),
+        customer,
+        number: number.to_owned(),
+        country,
+        contact: Contact::default(),
+        lines,
+        capture: Capture::AtOnce,
+        test: true,
+    }))
+}
+
+async fn a_checkout_and_the_order_that_it_becomes_hold_one_number(shop: Fixture) {
+    let store = shop.store();
+    let (bought, refused) = (ids::new(), ids::new());
+    for (id, number) in [(bought, "S-1"), (refused, "S-2")] {
+        store.execute::<Checkout>(id, checkout(number), context()).await.unwrap();
+    }
+    let owner = async |number: &str| store.owner_of(scope::ORDER_NUMBER, number).await.unwrap();
+    let order = |number| place_order(Customer::Guest(GuestId(ids::new())), number);
+    let taken = store.execute::<Order>(ids::new(), order("S-1"), context()).await;
+    assert!(matches!(&taken, Err(ExecuteError::Taken { .. })), "no other order has its number: {taken:?}");
+    store.execute::<Order>(bought, order("S-1"), context()).await.unwrap();
+    assert_eq!(owner("S-1").await, Some(format!("order:{bought}")));
+    let refusal = checkout::Refusal { reason: "given-up".to_owned(), line: None, sku: None };
+    store.execute::<Checkout>(refused, checkout::Command::Refuse { refusal }, context()).await.unwrap();
+    assert_eq!(owner("S-2").await, None);
+    store.execute::<Order>(ids::new(), order("S-2"), context()).await.unwrap();
 }
 
 async fn exactly_one_of_many_concurrent_claims_wins(shop: Fixture) {

@@ -152,7 +152,7 @@ fn claimable() -> Action {
 }
 
 /// The address of the whole, if these are not all of its lines.
-fn all_lines(path: &str, id: &str, lines: &Value, count: i64) -> Option<String> {
+pub(super) fn all_lines(path: &str, id: &str, lines: &Value, count: i64) -> Option<String> {
     let shown = lines.as_array().map_or(0, Vec::len);
     (i64::try_from(shown).unwrap_or(i64::MAX) < count).then(|| format!("{path}/{id}"))
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Reactor;
 use super::changes::Changes;
+use super::completing::{Prepared, prepared};
 use super::rows::Row;
 use super::work::{Named, Work};
 
@@ -87,7 +88,7 @@ fn pause(attempts: i64) -> Duration {
 impl Reactor {
     async fn send(&self, instance: &str, row: &Row) -> Result<Sent, Stopped> {
         let name = self.process.name();
-        let (id, mut targets) = self.process.command(instance, row.input, &row.task)?;
+        let (id, targets) = self.process.command(instance, row.input, &row.task)?;
         // Records that were made before hold this for every instance that is named by an id.
         let key = Uuid::try_parse(instance);
         let key = key.as_ref().map_or(instance.as_bytes(), |id| id.as_bytes().as_slice());
@@ -109,7 +110,12 @@ impl Reactor {
             traceparent: row.causes.traceparent.clone(),
             ..Metadata::default()
         };
-        let context = CommandContext { record: true, ..CommandContext::new(id, fingerprint, metadata) };
+        let Prepared { mut targets, expected } = match prepared(&self.store, targets).await {
+            Ok(prepared) => prepared,
+            Err(reason) => return Ok(Sent::Unavailable(reason)),
+        };
+        let context =
+            CommandContext { record: true, expected, ..CommandContext::new(id, fingerprint, metadata) };
         if targets.len() == 1
             && let Some(target) = targets.pop()
         {

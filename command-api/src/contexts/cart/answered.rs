@@ -1,11 +1,11 @@
 //! What the commands of carts answer, and whose cart is open.
 
 use axum::response::Response;
-use soonshop_domain::Purpose;
 use soonshop_domain::cart::{CHANNEL, Cart, Command, Error, open_cart};
 use soonshop_domain::claim::scope;
 use soonshop_domain::order::Customer;
 use soonshop_domain::user::person::{self, Person};
+use soonshop_domain::{Classified, Purpose};
 use soonshop_event_store::{ExecuteError, Executed, Joined};
 use soonshop_service_kit::Problem;
 use uuid::Uuid;
@@ -32,9 +32,12 @@ pub(super) fn answered(
 }
 
 /// Refuses the append if the erasure of this person's account was requested: what a cart holds would outlive it.
-pub(super) fn not_erased(person: Uuid) -> Joined<Error> {
+pub(in crate::contexts) fn not_erased<E: Classified>(
+    person: Uuid,
+    error: fn(person::Error) -> E,
+) -> Joined<E> {
     let take_over = person::Command::TakeOver { purpose: Some(Purpose::Account) };
-    Joined::new::<Person>(person, take_over, Error::Person)
+    Joined::new::<Person>(person, take_over, error)
 }
 
 /// Attempts the command, and answers.

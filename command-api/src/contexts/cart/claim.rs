@@ -117,7 +117,7 @@ async fn become_theirs(
     let notes = lines.into_iter().filter_map(note).collect();
     let command = Command::Claim { user, guest, notes, changes: cart.changes };
     // In one append with what the streams of both say: who is being erased takes nothing over, and hands nothing over.
-    let others = || [user.0, guest.0].map(not_erased).into();
+    let others = || [user.0, guest.0].map(|person| not_erased(person, Error::Person)).into();
     let done = call.attempt_all::<Cart>((id, command.clone()), others).await;
     Ok((id, command, done))
 }
@@ -134,7 +134,9 @@ async fn merge(
     let merge = Command::MergeInto { into, owner: user, guest, changes: cart.changes };
     let others = || {
         let merged = Joined::new::<Cart>(id, merge.clone(), |error| error);
-        std::iter::once(merged).chain([user.0, guest.0].map(not_erased)).collect()
+        std::iter::once(merged)
+            .chain([user.0, guest.0].map(|person| not_erased(person, Error::Person)))
+            .collect()
     };
     let done = call.attempt_all::<Cart>((into.0, command.clone()), others).await;
     Ok((into.0, command, done))

@@ -53,12 +53,12 @@ pub(super) fn number(sent: Option<&str>) -> Result<Option<String>, Problem> {
 }
 
 /// A country in its normal form.
-pub(super) fn country(sent: &str) -> Result<String, Problem> {
+pub(in crate::contexts) fn country(sent: &str) -> Result<String, Problem> {
     text::line(sent, 64).map_err(|error| invalid("/country", error))
 }
 
 /// Executes with the given number, or with the first generated one that is free.
-pub(super) async fn numbered<E, F: Future<Output = Result<Executed, ExecuteError<E>>>>(
+pub(in crate::contexts) async fn numbered<E, F: Future<Output = Result<Executed, ExecuteError<E>>>>(
     given: Option<&str>,
     scope: &str,
     generated: impl Fn(u32) -> String,
@@ -151,15 +151,22 @@ pub(in crate::contexts) enum SkuFacts {
     Sold { product_id: ProductId, name: String, price: Option<Money> },
 }
 
+/// The facts about each of the SKUs.
+pub(in crate::contexts) async fn look_up_all(
+    store: &EventStore,
+    skus: impl Iterator<Item = Sku>,
+) -> Result<BTreeMap<Sku, SkuFacts>, Problem> {
+    let skus: std::collections::BTreeSet<Sku> = skus.collect();
+    let look_ups = skus.into_iter().map(|sku| look_up(store.clone(), sku));
+    futures::stream::iter(look_ups).buffer_unordered(LOOK_UPS).try_collect().await
+}
+
 /// The lines with the current names and prices.
 pub(super) async fn sold(store: &EventStore, lines: Vec<NewLine>) -> Result<Vec<Line>, Problem> {
     if lines.len() > MOST_LINES {
         return Err(rejected(&Error::BadLines));
     }
-    let skus: std::collections::BTreeSet<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
-    let look_ups = skus.into_iter().map(|sku| look_up(store.clone(), sku));
-    let goods: BTreeMap<Sku, SkuFacts> =
-        futures::stream::iter(look_ups).buffer_unordered(LOOK_UPS).try_collect().await?;
+    let goods = look_up_all(store, lines.iter().map(|line| line.sku.clone())).await?;
     let mut sold = Vec::with_capacity(lines.len());
     for (index, NewLine { sku, quantity, price: own }) in lines.into_iter().enumerate() {
         let at = |problem: Problem| problem.with_pointer(format!("/lines/{index}/sku"));

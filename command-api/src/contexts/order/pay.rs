@@ -38,7 +38,7 @@ pub(super) struct NewPayment {
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case", as = PaymentCapture)]
 #[expect(dead_code, reason = "it describes the field")]
-enum CaptureOf {
+pub(in crate::contexts) enum CaptureOf {
     AtOnce,
     Later,
 }
@@ -110,7 +110,7 @@ async fn opening(
 }
 
 /// An opening that every payment refuses that was opened.
-fn nothing(order_id: Uuid) -> Opening {
+pub(in crate::contexts) fn nothing(order_id: Uuid) -> Opening {
     Opening {
         order_id: OrderId(order_id),
         revision: REVISION,
