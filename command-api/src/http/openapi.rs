@@ -137,7 +137,8 @@ fn refused(endpoint: &Endpoint) -> BTreeMap<String, RefOr<Response>> {
     let row = &*endpoint.row;
     let mut kinds =
         vec![Kind::Forbidden, Kind::Conflict, Kind::Gone, Kind::Precondition, Kind::Invalid, Kind::TooMany];
-    if parameters(row.path).any(|name| name == "id") {
+    // A checkout names its cart in the body.
+    if parameters(row.path).any(|name| name != "sku") || row.aggregate_type() == "checkout" {
         kinds.push(Kind::NotFound);
     }
     if endpoint.action.body.is_some() {
