@@ -201,11 +201,11 @@ impl Projector for Carts {
     }
 
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn shape(&self) -> i32 {
-        1
+        2
     }
 
     fn follows(&self) -> &'static [&'static str] {
