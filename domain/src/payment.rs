@@ -54,6 +54,10 @@ pub enum Command {
     Stop {
         order_id: OrderId,
     },
+    /// A buyer stops the payment of an order, to pay in another way: refused as long as the order has anything of it.
+    StopUnpaid {
+        order_id: OrderId,
+    },
     Request {
         kind: Kind,
         transaction: Uuid,
@@ -91,6 +95,8 @@ pub enum Error {
     PaymentClosed,
     #[error("money is authorized, under way, or charged and not given back")]
     PaymentHoldsMoney,
+    #[error("its order counts on this payment: cancel the order, or ask the shop to stop the payment")]
+    PaymentAuthorized,
     #[error("the payment is not stopped: its order gives back")]
     PaymentNotStopped,
     #[error("what a provider calls a transaction is 1 to 100 letters, digits, hyphens and underscores")]
@@ -128,6 +134,7 @@ impl Classified for Error {
             | Self::PaymentNotStopped
             | Self::NoProvider
             | Self::TransactionExists
+            | Self::PaymentAuthorized
             | Self::TooManyTransactions => ErrorKind::Conflict,
             Self::BadAmount | Self::AmountTooLarge { .. } | Self::BadReference => ErrorKind::Invalid,
             Self::Order(error) => error.kind(),
@@ -167,6 +174,11 @@ impl Sums {
     pub fn open(&self) -> i64 {
         let gone = self.captured.saturating_add(self.released).saturating_add(self.lapsed);
         self.authorized.saturating_sub(gone)
+    }
+
+    /// Whether its order has anything of it: authorized and open, or captured and not paid back.
+    fn is_counted_on(&self) -> bool {
+        self.open() > 0 || self.captured > self.refunded
     }
 
     fn of(&mut self, kind: Kind) -> &mut i64 {
@@ -213,6 +225,10 @@ impl Decider for Payment {
         match command {
             Command::Open(opening) => self.open(opening),
             Command::Stop { order_id } => self.stop(order_id),
+            Command::StopUnpaid { .. } if !self.stopped && self.sums.is_counted_on() => {
+                Err(Error::PaymentAuthorized)
+            }
+            Command::StopUnpaid { order_id } => self.stop(order_id),
             Command::Request { kind, transaction, amount } => self.request(kind, transaction, amount),
             Command::GiveBack { kind, transaction, amount } => self.give_back(kind, transaction, amount),
             Command::TryAgain { transaction } => self.try_again(transaction),

@@ -382,7 +382,10 @@ impl World {
         } else {
             all.extend(payment.of_checkout(id, &events).map(|command| (order, Command::Checkout(command))));
         }
-        let stops = matches!(all[0].1, Command::Payment(payment::Command::Stop { .. }));
+        let stops = matches!(
+            all[0].1,
+            Command::Payment(payment::Command::Stop { .. } | payment::Command::StopUnpaid { .. })
+        );
         if let Err(slug) = self.append(all) {
             // What a provider says is never refused.
             assert!(stops, "{slug}: {events:?}");
@@ -455,7 +458,10 @@ impl World {
             Step::Stop(which) => {
                 if let Some(id) = self.opened.get(which % self.opened.len().max(1)).copied() {
                     let order_id = self.streams.payments[&id].order_id.unwrap();
-                    self.with_owner(id, payment::Command::Stop { order_id });
+                    let placed = self.streams.is_placed(order_id.0);
+                    let stop = payment::Command::Stop { order_id };
+                    let of_order = payment::Command::StopUnpaid { order_id };
+                    self.with_owner(id, if placed { of_order } else { stop });
                 }
             }
             Step::GiveUp(checkout) => {
@@ -557,8 +563,14 @@ impl World {
                 *promised.entry(stream).or_default() += i64::from(line.quantity);
             }
         }
-        let paid: i64 = self.authorized_before(id);
-        assert!(paid >= order.placed.as_ref().unwrap().total.amount, "{id}: {paid} are paid");
+        let (paid, total) = (self.authorized_before(id), order.placed.as_ref().unwrap().total.amount);
+        assert!(paid >= total, "{id}: {paid} are paid");
+        // And no buyer takes it back: only what its provider says has lapsed is gone.
+        let of_order = |payment: &&Payment| {
+            payment.order_id == Some(OrderId(id)) && (!payment.stopped || payment.sums.lapsed > 0)
+        };
+        let held: i64 = self.streams.payments.values().filter(of_order).map(|one| one.sums.authorized).sum();
+        assert!(held >= total, "{id}: {held} are kept of {total}");
     }
 
     /// What was authorized for a checkout, and had not lapsed or been stopped, when it became an order.

@@ -391,7 +391,7 @@ impl Payments {
     async fn context(&self, command: &payment::Command, cause: &Cause) -> Result<CommandContext, Stopped> {
         let kind = match command {
             payment::Command::Open(_) => "payment.open",
-            payment::Command::Stop { .. } => "payment.stop",
+            payment::Command::Stop { .. } | payment::Command::StopUnpaid { .. } => "payment.stop",
             payment::Command::Request { .. } => "payment.request",
             payment::Command::GiveBack { .. } => "payment.give-back",
             payment::Command::Note { .. } => "payment.note",

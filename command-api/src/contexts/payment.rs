@@ -11,6 +11,7 @@ use soonshop_domain::order::{self, Order};
 use soonshop_domain::payment::{self, Command, Kind, Payment};
 use soonshop_event_store::{ExecuteError, Executed};
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Permission;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,6 +108,9 @@ async fn stop(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Pro
         }
         // It has become an order meanwhile, which decides.
     }
+    // What is authorized for an order is its money: a buyer cancels the order instead.
+    let staff = call.caller().may(Permission::Charge);
+    let command = if staff { command } else { Command::StopUnpaid { order_id } };
     let of_order = order::Command::StopPayment { payment: id };
     joined(&call, id, command, (order_id, of_order)).await
 }

@@ -232,3 +232,14 @@ async fn a_checkout_or_payment_of_long_ago_is_not_begun_again_and_nothing_is_don
     assert_eq!(again.refused(), (409, "payment-exists".into()));
     assert_eq!(without.store.log().head().await.unwrap().position, before);
 }
+
+#[tokio::test]
+async fn a_buyer_does_not_take_back_what_is_authorized_for_an_order() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let (_, payment) = authorized(&shop).await;
+    let stop = format!("/payments/{payment}/stop");
+    assert_eq!(shop.post(&stop, json!({})).await.refused(), (409, "payment-authorized".into()));
+    assert_eq!(shop.operate(&stop, json!({})).await.status, 200, "who may charge may");
+    assert_eq!(shop.post(&stop, json!({})).await.status, 200, "it is stopped");
+}

@@ -484,3 +484,19 @@ fn staff_are_told_of_a_transaction_once() {
     }]);
     given(with(authorized(4_000), [note()])).when(note()).then_expect_events(vec![]);
 }
+
+#[test]
+fn a_buyer_stops_a_payment_of_an_order_only_as_long_as_nothing_is_authorized() {
+    let stop = || Command::StopUnpaid { order_id: order_id() };
+    let opened = || vec![Command::Open(opening(4_000))];
+    let stopped = done(opened().into_iter().chain([stop()]));
+    assert!(matches!(stopped.last(), Some(Event::PaymentStopRequested { .. })), "{stopped:?}");
+    given(opened().into_iter().chain([stop()]).collect()).when(stop()).then_expect_events(vec![]);
+    given(authorized(4_000)).when(stop()).then_expect_error(Error::PaymentAuthorized);
+    given(with(authorized(4_000), charged(2, 4_000)))
+        .when(stop())
+        .then_expect_error(Error::PaymentAuthorized);
+    let lapsed = || says(tx(1), Kind::Authorization, Outcome::Lapsed { amount: gbp(4_000) });
+    let events = done(with(authorized(4_000), [lapsed(), stop()]));
+    assert!(matches!(events.last(), Some(Event::PaymentStopRequested { .. })), "{events:?}");
+}

@@ -31,6 +31,7 @@ problem-cart-checked-out = The cart was bought.
 problem-given-up = The checkout was given up.
 problem-not-held = The stock of the checkout is not held yet.
 problem-not-paid = The checkout is not paid in full.
+problem-payment-authorized = What is authorized by this payment is counted on by its order: cancel the order, or ask the shop.
 problem-payment-counted = Its checkout is running and counts on this payment: stop it instead.
 problem-provider-changed = The shop has changed between test and real payments since the checkout was started.
 problem-nothing-to-buy = Nothing in the cart is to be bought now.

@@ -31,6 +31,7 @@ problem-cart-checked-out = 该购物车已购买。
 problem-given-up = 结账已被放弃。
 problem-not-held = 结账的库存尚未保留。
 problem-not-paid = 结账尚未付清。
+problem-payment-authorized = 其订单已计入此付款的授权：请取消订单，或联系商店。
 problem-payment-counted = 其结账正在进行并计入此付款：请改为停止该付款。
 problem-provider-changed = 结账开始后，商店在测试付款与真实付款之间切换过。
 problem-nothing-to-buy = 购物车中现在没有要购买的商品。
