@@ -214,8 +214,12 @@ pub enum Event {
     CartCheckoutEnded {
         checkout: OrderId,
     },
+    /// Its lines were bought.
     CartCheckedOut {
         checkout: OrderId,
+        /// What is kept for later stays in it, and the cart goes on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        goes_on: bool,
     },
 }
 
@@ -483,7 +487,9 @@ impl Decider for Cart {
                 let channel = self.owned.as_ref().map_or(CHANNEL, |owned| owned.channel.as_str());
                 vec![Hold::one(scope::OPEN_CART, open_cart(channel, &Customer::User(*user)))]
             }
-            Event::CartMerged { .. } | Event::CartExpired {} | Event::CartCheckedOut { .. } => no_open_cart(),
+            Event::CartMerged { .. }
+            | Event::CartExpired {}
+            | Event::CartCheckedOut { goes_on: false, .. } => no_open_cart(),
             _ if full => no_open_cart(),
             _ => Vec::new(),
         }

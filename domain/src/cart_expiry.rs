@@ -101,7 +101,7 @@ impl ProcessManager for CartExpiry {
                         Event::Cart(
                             cart::Event::CartMerged { .. }
                             | cart::Event::CartExpired {}
-                            | cart::Event::CartCheckedOut { .. },
+                            | cart::Event::CartCheckedOut { goes_on: false, .. },
                         ),
                     ..
                 },

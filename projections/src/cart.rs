@@ -182,9 +182,8 @@ fn change(lines: &mut Vec<Listed>, event: &CartEvent) {
                 put(lines, Listed::of(line));
             }
         }
-        CartEvent::CartMerged { .. } | CartEvent::CartExpired {} | CartEvent::CartCheckedOut { .. } => {
-            lines.clear();
-        }
+        CartEvent::CartMerged { .. } | CartEvent::CartExpired {} => lines.clear(),
+        CartEvent::CartCheckedOut { .. } => lines.retain(|line| line.saved),
         CartEvent::CartShared { .. }
         | CartEvent::CartShareEnded { .. }
         | CartEvent::CartCheckoutBegun { .. }
@@ -296,7 +295,8 @@ impl Projector for Carts {
                 CartEvent::CartExpired {} => "expired".clone_into(&mut row.status),
                 CartEvent::CartCheckoutBegun { checkout } => row.checkout_id = Some(checkout.to_string()),
                 CartEvent::CartCheckoutEnded { .. } => row.checkout_id = None,
-                CartEvent::CartCheckedOut { .. } => "checked_out".clone_into(&mut row.status),
+                CartEvent::CartCheckedOut { goes_on: true, .. } => row.checkout_id = None,
+                CartEvent::CartCheckedOut { goes_on: false, .. } => "checked_out".clone_into(&mut row.status),
                 _ => {}
             }
         })

@@ -55,7 +55,10 @@ impl Cart {
             }
             Command::CheckOut { checkout } => match (self.status, self.checkout) {
                 (Status::CheckedOut, Some(before)) if before == checkout => Ok(vec![]),
-                _ if self.runs(checkout) => Ok(vec![Event::CartCheckedOut { checkout }]),
+                _ if self.runs(checkout) => {
+                    let goes_on = self.lines.iter().any(|line| line.saved);
+                    Ok(vec![Event::CartCheckedOut { checkout, goes_on }])
+                }
                 _ => Err(Error::CartChanged),
             },
             Command::Stay if self.status == Status::Unknown => Err(Error::CartNotFound),
@@ -300,7 +303,11 @@ impl Cart {
             Event::CartExpired {} => self.end(Status::Expired),
             Event::CartCheckoutBegun { checkout } => self.checkout = Some(checkout),
             Event::CartCheckoutEnded { .. } => self.checkout = None,
-            Event::CartCheckedOut { .. } => self.end(Status::CheckedOut),
+            Event::CartCheckedOut { goes_on: true, .. } => {
+                self.checkout = None;
+                self.lines.retain(|line| line.saved);
+            }
+            Event::CartCheckedOut { goes_on: false, .. } => self.end(Status::CheckedOut),
         }
     }
 

@@ -114,7 +114,7 @@ impl Sample for Event {
             EventKind::CartExpired => Self::CartExpired {},
             EventKind::CartCheckoutBegun => Self::CartCheckoutBegun { checkout: CHECKOUT },
             EventKind::CartCheckoutEnded => Self::CartCheckoutEnded { checkout: CHECKOUT },
-            EventKind::CartCheckedOut => Self::CartCheckedOut { checkout: CHECKOUT },
+            EventKind::CartCheckedOut => Self::CartCheckedOut { checkout: CHECKOUT, goes_on: false },
         }
     }
 }
@@ -488,7 +488,7 @@ fn the_links_of_a_guest_end_when_an_account_takes_the_cart_over() {
 fn nothing_is_changed_in_a_cart_while_it_is_checked_out_and_it_goes_on_if_that_comes_to_nothing() {
     let begun = Event::CartCheckoutBegun { checkout: CHECKOUT };
     let ended = Event::CartCheckoutEnded { checkout: CHECKOUT };
-    let bought = Event::CartCheckedOut { checkout: CHECKOUT };
+    let bought = Event::CartCheckedOut { checkout: CHECKOUT, goes_on: false };
     let begin = |changes| Command::BeginCheckout { checkout: CHECKOUT, changes };
     given(vec![of_guest()]).when(begin(1)).then_expect_events(vec![begun.clone()]);
     given(vec![of_guest()]).when(begin(2)).then_expect_error(Error::CartChanged);
@@ -524,6 +524,20 @@ fn a_link_is_ended_also_while_a_checkout_runs_and_what_is_kept_for_later_is_not_
     given(vec![of_guest(), Event::CartLineSaved { line: 1 }])
         .when(begin)
         .then_expect_error(Error::NothingToBuy);
+}
+
+#[test]
+fn what_is_kept_for_later_stays_in_a_cart_whose_other_lines_were_bought() {
+    let added = Event::CartLineAdded { customer: Customer::Guest(guest()), added: line(2, 1) };
+    let begun = Event::CartCheckoutBegun { checkout: CHECKOUT };
+    let running = vec![of_guest(), added, Event::CartLineSaved { line: 2 }, begun];
+    let bought = Event::CartCheckedOut { checkout: CHECKOUT, goes_on: true };
+    let check_out = Command::CheckOut { checkout: CHECKOUT };
+    given(running.clone()).when(check_out).then_expect_events(vec![bought.clone()]);
+    assert_eq!(after(running.clone()).holds(&bought), vec![], "it is the open cart of its owner still");
+    let cart = after([running, vec![bought]].concat());
+    assert_eq!((cart.status, cart.checkout), (Status::Open, None));
+    assert_eq!(cart.lines.iter().map(|line| line.line).collect::<Vec<_>>(), [2]);
 }
 
 #[test]

@@ -290,6 +290,7 @@ field-unasked = not asked for
 field-cart = cart
 field-checkout = checkout
 field-given_up = given up because
+field-goes_on = goes on
 field-hold_until = held until
 field-settled = authorized
 field-started = as started

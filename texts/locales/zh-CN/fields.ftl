@@ -290,6 +290,7 @@ field-unasked = 未经请求
 field-cart = 购物车
 field-checkout = 结账
 field-given_up = 放弃原因
+field-goes_on = 继续使用
 field-hold_until = 保留至
 field-settled = 已授权
 field-started = 开始时
