@@ -52,13 +52,14 @@ pub async fn begin(log: &EventLog, db: &Db, process: &str, start: Option<Start>)
         );
     }
     let at = if start == Some(Start::Beginning) { Checkpoint::start() } else { head };
-    at.begin(db, &db.connection, &follower).await?;
+    // A kill between the two leaves no checkpoint, and it begins once more.
     let sql = format!(
         "INSERT INTO @processes (process, state, since, started_at) VALUES ($1, 'running', {now}, {now}) \
          ON CONFLICT (process) DO UPDATE SET started_at = excluded.started_at",
         now = db.now()
     );
     db.connection.execute(db.statement(&sql, [process.into()])).await?;
+    at.begin(db, &db.connection, &follower).await?;
     Ok(Begun::At { position: at.position })
 }
 
