@@ -15,7 +15,7 @@ use soonshop_event_store::{Answer, EventStore, Expected, KeyMaker, NewEvent, Out
 use soonshop_migrations::Namespace;
 use soonshop_projections::runner::{Follower, ROWS, Readers};
 use soonshop_projections::{
-    Feed, Generation, Projector, Registry, Row, analytics, audit, inventory, order, product, user,
+    Feed, Generation, Projector, Registry, Row, analytics, audit, checkout, inventory, order, product, user,
 };
 use sqlx::{Connection as _, Executor as _};
 use tokio::task::JoinSet;
@@ -190,6 +190,7 @@ impl Shop {
                 "sale_lines": table::<analytics::line::Model>(&db, "sale_lines").await,
                 "facts": table::<analytics::fact::Model>(&db, "facts").await,
             }),
+            "checkouts" => json!({ "checkouts": table::<checkout::Model>(&db, "checkouts").await }),
             "audit" => json!({ "audit": table::<audit::Model>(&db, "audit").await }),
             other => {
                 let known = soonshop_projections::all().into_iter().find(|one| one.name() == other);

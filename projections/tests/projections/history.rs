@@ -1,10 +1,13 @@
 //! Events for tests, and one fixed history with every event.
 
 use soonshop_domain::cart;
+use soonshop_domain::checkout::{self, Event as OfCheckout};
 use soonshop_domain::ids::{CartId, GuestId, OrderId, ProductId, UserId};
 use soonshop_domain::inventory::{self, StockPlace};
 use soonshop_domain::order::{self, Contact, Customer, Line, Refusal, credit_note};
+use soonshop_domain::payment::Capture;
 use soonshop_domain::product::{self, Variant};
+use soonshop_domain::tender::Tender;
 use soonshop_domain::text::Sku;
 use soonshop_domain::user::{self, Details, person};
 use soonshop_domain::{Currency, Event, Money, Personal, Purpose, clock};
@@ -268,6 +271,58 @@ fn carts() -> Vec<(Uuid, Event)> {
     events.into_iter().map(|(stream, event)| (stream, event.into())).collect()
 }
 
+/// One that became an order, which an account took over; one that could not be had; one that waits for its payment.
+fn checkouts() -> Vec<(Uuid, Event)> {
+    let (bought, refused, running) = (uuid(500), uuid(501), uuid(502));
+    let (first, second) = (uuid(510), uuid(511));
+    let started = |number: &str, quantity| OfCheckout::CheckoutStarted {
+        cart: CartId(uuid(400)),
+        channel: cart::CHANNEL.to_owned(),
+        customer: guest(7),
+        number: number.to_owned(),
+        country: "Austria".to_owned(),
+        contact: contact(guest(7).subject()),
+        lines: vec![line(1, "MUG", quantity, 100), line(2, "CUP", 1, 50)],
+        total: money(100 * i64::from(quantity) + 50),
+        capture: Capture::AtOnce,
+        test: true,
+        hold_until: clock::from_micros(1_900_000_000_000_000),
+    };
+    let added = |payment, amount| OfCheckout::CheckoutPaymentAdded {
+        payment,
+        tender: Tender::Provider,
+        amount: money(amount),
+    };
+    let settled = |payment, amount| OfCheckout::CheckoutPaymentSettled {
+        payment,
+        transaction: uuid(520),
+        amount: money(amount),
+    };
+    let refusal =
+        checkout::Refusal { reason: "insufficient-stock".to_owned(), line: Some(2), sku: Some(sku("CUP")) };
+    let of_checkouts = [
+        (bought, started("S-500", 2)),
+        (bought, OfCheckout::CheckoutHeld {}),
+        (bought, added(first, 250)),
+        (bought, settled(first, 250)),
+        (bought, OfCheckout::CheckoutPaymentUnsettled { payment: first, transaction: uuid(520) }),
+        (bought, OfCheckout::CheckoutPaymentStopped { payment: first }),
+        (bought, added(second, 250)),
+        (bought, settled(second, 250)),
+        (bought, OfCheckout::CheckoutCompleted {}),
+        (refused, started("S-501", 1)),
+        (refused, OfCheckout::CheckoutGivenUp { reason: "given-up".to_owned() }),
+        (refused, OfCheckout::CheckoutRefused { refusal }),
+        (running, started("S-502", 3)),
+        (running, added(uuid(512), 100)),
+    ];
+    let mut events: Vec<(Uuid, Event)> =
+        of_checkouts.into_iter().map(|(stream, event)| (stream, event.into())).collect();
+    let claimed = order::Event::OrderClaimed { account: UserId(uuid(1)), by: order::ClaimedBy::Token };
+    events.push((bought, claimed.into()));
+    events
+}
+
 /// The golden history of each aggregate type that the story leaves out, in a stream of its own.
 pub(crate) fn histories_beside_the_story() -> Vec<(Uuid, Event)> {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../domain/tests/golden");
@@ -283,8 +338,12 @@ pub(crate) fn histories_beside_the_story() -> Vec<(Uuid, Event)> {
             continue;
         }
         // Its golden events have personal values under keys that no store has.
-        if name == "cart" {
-            events.extend(carts());
+        match name {
+            "cart" => events.extend(carts()),
+            "checkout" => events.extend(checkouts()),
+            _ => {}
+        }
+        if ["cart", "checkout"].contains(&name) {
             continue;
         }
         let stream = Uuid::new_v5(&Uuid::nil(), name.as_bytes());
