@@ -224,11 +224,10 @@ impl Decider for Payment {
     fn decide(&self, command: Command, _: &Facts) -> Result<Vec<Event>, Error> {
         match command {
             Command::Open(opening) => self.open(opening),
-            Command::Stop { order_id } => self.stop(order_id),
             Command::StopUnpaid { .. } if !self.stopped && self.sums.is_counted_on() => {
                 Err(Error::PaymentAuthorized)
             }
-            Command::StopUnpaid { order_id } => self.stop(order_id),
+            Command::Stop { order_id } | Command::StopUnpaid { order_id } => self.stop(order_id),
             Command::Request { kind, transaction, amount } => self.request(kind, transaction, amount),
             Command::GiveBack { kind, transaction, amount } => self.give_back(kind, transaction, amount),
             Command::TryAgain { transaction } => self.try_again(transaction),

@@ -294,8 +294,9 @@ impl Projector for Carts {
                 }
                 CartEvent::CartExpired {} => "expired".clone_into(&mut row.status),
                 CartEvent::CartCheckoutBegun { checkout } => row.checkout_id = Some(checkout.to_string()),
-                CartEvent::CartCheckoutEnded { .. } => row.checkout_id = None,
-                CartEvent::CartCheckedOut { goes_on: true, .. } => row.checkout_id = None,
+                CartEvent::CartCheckoutEnded { .. } | CartEvent::CartCheckedOut { goes_on: true, .. } => {
+                    row.checkout_id = None;
+                }
                 CartEvent::CartCheckedOut { goes_on: false, .. } => "checked_out".clone_into(&mut row.status),
                 _ => {}
             }
