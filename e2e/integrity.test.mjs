@@ -19,6 +19,8 @@ async function verify(page, shop, from = 1) {
   await form.locator('input[name=from]').fill(String(from));
   await form.locator('button').click();
   await page.locator('.verdict').waitFor();
+  // Without its style sheet a text has no line breaks.
+  await page.waitForLoadState();
   return page.locator('.verdict').innerText();
 }
 
