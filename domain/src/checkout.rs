@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::event::{Event, EventKind, HOLD_SECONDS, Refusal};
+pub use self::event::{Event, EventKind, HOLD_SECONDS, Refusal, Started};
 use self::payments::Payments;
 pub use self::payments::{Part, Settled};
 use crate::cart;
@@ -174,24 +174,6 @@ pub enum Status {
     Refused,
 }
 
-/// A checkout as it was started.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Started {
-    pub cart: CartId,
-    pub channel: String,
-    pub customer: Customer,
-    pub number: String,
-    pub country: String,
-    #[serde(default, skip_serializing_if = "Contact::is_empty")]
-    pub contact: Contact,
-    pub lines: Vec<Line>,
-    pub total: Money,
-    pub capture: Capture,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub test: bool,
-    pub hold_until: DateTime<Utc>,
-}
-
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkout {
     pub status: Status,
@@ -249,7 +231,7 @@ impl Decider for Checkout {
 
     fn holds(&self, event: &Event) -> Vec<Hold> {
         match event {
-            Event::CheckoutStarted { number, .. } => vec![Hold::number(scope::ORDER_NUMBER, number)],
+            Event::CheckoutStarted(started) => vec![Hold::number(scope::ORDER_NUMBER, &started.number)],
             Event::CheckoutRefused { .. } => {
                 vec![Hold { scope: scope::ORDER_NUMBER, values: Vec::new() }]
             }
@@ -264,8 +246,8 @@ impl Checkout {
         self.status == Status::Running
     }
 
-    /// It as it was started, while it is neither an order nor refused.
-    fn running(&self) -> Result<&Started, Error> {
+    /// What it was started with, while it is neither an order nor refused.
+    pub fn running(&self) -> Result<&Started, Error> {
         match (self.status, &self.started) {
             (Status::Running, Some(started)) => Ok(started),
             (Status::Unknown, _) | (_, None) => Err(Error::CheckoutNotFound),
@@ -289,7 +271,7 @@ impl Checkout {
         let total = order::total(&opening.lines)?;
         let Opening { cart, channel, customer, number, country, contact, lines, capture, test, .. } = opening;
         let hold_until = now + chrono::TimeDelta::seconds(HOLD_SECONDS);
-        Ok(vec![Event::CheckoutStarted {
+        Ok(vec![Event::CheckoutStarted(Box::new(Started {
             cart,
             channel,
             customer,
@@ -301,7 +283,7 @@ impl Checkout {
             capture,
             test,
             hold_until,
-        }])
+        }))])
     }
 
     fn complete(&self) -> Result<Vec<Event>, Error> {
@@ -332,33 +314,9 @@ impl Checkout {
 
     pub(crate) fn evolve(&mut self, event: Event) {
         match event {
-            Event::CheckoutStarted {
-                cart,
-                channel,
-                customer,
-                number,
-                country,
-                contact,
-                lines,
-                total,
-                capture,
-                test,
-                hold_until,
-            } => {
+            Event::CheckoutStarted(started) => {
                 self.status = Status::Running;
-                self.started = Some(Started {
-                    cart,
-                    channel,
-                    customer,
-                    number,
-                    country,
-                    contact,
-                    lines,
-                    total,
-                    capture,
-                    test,
-                    hold_until,
-                });
+                self.started = Some(*started);
             }
             Event::CheckoutHeld {} => self.stock_held = true,
             Event::CheckoutPaymentAdded { payment, tender, amount } => {

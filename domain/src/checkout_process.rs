@@ -211,7 +211,7 @@ fn complete() -> Reaction {
 /// which refuses while their data is being erased. `contact` is that of the checkout, under the key of invoices. `None`: the
 /// checkout does not run (any more).
 pub fn completion(id: OrderId, checkout: &Checkout, contact: Contact) -> Option<Vec<Target>> {
-    let started = checkout.started.clone().filter(|_| checkout.is_running())?;
+    let started = checkout.running().ok()?.clone();
     let (subject, cart, currency) = (started.customer.subject(), started.cart, started.total.currency);
     let authorized =
         checkout.payments.iter().filter(|(_, part)| !part.stopped).map(|(payment, part)| order::Authorized {
@@ -243,10 +243,11 @@ impl State {
     fn on_event(&mut self, event: &checkout::Event) -> Reaction {
         use checkout::Event as E;
         match (self.phase, event) {
-            (Phase::New, E::CheckoutStarted { cart, lines, .. }) => {
+            (Phase::New, E::CheckoutStarted(started)) => {
                 self.phase = Phase::Holding;
-                self.cart = Some(*cart);
-                self.lines = lines
+                self.cart = Some(started.cart);
+                self.lines = started
+                    .lines
                     .iter()
                     .map(|line| Held {
                         line: line.number,
@@ -395,42 +396,16 @@ mod tests {
 
     /// Of cups and mugs, in this order in its cart: mugs first.
     fn started() -> (State, Reaction) {
-        let E::CheckoutStarted {
-            cart,
-            channel,
-            customer,
-            number,
-            country,
-            contact,
-            lines,
-            total,
-            capture,
-            test,
-            hold_until,
-        } = E::sample(EventKind::CheckoutStarted)
-        else {
+        let E::CheckoutStarted(mut started) = E::sample(EventKind::CheckoutStarted) else {
             unreachable!("the sample of this kind")
         };
-        let line = |number, sku: &str| crate::order::Line {
-            number,
-            sku: Sku::try_new(sku).unwrap(),
-            quantity: 2,
-            ..lines[0].clone()
+        let first = started.lines.remove(0);
+        let line = |number, sku: &str| {
+            let sku = Sku::try_new(sku).unwrap();
+            crate::order::Line { number, sku, quantity: 2, ..first.clone() }
         };
-        let lines = vec![line(1, "MUG"), line(2, "CUP")];
-        let event = E::CheckoutStarted {
-            cart,
-            channel,
-            customer,
-            number,
-            country,
-            contact,
-            lines,
-            total,
-            capture,
-            test,
-            hold_until,
-        };
+        started.lines = vec![line(1, "MUG"), line(2, "CUP")];
+        let event = E::CheckoutStarted(started);
         let mut state = State::default();
         let reaction = hear(&mut state, &event);
         (state, reaction)

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 use soonshop_domain::Event;
-use soonshop_domain::checkout::Event as CheckoutEvent;
+use soonshop_domain::checkout::{Event as CheckoutEvent, Started};
 use soonshop_domain::order::Event as OrderEvent;
 use soonshop_event_log::RecordedEvent;
 
@@ -123,7 +123,7 @@ impl Model {
     fn change(&mut self, event: &CheckoutEvent) -> Result<(), Failure> {
         use CheckoutEvent as E;
         match event {
-            E::CheckoutStarted { .. } => Ok(()),
+            E::CheckoutStarted(_) => Ok(()),
             E::CheckoutHeld {} => {
                 self.held = true;
                 Ok(())
@@ -208,19 +208,9 @@ impl Projector for Checkouts {
             }
             _ => return Ok(()),
         };
-        if let CheckoutEvent::CheckoutStarted {
-            cart,
-            customer,
-            number,
-            country,
-            lines,
-            total,
-            capture,
-            test,
-            hold_until,
-            ..
-        } = checkout
-        {
+        if let CheckoutEvent::CheckoutStarted(started) = checkout {
+            let Started { cart, customer, number, country, lines, total, capture, test, hold_until, .. } =
+                &**started;
             let all = order::json(lines)?;
             unit.put(Model {
                 id,

@@ -27,6 +27,30 @@ pub struct Refusal {
     pub sku: Option<Sku>,
 }
 
+/// A checkout as it was started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Started {
+    pub cart: CartId,
+    pub channel: String,
+    pub customer: Customer,
+    /// The name of the order for people.
+    pub number: String,
+    pub country: String,
+    /// How to reach the buyer, and where the parcel goes. Encrypted under the `account` key of the customer; the order has
+    /// it anew under `invoice`.
+    #[serde(default, skip_serializing_if = "Contact::is_empty")]
+    pub contact: Contact,
+    /// With prices as they were shown; taxes are not split.
+    pub lines: Vec<Line>,
+    pub total: Money,
+    pub capture: Capture,
+    /// No money moves: the provider is one for tests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
+    /// Until then its stock is held for it.
+    pub hold_until: DateTime<Utc>,
+}
+
 #[derive(
     Debug,
     Clone,
@@ -38,31 +62,8 @@ pub struct Refusal {
     strum::EnumDiscriminants,
 )]
 #[strum_discriminants(name(EventKind), derive(strum::IntoStaticStr, strum::VariantArray))]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a checkout has few events, and the large one is each one's first"
-)]
 pub enum Event {
-    CheckoutStarted {
-        cart: CartId,
-        channel: String,
-        customer: Customer,
-        /// The name of the order for people.
-        number: String,
-        country: String,
-        /// How to reach the buyer, and where the parcel goes. Encrypted under the `account` key of the customer; the order
-        /// has it anew under `invoice`.
-        #[serde(default, skip_serializing_if = "Contact::is_empty")]
-        contact: Contact,
-        /// With prices as they were shown; taxes are not split.
-        lines: Vec<Line>,
-        total: Money,
-        capture: Capture,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        test: bool,
-        /// Until then its stock is held for it.
-        hold_until: DateTime<Utc>,
-    },
+    CheckoutStarted(Box<Started>),
     /// The stock of all lines is held.
     CheckoutHeld {},
     CheckoutPaymentAdded {
@@ -97,7 +98,7 @@ pub enum Event {
 impl Sensitive for Event {
     fn personal(&mut self) -> Vec<&mut dyn PersonalValue> {
         match self {
-            Self::CheckoutStarted { contact, .. } => contact.values(),
+            Self::CheckoutStarted(started) => started.contact.values(),
             Self::CheckoutHeld {}
             | Self::CheckoutPaymentAdded { .. }
             | Self::CheckoutPaymentStopped { .. }
@@ -113,7 +114,7 @@ impl Sensitive for Event {
 impl EventInfo for Event {
     fn subject(&self, _stream: Uuid) -> Option<Uuid> {
         match self {
-            Self::CheckoutStarted { customer, .. } => Some(customer.subject()),
+            Self::CheckoutStarted(started) => Some(started.customer.subject()),
             Self::CheckoutHeld {}
             | Self::CheckoutPaymentAdded { .. }
             | Self::CheckoutPaymentStopped { .. }
@@ -127,7 +128,7 @@ impl EventInfo for Event {
 
     fn amount(&self) -> Option<Money> {
         match self {
-            Self::CheckoutStarted { total, .. } => Some(*total),
+            Self::CheckoutStarted(started) => Some(started.total),
             Self::CheckoutPaymentAdded { amount, .. } | Self::CheckoutPaymentSettled { amount, .. } => {
                 Some(*amount)
             }

@@ -43,7 +43,7 @@ fn opening(lines: Vec<Line>) -> Opening {
 }
 
 fn started() -> Event {
-    Event::CheckoutStarted {
+    Event::CheckoutStarted(Box::new(Started {
         cart: CART,
         channel: "main".to_owned(),
         customer: Customer::Guest(GuestId(person_id())),
@@ -55,7 +55,7 @@ fn started() -> Event {
         capture: Capture::AtOnce,
         test: true,
         hold_until: moment() + chrono::TimeDelta::minutes(15),
-    }
+    }))
 }
 
 fn added(payment: Uuid, amount: i64) -> Event {

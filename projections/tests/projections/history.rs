@@ -275,18 +275,20 @@ fn carts() -> Vec<(Uuid, Event)> {
 fn checkouts() -> Vec<(Uuid, Event)> {
     let (bought, refused, running) = (uuid(500), uuid(501), uuid(502));
     let (first, second) = (uuid(510), uuid(511));
-    let started = |number: &str, quantity| OfCheckout::CheckoutStarted {
-        cart: CartId(uuid(400)),
-        channel: cart::CHANNEL.to_owned(),
-        customer: guest(7),
-        number: number.to_owned(),
-        country: "Austria".to_owned(),
-        contact: contact(guest(7).subject()),
-        lines: vec![line(1, "MUG", quantity, 100), line(2, "CUP", 1, 50)],
-        total: money(100 * i64::from(quantity) + 50),
-        capture: Capture::AtOnce,
-        test: true,
-        hold_until: clock::from_micros(1_900_000_000_000_000),
+    let started = |number: &str, quantity| {
+        OfCheckout::CheckoutStarted(Box::new(checkout::Started {
+            cart: CartId(uuid(400)),
+            channel: cart::CHANNEL.to_owned(),
+            customer: guest(7),
+            number: number.to_owned(),
+            country: "Austria".to_owned(),
+            contact: contact(guest(7).subject()),
+            lines: vec![line(1, "MUG", quantity, 100), line(2, "CUP", 1, 50)],
+            total: money(100 * i64::from(quantity) + 50),
+            capture: Capture::AtOnce,
+            test: true,
+            hold_until: clock::from_micros(1_900_000_000_000_000),
+        }))
     };
     let added = |payment, amount| OfCheckout::CheckoutPaymentAdded {
         payment,

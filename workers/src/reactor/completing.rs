@@ -34,10 +34,8 @@ pub(super) async fn prepared(store: &EventStore, targets: Vec<Target>) -> Result
     };
     let (checkout, version) = store.load::<Checkout>(id).await.map_err(|error| error.to_string())?;
     // It may have ended meanwhile: the checkout says so.
-    let Some(started) = checkout.started.clone().filter(|_| checkout.is_running()) else {
-        return Ok(Prepared { targets, expected: None });
-    };
-    let contact = for_invoice(store, started.contact, started.customer.subject()).await?;
+    let Ok(started) = checkout.running() else { return Ok(Prepared { targets, expected: None }) };
+    let contact = for_invoice(store, started.contact.clone(), started.customer.subject()).await?;
     let all = completion(OrderId(id), &checkout, contact);
     Ok(Prepared { targets: all.unwrap_or(targets), expected: Some(version) })
 }
