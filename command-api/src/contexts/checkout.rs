@@ -1,5 +1,5 @@
-//! Checkouts over HTTP. What is in the cart is priced once more, and frozen; the process manager does the rest. Payments are
-//! opened here as those of an order are.
+//! Checkouts over HTTP. A checkout is started with the lines of a cart, at their prices of today; the process manager takes it
+//! from there. Payments are opened here as those of an order are.
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,12 @@ use serde_json::json;
 use soonshop_domain::cart::{Cart, Command as OfCart};
 use soonshop_domain::checkout::{Checkout, Command, Error, Opening, Started};
 use soonshop_domain::claim::scope;
-use soonshop_domain::ids::{self, CartId, GuestId, OrderId};
-use soonshop_domain::order::{self, Contact, Customer, FIRST_REVISION, number_of};
+use soonshop_domain::ids::{CartId, GuestId, OrderId};
+use soonshop_domain::order::{self, Contact, Customer, number_of};
 use soonshop_domain::payment::{Capture, Payment};
 use soonshop_domain::{Money, Purpose, cart, payment};
 use soonshop_event_store::Joined;
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::access::Permission;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,14 +25,14 @@ use crate::http::answer::{answer, refused, rejected};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
-use crate::http::privileged::{Privileged, When};
+use crate::http::privileged::Privileged;
 use crate::http::row::Success::{Created, Done};
 use crate::http::schema;
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST "/checkouts"                     "checkout.start":   Shop, New, Required, Created("/checkouts/{id}"), "Start to buy what is in a cart" => prepares(start);
+        POST "/checkouts"                     "checkout.start":   Shop, New, Required, Created("/checkouts/{id}"), "Start the checkout of a cart"   => prepares(start);
         POST "/checkouts/{checkout}/payments" "checkout.pay":     Shop, Own, Required, Created("/payments/{id}"),  "Pay for a checkout"             => prepares(opens);
         POST "/checkouts/{id}/end"            "checkout.give-up": Shop, Own, Optional, Done,                       "Give a checkout up"             => prepares(give_up);
     }
@@ -57,12 +56,8 @@ struct NewCheckout {
     capture: Option<Capture>,
 }
 
-/// A buyer pays at once.
-const CAPTURE: Privileged =
-    Privileged { field: "/capture", needs: Permission::Charge, when: When::Not("at_once") };
-
 impl Input for NewCheckout {
-    const PRIVILEGED: &'static [Privileged] = &[CAPTURE];
+    const PRIVILEGED: &'static [Privileged] = &[pay::CAPTURE];
 }
 
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -88,19 +83,11 @@ impl Input for Nothing {
     const PRIVILEGED: &'static [Privileged] = &[];
 }
 
-/// What a checkout is started with, but for its number.
-struct Prepared {
-    opening: Opening,
-    owner: Uuid,
-}
-
 async fn start(call: Call, (): (), body: NewCheckout) -> Result<Response, Problem> {
     let id = call.new_stream();
-    if body.capture.is_some_and(|capture| capture != Capture::AtOnce) {
-        CAPTURE.must(call.caller(), CAPTURE.field)?;
-    }
-    let Prepared { opening, owner } = match prepared(&call, body).await {
-        Ok(prepared) => prepared,
+    let capture = pay::capture(&call, body.capture)?;
+    let opening = match opened(&call, body, capture).await {
+        Ok(opening) => opening,
         Err(problem) => {
             // What is refused today may have been done before: a checkout that was started refuses to be started.
             let again = Command::Start(Box::new(nothing()));
@@ -108,7 +95,7 @@ async fn start(call: Call, (): (), body: NewCheckout) -> Result<Response, Proble
             return answer::<Checkout>(id, again, done);
         }
     };
-    let (cart, changes) = (opening.cart.0, opening.cart_changes);
+    let (cart, changes, owner) = (opening.cart.0, opening.cart_changes, opening.customer.subject());
     let command = |number| Command::Start(Box::new(Opening { number, ..opening.clone() }));
     let others = || {
         let begin = OfCart::BeginCheckout { checkout: OrderId(id), changes };
@@ -120,17 +107,17 @@ async fn start(call: Call, (): (), body: NewCheckout) -> Result<Response, Proble
     answer::<Checkout>(id, command(String::new()), done)
 }
 
-async fn prepared(call: &Call, body: NewCheckout) -> Result<Prepared, Problem> {
-    let NewCheckout { cart: cart_id, country, contact, total, capture } = body;
+/// What the checkout is started with, but for its number.
+async fn opened(call: &Call, body: NewCheckout, capture: Capture) -> Result<Opening, Problem> {
+    let NewCheckout { cart: cart_id, country, contact, total, .. } = body;
     call.own("cart", cart_id).await.map_err(|problem| problem.with_pointer("/cart"))?;
     let (cart, _) = call.store.load::<Cart>(cart_id).await.map_err(refused)?;
     let of_cart = |error: cart::Error| rejected(&error).with_pointer("/cart");
     let owned = cart.owned.clone().ok_or(cart::Error::CartNotFound).map_err(of_cart)?;
-    let owner = owned.customer.subject();
     let country = facts::country(&country)?;
     let NewContact { name, email, phone, address } = &contact;
     let contact = Contact::under(
-        (owner, Purpose::Account),
+        (owned.customer.subject(), Purpose::Account),
         name.as_deref(),
         email.as_deref(),
         phone.as_deref(),
@@ -149,11 +136,8 @@ async fn prepared(call: &Call, body: NewCheckout) -> Result<Prepared, Problem> {
             .with("total", json!(sum)));
     }
     // What costs nothing needs no provider.
-    let test = match (sum.amount, call.provider) {
-        (0, _) => false,
-        (_, provider) => provider.ok_or_else(no_provider)?.test,
-    };
-    let opening = Opening {
+    let test = sum.amount > 0 && pay::provider(call)?.test;
+    Ok(Opening {
         cart: CartId(cart_id),
         cart_changes,
         channel: owned.channel,
@@ -162,10 +146,9 @@ async fn prepared(call: &Call, body: NewCheckout) -> Result<Prepared, Problem> {
         country,
         contact,
         lines,
-        capture: capture.unwrap_or(Capture::AtOnce),
+        capture,
         test,
-    };
-    Ok(Prepared { opening, owner })
+    })
 }
 
 /// For a checkout that is there already, which is refused before any of this is looked at.
@@ -182,11 +165,6 @@ fn nothing() -> Opening {
         capture: Capture::AtOnce,
         test: false,
     }
-}
-
-fn no_provider() -> Problem {
-    let detail = "nothing can be paid here: the operator has named no provider of payments";
-    Problem::conflict("no-payment-provider", detail)
 }
 
 async fn opens(call: Call, checkout: Uuid, body: NewPayment) -> Result<Response, Problem> {
@@ -217,23 +195,14 @@ async fn opening(
     let unpaid = checkout.unpaid();
     let Started { customer, total, capture, test, .. } =
         checkout.started.ok_or_else(|| rejected(&Error::CheckoutNotFound))?;
-    let provider = call.provider.ok_or_else(no_provider)?;
-    if provider.test != test && total.amount > 0 {
+    // 1 where nothing is left: the checkout refuses it as `payment-pending`.
+    let amount = amount.unwrap_or(Money::new(unpaid.max(1), total.currency));
+    let opening = pay::at_provider(call, id, OrderId(checkout_id), customer, amount, capture)?;
+    if opening.test != test && total.amount > 0 {
         let detail = "since it was started the shop went from test to real payments, or back: give it up, and start another";
         return Err(Problem::conflict("provider-changed", detail));
     }
-    Ok(payment::Opening {
-        order_id: OrderId(checkout_id),
-        revision: FIRST_REVISION,
-        customer,
-        // 1 where nothing is left: the checkout refuses it as `payment-pending`.
-        amount: amount.unwrap_or(Money::new(unpaid.max(1), total.currency)),
-        tender: payment::Tender::Provider,
-        provider: Some(provider.name.to_owned()),
-        capture,
-        test: provider.test,
-        transaction: ids::derived(id, &["authorization"]),
-    })
+    Ok(opening)
 }
 
 async fn give_up(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Problem> {

@@ -4,7 +4,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use soonshop_domain::ids::{self, GuestId, OrderId};
 use soonshop_domain::order::credits::EarlierCredit;
-use soonshop_domain::order::{self, Customer, Order};
+use soonshop_domain::order::{self, Customer, FIRST_REVISION, Order};
 use soonshop_domain::payment::{Capture, Command, Opening, Payment, Tender};
 use soonshop_domain::{Currency, Money, payment};
 use soonshop_service_kit::Problem;
@@ -18,9 +18,7 @@ use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::privileged::{Privileged, When};
 use crate::http::schema;
-
-/// An order that was not edited has its first revision.
-const REVISION: u32 = 1;
+use crate::http::state::OfferedProvider;
 
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,21 +42,56 @@ pub(in crate::contexts) enum CaptureOf {
 }
 
 /// A buyer is charged at once. Only who may charge can open a payment that is charged later.
-const CAPTURE: Privileged =
+pub(in crate::contexts) const CAPTURE: Privileged =
     Privileged { field: "/capture", needs: Permission::Charge, when: When::Not("at_once") };
 
 impl Input for NewPayment {
     const PRIVILEGED: &'static [Privileged] = &[CAPTURE];
 }
 
-pub(super) async fn pay(call: Call, order_id: Uuid, body: NewPayment) -> Result<Response, Problem> {
-    let id = call.new_stream();
-    let capture = body.capture.unwrap_or(Capture::AtOnce);
+/// When it is charged: at once, unless it says otherwise, which the caller must be allowed to.
+pub(in crate::contexts) fn capture(call: &Call, sent: Option<Capture>) -> Result<Capture, Problem> {
+    let capture = sent.unwrap_or(Capture::AtOnce);
     if capture != Capture::AtOnce {
         CAPTURE.must(call.caller(), CAPTURE.field)?;
     }
-    let (command, earlier) = match opening(&call, id, order_id, body.amount, capture).await {
-        Ok((opening, earlier)) => (Command::Open(opening), earlier),
+    Ok(capture)
+}
+
+/// The provider that new payments are opened with.
+pub(in crate::contexts) fn provider(call: &Call) -> Result<OfferedProvider, Problem> {
+    let detail = "nothing can be paid here: the operator has named no provider of payments";
+    call.provider.ok_or_else(|| Problem::conflict("no-payment-provider", detail))
+}
+
+/// A payment at this provider, for an order or for the checkout that may become it.
+pub(in crate::contexts) fn at_provider(
+    call: &Call,
+    id: Uuid,
+    order_id: OrderId,
+    customer: Customer,
+    amount: Money,
+    capture: Capture,
+) -> Result<Opening, Problem> {
+    let provider = provider(call)?;
+    Ok(Opening {
+        order_id,
+        revision: FIRST_REVISION,
+        customer,
+        amount,
+        tender: Tender::Provider,
+        provider: Some(provider.name.to_owned()),
+        capture,
+        test: provider.test,
+        transaction: ids::derived(id, &["authorization"]),
+    })
+}
+
+pub(super) async fn pay(call: Call, order_id: Uuid, body: NewPayment) -> Result<Response, Problem> {
+    let id = call.new_stream();
+    let capture = capture(&call, body.capture)?;
+    let (opening, earlier) = match opening(&call, id, order_id, body.amount, capture).await {
+        Ok(opened) => opened,
         Err(problem) => {
             // What is refused today may have been done before: a payment that was opened refuses to be opened.
             let again = Command::Open(nothing(order_id));
@@ -66,11 +99,9 @@ pub(super) async fn pay(call: Call, order_id: Uuid, body: NewPayment) -> Result<
             return answer::<Payment>(id, again, done);
         }
     };
-    let Command::Open(Opening { tender, amount, revision, .. }) = &command else {
-        return Err(Problem::internal("a payment is opened"));
-    };
-    let (payment, tender, amount, revision) = (id, *tender, *amount, *revision);
-    let add = order::Command::AddPayment { payment, tender, amount, revision, earlier };
+    let Opening { tender, amount, revision, .. } = opening;
+    let add = order::Command::AddPayment { payment: id, tender, amount, revision, earlier };
+    let command = Command::Open(opening);
     let (first, second) = ((id, command.clone()), (order_id, add));
     let done = call.attempt_joined::<Payment, Order>(first, second, payment::Error::Order).await;
     answer::<Payment>(id, command, done)
@@ -89,23 +120,10 @@ async fn opening(
     let unpaid = order.unpaid();
     let claimed_by = order.claimed_by.map(Customer::User);
     let placed = order.placed.ok_or_else(|| rejected(&order::Error::OrderNotFound))?;
-    let provider = call.provider.ok_or_else(|| {
-        let detail = "nothing can be paid here: the operator has named no provider of payments";
-        Problem::conflict("no-payment-provider", detail)
-    })?;
-    let opening = Opening {
-        order_id: OrderId(order_id),
-        revision: REVISION,
-        // Of an order that an account took over it is the account that pays.
-        customer: claimed_by.unwrap_or(placed.customer),
-        // Where nothing is left the order says so.
-        amount: amount.unwrap_or(Money::new(unpaid.max(1), placed.total.currency)),
-        tender: Tender::Provider,
-        provider: Some(provider.name.to_owned()),
-        capture,
-        test: provider.test,
-        transaction: ids::derived(id, &["authorization"]),
-    };
+    // Of an order that an account took over it is the account that pays. Where nothing is left the order says so.
+    let customer = claimed_by.unwrap_or(placed.customer);
+    let amount = amount.unwrap_or(Money::new(unpaid.max(1), placed.total.currency));
+    let opening = at_provider(call, id, OrderId(order_id), customer, amount, capture)?;
     Ok((opening, earlier))
 }
 
@@ -113,7 +131,7 @@ async fn opening(
 pub(in crate::contexts) fn nothing(order_id: Uuid) -> Opening {
     Opening {
         order_id: OrderId(order_id),
-        revision: REVISION,
+        revision: FIRST_REVISION,
         customer: Customer::Guest(GuestId(Uuid::nil())),
         amount: Money::new(1, Currency::GBP),
         tender: Tender::Provider,
