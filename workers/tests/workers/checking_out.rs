@@ -187,7 +187,8 @@ async fn killed_at_any_step_every_checkout_ends_and_nothing_is_doubled(shop: Sho
             pay(&store, second).await;
         }
         let run = reactor(&shop, &store);
-        store = killed_at_some_moment(&shop, store, run, &mut random).await;
+        let followers = [NAME, &of_process("checkout")];
+        store = killed_at_some_moment(&shop, store, run, &mut random, &followers).await;
     }
     let run = reactor(&shop, &store);
     all_is_done(&shop).await;

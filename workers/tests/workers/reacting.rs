@@ -147,18 +147,18 @@ pub(crate) async fn idle(shop: &Shop) {
 
 /// Waits until these have read the log to its end, and nothing is left to be sent.
 pub(crate) async fn idle_of(shop: &Shop, followers: &[&str]) {
-    let db = shop.db("process");
-    until("the reactor has nothing to do", async || {
-        let head = shop.log().head().await.unwrap();
-        for follower in followers {
-            let at = Checkpoint::load(&db, &db.connection, follower).await.unwrap().map(|(at, _)| at);
-            if at.as_ref() != Some(&head) {
-                return false;
-            }
+    until("the reactor has nothing to do", async || is_idle(shop, followers).await).await;
+}
+
+async fn is_idle(shop: &Shop, followers: &[&str]) -> bool {
+    let (db, head) = (shop.db("process"), shop.log().head().await.unwrap());
+    for follower in followers {
+        let at = Checkpoint::load(&db, &db.connection, follower).await.unwrap().map(|(at, _)| at);
+        if at.as_ref() != Some(&head) {
+            return false;
         }
-        shop.number("process", "SELECT count(*) FROM @outbox").await == 0
-    })
-    .await;
+    }
+    shop.number("process", "SELECT count(*) FROM @outbox").await == 0
 }
 
 async fn count(shop: &Shop, event: &str) -> i64 {
@@ -330,17 +330,22 @@ fn has_no_owner(shop: &Shop) -> bool {
     std::fs::File::open(folder.join("log.lock")).unwrap().try_lock().is_ok()
 }
 
-/// Kills a reactor, and gives the store of another process.
+/// Kills a reactor after a random number of events, or once it has nothing to do, and gives the store of another process.
 pub(crate) async fn killed_at_some_moment(
     shop: &Shop,
     store: EventStore,
     run: Run,
     random: &mut u64,
+    followers: &[&str],
 ) -> EventStore {
     *random ^= *random << 13;
     *random ^= *random >> 7;
     *random ^= *random << 17;
-    tokio::time::sleep(Duration::from_micros(*random % 60_000)).await;
+    let enough = shop.log().head().await.unwrap().position + i64::try_from(*random % 12).unwrap();
+    until("it has appended some events, or has nothing to do", async || {
+        shop.log().head().await.unwrap().position >= enough || is_idle(shop, followers).await
+    })
+    .await;
     run.kill().await;
     expire_leases(shop).await;
     store.close().await;
@@ -373,7 +378,7 @@ async fn killed_at_any_step_it_ends_in_the_same_state_and_nothing_is_doubled(sho
             );
         }
         let run = reactor(&shop, &store);
-        store = killed_at_some_moment(&shop, store, run, &mut random).await;
+        store = killed_at_some_moment(&shop, store, run, &mut random, &[NAME]).await;
     }
     let run = reactor(&shop, &store);
     idle(&shop).await;
