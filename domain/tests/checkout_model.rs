@@ -35,7 +35,7 @@ enum Step {
     Start(usize),
     PutIn(usize, usize, u32),
     Expire(usize),
-    /// So many hundredths of what is not paid yet.
+    /// Opens a payment for so many hundredths of the unpaid amount.
     Pay(usize, i64),
     Stop(usize),
     GiveUp(usize),
@@ -495,7 +495,7 @@ impl World {
         }
     }
 
-    /// Runs every step that needs nobody from outside, to the end; the time of what waits comes last.
+    /// Runs processes, senders and provider until nothing is left to do. Timeouts fire last.
     fn settle(&mut self) {
         loop {
             for number in 0..2 * CHECKOUTS {

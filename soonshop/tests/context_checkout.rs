@@ -25,7 +25,7 @@ fn refused(answer: &Answer) -> (u16, String) {
     (answer.status, answer.json["type"].as_str().unwrap_or_default().replace("/problems/", ""))
 }
 
-/// The id of what was made, after all that follows from it is done.
+/// Sends a command, waits until every follower is done, and returns the id of what the command made.
 async fn made(shop: &Embedded, path: &str, body: Value) -> String {
     let answer = done(shop, path, body).await;
     settle(&shop.shop, Duration::from_mins(2)).await.unwrap();

@@ -198,7 +198,7 @@ async fn a_person_is_erased_everywhere_on_nats_redis_and_opensearch() {
     forgotten(Set::Nats).await;
 }
 
-/// The id of what an operator made for the guest.
+/// Sends a command as the operator, and returns the id of what it made.
 async fn made(shop: &TestShop, path: &str, body: &Value) -> String {
     shop.client.operate(path, body).await.expect(201).json()["id"].as_str().unwrap().to_owned()
 }

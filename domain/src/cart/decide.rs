@@ -35,7 +35,7 @@ impl Cart {
             Command::Want { line } => self.set_aside(line, false),
             Command::Share { share, until } => self.share(share, until, facts.now),
             Command::EndShare { share } => {
-                // Also while a checkout runs: it changes nothing of what is bought.
+                // A link can be ended while a checkout runs, as that changes no line.
                 self.open().map(|_| ()).or_else(|error| match error {
                     Error::CheckoutRunning => Ok(()),
                     error => Err(error),
@@ -90,8 +90,8 @@ impl Cart {
         Ok(vec![Event::CartCheckoutBegun { checkout }])
     }
 
-    /// Refused unless what is in it can be bought. A checkout that came to nothing counts as two changes: there is room for
-    /// some after the last other one, so that every cart can be bought and none grows without end.
+    /// Refused unless a checkout of the cart can start. A checkout that comes to nothing is two changes; a cart takes
+    /// `CHECKOUT_CHANGES` of them beyond `MOST_CHANGES`, so that a cart with all its changes can still be bought.
     pub fn may_check_out(&self) -> Result<(), Error> {
         self.open()?;
         if self.changes >= MOST_CHANGES + CHECKOUT_CHANGES {
