@@ -573,7 +573,7 @@ pub struct Placed {
     pub contact: Contact,
 }
 
-/// The total of lines that somebody names: their [`sum`], below the ceiling of amounts.
+/// The total of lines that somebody names: their sum, below the ceiling of amounts.
 pub fn total(lines: &[Line]) -> Result<Money, Error> {
     let total = sum(lines)?;
     let fits = total.amount <= MOST_TOTAL && lines.iter().all(|line| line.price.is_price());
