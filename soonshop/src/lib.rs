@@ -26,6 +26,7 @@ pub mod seals;
 pub mod seed;
 pub mod serve;
 pub mod settle;
+pub mod stock;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

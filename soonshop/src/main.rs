@@ -11,7 +11,7 @@ use soonshop::migrate::StartProcess;
 use soonshop::serve::{self, Options};
 use soonshop::{
     Config, Role, Shop, accounts, api_keys, clock, contexts, doctor, erased, import, migrate, oauth,
-    processes, seals, seed, settle,
+    processes, seals, seed, settle, stock,
 };
 use soonshop_domain::context;
 use soonshop_service_kit::{serve as kit, telemetry};
@@ -83,7 +83,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check every store for data that should not be there
+    /// Check every store for data that should not be there, and the log for units that were sold twice
     Verify {
         #[command(subcommand)]
         what: Verify,
@@ -131,6 +131,11 @@ enum Verify {
     ///
     /// The exit code is 0 if nothing was found, 3 if something was, and 1 if not everything could be searched.
     Erased(erased::Options),
+    /// Check that no more stock was ever reserved than was on hand, and that every reservation is of an order or a checkout
+    ///
+    /// Reads the whole log, and changes nothing. The exit code is 0 if nothing was found, 3 if something was, and 1 if not
+    /// everything could be read.
+    Stock(stock::Options),
 }
 
 fn main() -> ExitCode {
@@ -219,9 +224,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Openapi => print_file(&serve::openapi_file()?)?,
         Command::Doctor { json } => return examine(&Shop::open(&cli.config, Role::All)?, json).await,
-        Command::Verify { what: Verify::Erased(options) } => {
-            return verify(Shop::open(&cli.config, Role::All)?, &options).await;
-        }
+        Command::Verify { what } => return verify(Shop::open(&cli.config, Role::All)?, what).await,
         Command::Key { verb } => {
             // Here `--name` is the name of the key, in any words.
             let config = Config { name: "soonshop".to_owned(), ..cli.config };
@@ -327,15 +330,21 @@ fn say(outcome: &seals::Outcome) -> ExitCode {
     ExitCode::from(outcome.exit_code)
 }
 
-#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
-async fn verify(shop: Shop, options: &erased::Options) -> anyhow::Result<ExitCode> {
-    let report = erased::verify(shop, options).await?;
-    if options.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        println!("{report}");
-    }
-    Ok(ExitCode::from(report.exit_code()))
+async fn verify(shop: Shop, what: Verify) -> anyhow::Result<ExitCode> {
+    let (text, exit_code) = match what {
+        Verify::Erased(options) => {
+            let report = erased::verify(shop, &options).await?;
+            let text = if options.json { serde_json::to_string(&report)? } else { report.to_string() };
+            (text, report.exit_code())
+        }
+        Verify::Stock(options) => {
+            migrate::check(&shop).await?;
+            let report = stock::verify(&shop.log()?).await?;
+            let text = if options.json { serde_json::to_string(&report)? } else { report.to_string() };
+            (text, report.exit_code())
+        }
+    };
+    Ok(say(&seals::Outcome { text, exit_code }))
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

@@ -17,6 +17,7 @@ async fn story(set: Set) {
     hot_sku(&shop).await;
     figures(&shop).await;
     checkouts(&shop).await;
+    nothing_was_sold_twice(&shop).await;
     shop.stop().await;
 }
 
@@ -250,7 +251,9 @@ async fn hot_sku(shop: &TestShop) {
 async fn checkouts(shop: &TestShop) {
     shop.client.product("RARE", "The rare thing", 100, 20).await;
     let made = async |path: &str, body: Value| {
-        shop.client.post(path, &body).await.expect(201).json()["id"].as_str().unwrap().to_owned()
+        let answer = shop.client.post(path, &body).await;
+        assert!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.json());
+        answer.json()["id"].as_str().unwrap().to_owned()
     };
     let buy = async || {
         let cart = made("/carts", json!({"sku": "RARE", "quantity": 1})).await;
@@ -285,6 +288,13 @@ async fn checkouts(shop: &TestShop) {
     }
     assert_eq!(completed, 20);
     assert_eq!(stock(shop, "RARE").await, (20, 20));
+}
+
+/// At no position of the log, and for no line.
+async fn nothing_was_sold_twice(shop: &TestShop) {
+    let report = soonshop::stock::verify(&shop.shop.log().unwrap()).await.unwrap();
+    assert_eq!(report.exit_code(), 0, "{report}");
+    assert!(report.stocks >= 4 && report.reserved >= 40 && report.lines >= 40, "{report}");
 }
 
 /// Only sold lines count, not refused or cancelled ones.
