@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::event::{Event, EventKind, HOLD_SECONDS, Refusal, Started};
+pub use self::event::{Event, EventKind, HOLD_SECONDS, PayWith, Refusal, Started};
 use self::payments::Payments;
 pub use self::payments::{Part, Settled};
 use crate::cart;
@@ -47,6 +47,8 @@ pub struct Opening {
     pub capture: Capture,
     /// No money moves: the provider is one for tests.
     pub test: bool,
+    /// The payments that are opened once its stock is held: one of the whole total, or none.
+    pub pay: Vec<PayWith>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -261,6 +263,12 @@ impl Checkout {
         total.saturating_sub(self.payments.promised()).max(0)
     }
 
+    /// What is not authorized yet.
+    pub fn left(&self) -> i64 {
+        let total = self.started.as_ref().map_or(0, |started| started.total.amount);
+        total.saturating_sub(self.payments.settled()).max(0)
+    }
+
     fn start(&self, opening: Opening, now: DateTime<Utc>) -> Result<Vec<Event>, Error> {
         if self.status != Status::Unknown {
             return Err(Error::CheckoutExists);
@@ -269,7 +277,8 @@ impl Checkout {
             return Err(Error::BadLines);
         }
         let total = order::total(&opening.lines)?;
-        let Opening { cart, channel, customer, number, country, contact, lines, capture, test, .. } = opening;
+        let Opening { cart, channel, customer, number, country, contact, lines, capture, test, pay, .. } =
+            opening;
         let hold_until = now + chrono::TimeDelta::seconds(HOLD_SECONDS);
         Ok(vec![Event::CheckoutStarted(Box::new(Started {
             cart,
@@ -283,6 +292,8 @@ impl Checkout {
             capture,
             test,
             hold_until,
+            // What costs nothing is paid.
+            pay: if total.amount > 0 { pay } else { Vec::new() },
         }))])
     }
 
@@ -290,14 +301,14 @@ impl Checkout {
         if self.status == Status::Completed {
             return Ok(vec![]);
         }
-        let started = self.running()?;
+        self.running()?;
         if self.given_up.is_some() {
             return Err(Error::GivenUp);
         }
         if !self.stock_held {
             return Err(Error::NotHeld);
         }
-        let left = started.total.amount.saturating_sub(self.payments.settled());
+        let left = self.left();
         if left > 0 { Err(Error::NotPaid { left }) } else { Ok(vec![Event::CheckoutCompleted {}]) }
     }
 

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 use uuid::Uuid;
 
-use crate::checkout::{self, Checkout, HOLD_SECONDS, Refusal};
-use crate::ids::{CartId, OrderId};
+use crate::checkout::{self, Checkout, HOLD_SECONDS, Refusal, Started};
+use crate::ids::{self, CartId, OrderId};
 use crate::inventory::{self, MAIN, StockPlace};
-use crate::order::{self, Contact};
+use crate::order::{self, Contact, Customer, FIRST_REVISION};
+use crate::payment::Capture;
 use crate::process::{self, Input, ProcessManager, Target, Wake};
+use crate::tender::Tender;
 use crate::user::person;
 use crate::{Command, Event, Money, Purpose, cart, payment};
 
@@ -35,6 +37,10 @@ const CHECKOUT_ENDED: &str = "checkout-ended";
 const GIVEN_UP: &str = "given-up";
 const PERSON_ERASED: &str = "person-erased";
 
+/// Why a checkout takes no payment of the whole total: the buyer opened others meanwhile, or it ended.
+const NOT_NEEDED: [&str; 6] =
+    ["payment-pending", "amount-too-large", "too-many-payments", GIVEN_UP, CHECKOUT_ENDED, PERSON_ERASED];
+
 /// A command that the process sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -45,6 +51,18 @@ pub enum Task {
         quantity: u32,
     },
     Held,
+    /// Opens a payment of the whole total, with the checkout's agreement in the same append.
+    Pay {
+        payment: Uuid,
+        provider: String,
+        customer: Customer,
+        amount: Money,
+        tender: Tender,
+        revision: u32,
+        capture: Capture,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        test: bool,
+    },
     /// With the order and the cart, in one append: a worker adds what they need.
     Complete,
     StopPayment {
@@ -130,7 +148,7 @@ impl ProcessManager for CheckoutProcess {
 
     fn react(&self, state: &mut State, input: Input<'_, Task>) -> Reaction {
         match input {
-            Input::Event { event: Event::Checkout(event), .. } => state.on_event(event),
+            Input::Event { stream, event: Event::Checkout(event) } => state.on_event(stream, event),
             Input::Event { .. } => Reaction::default(),
             Input::Refused { task, slug } => state.on_refusal(task, slug),
             Input::TimedOut { .. } => state.on_timeout(),
@@ -141,6 +159,7 @@ impl ProcessManager for CheckoutProcess {
         match task {
             Task::Hold { line, .. } => ("hold", line.to_string()),
             Task::Held => ("held", String::new()),
+            Task::Pay { payment, .. } => ("pay", payment.to_string()),
             Task::Complete => ("complete", String::new()),
             Task::StopPayment { payment } => ("stop-payment", payment.to_string()),
             Task::Refuse { .. } => ("refuse", String::new()),
@@ -182,6 +201,28 @@ impl Task {
                 vec![stock("stock.give-back", place, inventory::Command::GiveBack { order_id, line, hold })]
             }
             Self::Held => vec![checkout("checkout.held", checkout::Command::Held)],
+            Self::Pay { payment: id, provider, customer, amount, tender, revision, capture, test } => {
+                let opening = payment::Opening {
+                    order_id,
+                    revision,
+                    customer,
+                    amount,
+                    tender,
+                    provider: Some(provider),
+                    capture,
+                    test,
+                    transaction: payment::authorization_of(id),
+                };
+                vec![
+                    Target {
+                        command_type: "payment.open",
+                        stream: id,
+                        command: Command::Payment(payment::Command::Open(opening)),
+                    },
+                    checkout("checkout.pay", checkout::Command::AddPayment { payment: id, tender, amount }),
+                    take_over(customer.subject()),
+                ]
+            }
             Self::Complete => vec![checkout("checkout.complete", checkout::Command::Complete)],
             Self::StopPayment { payment } => vec![
                 Target {
@@ -201,6 +242,32 @@ impl Task {
             ],
         }
     }
+}
+
+/// The payment with which a checkout was started, once its stock is held.
+fn pay(checkout: Uuid, started: &Started) -> Option<Task> {
+    let Started { customer, total, capture, test, .. } = started;
+    started.pay.first().map(|with| Task::Pay {
+        payment: payment_of(checkout),
+        provider: with.provider.clone(),
+        customer: *customer,
+        amount: *total,
+        tender: Tender::Provider,
+        revision: FIRST_REVISION,
+        capture: *capture,
+        test: *test,
+    })
+}
+
+/// The payment that is opened for a checkout which was started with one.
+pub fn payment_of(checkout: Uuid) -> Uuid {
+    ids::derived(checkout, &["payment", "1"])
+}
+
+/// Refuses what is new about somebody whose data is being erased.
+fn take_over(subject: Uuid) -> Target {
+    let command = person::Command::TakeOver { purpose: Some(Purpose::Account) };
+    Target { command_type: "person.take-over", stream: subject, command: Command::Person(command) }
 }
 
 fn complete() -> Reaction {
@@ -230,17 +297,16 @@ pub fn completion(id: OrderId, checkout: &Checkout, contact: Contact) -> Option<
     let target = |command_type, stream, command| Target { command_type, stream, command };
     let place = order::Command::PlacePaid { placement, payments };
     let check_out = cart::Command::CheckOut { checkout: id };
-    let take_over = person::Command::TakeOver { purpose: Some(Purpose::Account) };
     Some(vec![
         target("checkout.complete", id.0, Command::Checkout(checkout::Command::Complete)),
         target("order.place", id.0, Command::Order(place)),
         target("cart.check-out", cart.0, Command::Cart(check_out)),
-        target("person.take-over", subject, Command::Person(take_over)),
+        take_over(subject),
     ])
 }
 
 impl State {
-    fn on_event(&mut self, event: &checkout::Event) -> Reaction {
+    fn on_event(&mut self, checkout: Uuid, event: &checkout::Event) -> Reaction {
         use checkout::Event as E;
         match (self.phase, event) {
             (Phase::New, E::CheckoutStarted(started)) => {
@@ -263,7 +329,8 @@ impl State {
                     line: one.line,
                     quantity: one.quantity,
                 };
-                let tasks = self.lines.iter().map(hold).chain([Task::Held]).collect();
+                let tasks = self.lines.iter().map(hold).chain([Task::Held]).chain(pay(checkout, started));
+                let tasks = tasks.collect();
                 let wake_after = vec![Wake { name: HOLD, seconds: HOLD_SECONDS }];
                 Reaction { tasks, wake_after, ..Reaction::default() }
             }
@@ -316,6 +383,11 @@ impl State {
                     sku: Some(place.sku.clone()),
                 })
             }
+            (Phase::Holding | Phase::Paying, Task::Pay { .. }) if slug == PERSON_ERASED => {
+                self.undo(Refusal { reason: slug.to_owned(), line: None, sku: None })
+            }
+            // Without it the buyer pays by another, or by none, and it ends with its hold.
+            (_, Task::Pay { .. }) => Reaction { failed: !NOT_NEEDED.contains(&slug), ..Reaction::default() },
             // Another payment is to come, or it was given up or completed meanwhile: its next event says so.
             (Phase::Paying, Task::Complete) if [NOT_PAID, CHECKOUT_ENDED, GIVEN_UP].contains(&slug) => {
                 Reaction::default()
@@ -405,6 +477,7 @@ mod tests {
             crate::order::Line { number, sku, quantity: 2, ..first.clone() }
         };
         started.lines = vec![line(1, "MUG"), line(2, "CUP")];
+        started.pay = Vec::new();
         let event = E::CheckoutStarted(started);
         let mut state = State::default();
         let reaction = hear(&mut state, &event);
@@ -446,6 +519,26 @@ mod tests {
         let tasks = vec![hold("CUP", 2), hold("MUG", 1), Task::Held];
         let wake_after = vec![Wake { name: HOLD, seconds: HOLD_SECONDS }];
         assert_eq!(reaction, Reaction { tasks, wake_after, ..Reaction::default() });
+    }
+
+    #[test]
+    fn a_payment_of_all_of_it_is_opened_once_its_stock_is_held_and_it_lives_on_where_that_is_refused() {
+        let E::CheckoutStarted(started) = E::sample(EventKind::CheckoutStarted) else {
+            unreachable!("the sample of this kind")
+        };
+        let mut state = State::default();
+        let reaction = hear(&mut state, &E::CheckoutStarted(started.clone()));
+        let [.., Task::Held, pay @ Task::Pay { payment, amount, .. }] = reaction.tasks.as_slice() else {
+            panic!("{reaction:?}")
+        };
+        assert_eq!((*payment, *amount), (payment_of(CHECKOUT), started.total));
+        hear(&mut state, &E::CheckoutHeld {});
+        assert_eq!(refused(&mut state, pay, "payment-pending"), Reaction::default());
+        let erased = refused(&mut state.clone(), pay, "person-erased");
+        assert_eq!(erased.tasks, [refuse(&state, "person-erased", None)]);
+        let unforeseen = refused(&mut state, pay, "event-too-large");
+        assert_eq!(unforeseen, Reaction { failed: true, ..Reaction::default() });
+        assert_eq!(<CheckoutProcess as ProcessManager>::step(&state), "paying");
     }
 
     #[test]
@@ -530,6 +623,20 @@ mod tests {
             r#"{"do":"hold","place":{"sku":"MUG","location":"main"},"line":1,"quantity":2}"#
         );
         assert_eq!(json(&Task::Complete), r#"{"do":"complete"}"#);
+        let pay = Task::Pay {
+            payment: PAYMENT,
+            provider: "sandbox".to_owned(),
+            customer: Customer::Guest(crate::ids::GuestId(PAYMENT)),
+            amount: Money::new(5, crate::Currency::GBP),
+            tender: Tender::Provider,
+            revision: FIRST_REVISION,
+            capture: Capture::AtOnce,
+            test: true,
+        };
+        assert_eq!(
+            json(&pay),
+            r#"{"do":"pay","payment":"00000000-0000-0000-0000-00000000000b","provider":"sandbox","customer":{"guest":"00000000-0000-0000-0000-00000000000b"},"amount":{"amount":5,"currency":"GBP"},"tender":"provider","revision":1,"capture":"at_once","test":true}"#
+        );
         assert_eq!(
             json(&back("MUG", 1)),
             r#"{"do":"give_back","place":{"sku":"MUG","location":"main"},"line":1}"#

@@ -143,6 +143,11 @@ impl Classified for Error {
     }
 }
 
+/// The transaction by which a payment that is opened is authorized.
+pub fn authorization_of(payment: Uuid) -> Uuid {
+    ids::derived(payment, &["authorization"])
+}
+
 /// A payment as it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {

@@ -32,7 +32,8 @@ const PRICE: i64 = 100;
 /// The possible next steps. A number picks a cart, a checkout, or something that was there before.
 #[derive(Debug, Clone)]
 enum Step {
-    Start(usize),
+    /// Perhaps to be paid by a payment that the process opens.
+    Start(usize, bool),
     PutIn(usize, usize, u32),
     Expire(usize),
     /// Opens a payment for so many hundredths of the unpaid amount.
@@ -188,6 +189,9 @@ impl World {
         self.streams = after;
         for (stream, event) in new {
             let id = self.new_id();
+            if let Event::Payment(payment::Event::PaymentOpened { .. }) = &event {
+                self.opened.push(stream);
+            }
             self.log.push((id, stream, event));
         }
         Ok(())
@@ -315,7 +319,7 @@ impl World {
         let _ = self.append(vec![(cart_id(cart), Command::Cart(command))]);
     }
 
-    fn start(&mut self, cart: usize) {
+    fn start(&mut self, cart: usize, pays: bool) {
         let Some(found) = self.streams.carts.get(&cart_id(cart)) else { return };
         if self.started == CHECKOUTS {
             return;
@@ -341,6 +345,7 @@ impl World {
             lines: lines.collect(),
             capture: Capture::AtOnce,
             test: true,
+            pay: pays.then(|| checkout::PayWith { provider: "sandbox".to_owned() }).into_iter().collect(),
         };
         let start = checkout::Command::Start(Box::new(opening));
         let both = vec![(id, Command::Checkout(start)), (cart_id(cart), Command::Cart(begin))];
@@ -366,9 +371,7 @@ impl World {
         let add = checkout::Command::AddPayment { payment: id, tender: Tender::Provider, amount };
         let both =
             vec![(id, Command::Payment(payment::Command::Open(opening))), (order, Command::Checkout(add))];
-        if self.append(both).is_ok() {
-            self.opened.push(id);
-        }
+        let _ = self.append(both);
     }
 
     /// The payment and who has a say about it, in one append, as the worker and the endpoints do it.
@@ -448,7 +451,7 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Start(cart) => self.start(cart),
+            Step::Start(cart, pays) => self.start(cart, pays),
             Step::PutIn(cart, sku, quantity) => self.fill(cart, sku, quantity),
             Step::Expire(cart) => {
                 let expire = cart::Command::Expire { changes: None };
@@ -605,7 +608,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Said::Lapsed),
     ];
     prop_oneof![
-        3 => cart.clone().prop_map(Step::Start),
+        3 => (cart.clone(), any::<bool>()).prop_map(|(cart, pays)| Step::Start(cart, pays)),
         2 => (cart.clone(), 0..SKUS.len(), 1..4_u32).prop_map(|(c, sku, quantity)| Step::PutIn(c, sku, quantity)),
         1 => cart.prop_map(Step::Expire),
         5 => (checkout.clone(), prop_oneof![2 => Just(100_i64), 1 => 1..100_i64])
@@ -661,8 +664,21 @@ fn a_paid_checkout_becomes_an_order_in_this_model() {
     let mut world = World::new();
     world.step(Step::Receive(0, 5));
     world.step(Step::PutIn(0, 0, 2));
-    world.step(Step::Start(0));
+    world.step(Step::Start(0, false));
     world.step(Step::Pay(0, 100));
+    world.step(Step::Report(0, Said::Succeeded));
+    world.settle();
+    world.check();
+    assert_eq!(world.streams.checkouts[&checkout_id(0)].status, checkout::Status::Completed);
+}
+
+#[test]
+fn a_checkout_that_is_paid_by_its_process_becomes_an_order_in_this_model() {
+    let mut world = World::new();
+    world.step(Step::Receive(0, 5));
+    world.step(Step::PutIn(0, 0, 2));
+    world.step(Step::Start(0, true));
+    while world.read(0) || world.answer(0) || world.send(0) {}
     world.step(Step::Report(0, Said::Succeeded));
     world.settle();
     world.check();

@@ -155,7 +155,7 @@ pub async fn start(
     let router = rates::counted(router.merge(metrics), &limits);
     let ended = stop.clone();
     let done = tokio::spawn(async move {
-        // Endpoints first: their commands are in the log before the followers stop.
+        // A command that is under way is in the log before its process ends.
         kit::serve(listener, router, http, &server_settings, ended.clone(), DEADLINE).await;
         ended.cancel();
         let all = async { while followers.tasks.join_next().await.is_some() {} };
@@ -239,6 +239,8 @@ fn router(
             access: access.clone(),
             contexts: options.contexts.clone(),
             provider: offered(shop, options)?,
+            work: work.clone(),
+            stop: stop.clone(),
         };
         router = router.merge(soonshop_command_api::router(commands));
         if options.contexts.contains(context::IDENTITY) {

@@ -35,12 +35,12 @@ async fn start(shop: &Embedded, sku: &str, quantity: u32) -> (String, Answer) {
 
 /// A command that replaces something of this version.
 async fn put(shop: &Embedded, path: &str, version: &str, body: &Value) -> Answer {
-    shop.send(Method::PUT, path, ("if-match", version), Some(body)).await
+    shop.send(Method::PUT, path, &[("if-match", version)], Some(body)).await
 }
 
 /// A command that removes something of this version.
 async fn delete(shop: &Embedded, path: &str, version: &str) -> Answer {
-    shop.send(Method::DELETE, path, ("if-match", version), None).await
+    shop.send(Method::DELETE, path, &[("if-match", version)], None).await
 }
 
 fn refused(answer: &Answer) -> (u16, String) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use soonshop::settle::settle;
 
@@ -158,7 +159,7 @@ async fn a_buyer_is_never_charged_another_total_than_they_were_shown() {
     assert_eq!((refused(&other).1.as_str(), &other.json["total"]), ("total-changed", &pounds(2_598)));
     let euros = json!({ "cart": cart, "country": "France", "total": { "amount": 2_598, "currency": "EUR" } });
     assert_eq!(refused(&shop.post("/checkouts", &euros).await).1, "total-changed");
-    assert_eq!(shop.post("/checkouts", &body(2_598)).await.status, 201);
+    assert_eq!(shop.post("/checkouts", &body(2_598)).await.status, 202);
     shop.stop().await;
 }
 
@@ -209,5 +210,68 @@ async fn what_costs_nothing_becomes_an_order_without_a_payment() {
     assert_eq!(get(&shop, &checkout).await["status"], "completed");
     let again = shop.post("/checkouts", &json!({ "cart": cart, "country": "France" })).await;
     assert_eq!(refused(&again), (409, "cart-checked-out".to_owned()), "{}", again.json);
+    shop.stop().await;
+}
+
+/// Starts the checkout of a cart with one payment of all of it, and waits for what becomes of it.
+async fn bought(shop: &Embedded, cart: &str, key: &str) -> Answer {
+    let headers = [("idempotency-key", key), ("prefer", "wait=30")];
+    let body = json!({ "cart": cart, "country": "France", "payment": {} });
+    shop.send(Method::POST, "/checkouts", &headers, Some(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_takes_a_cart_to_its_paid_order_however_often_it_is_sent() {
+    let shop = Embedded::start().await;
+    let cart = cart(&shop, 1_299, 2).await;
+    let key = "0199aabb-0000-4000-8000-000000000001";
+    let answer = bought(&shop, &cart, key).await;
+    assert_eq!(answer.status, 201, "{}", answer.json);
+    let path = format!("/orders/{}", answer.json["id"].as_str().unwrap());
+    let order = get_after(&shop, &path, &answer.position).await;
+    assert_eq!((&order["status"], &order["total"]), (&json!("confirmed"), &pounds(2_598)), "{order}");
+    let again = bought(&shop, &cart, key).await;
+    assert_eq!((again.status, &again.json["id"]), (201, &answer.json["id"]), "{}", again.json);
+    settle(&shop.shop, Duration::from_mins(2)).await.unwrap();
+    assert_eq!(get(&shop, &path).await["paid"], pounds(2_598));
+    assert_eq!(get(&shop, "/orders").await["items"].as_array().unwrap().len(), 1);
+    assert_eq!(stock(&shop).await, (json!(10), json!(2)));
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_told_which_line_cannot_be_had_and_is_asked_for_no_money() {
+    let shop = Embedded::start().await;
+    let cart = cart(&shop, 1_299, 11).await;
+    let key = "0199aabb-0000-4000-8000-000000000002";
+    for _ in 0..2 {
+        let answer = bought(&shop, &cart, key).await;
+        assert_eq!(refused(&answer), (409, "checkout-refused".to_owned()), "{}", answer.json);
+        let why = ["reason", "line", "sku"].map(|name| answer.json[name].clone());
+        assert_eq!(why, [json!("insufficient-stock"), json!(1), json!("MUG")], "{}", answer.json);
+    }
+    settle(&shop.shop, Duration::from_mins(2)).await.unwrap();
+    assert_eq!(get(&shop, "/payments").await["items"], json!([]));
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_sent_on_when_only_they_can_go_on() {
+    let shop = Embedded::start().await;
+    // The sandbox declines an authorization whose amount ends in 6601.
+    let cart = cart(&shop, 6_601, 1).await;
+    let answer = bought(&shop, &cart, "0199aabb-0000-4000-8000-000000000003").await;
+    assert_eq!((answer.status, &answer.json["waits_for"]), (202, &json!("buyer")), "{}", answer.json);
+    let checkout = format!("/checkouts/{}", answer.json["id"].as_str().unwrap());
+    let running = get_after(&shop, &checkout, &answer.position).await;
+    assert_eq!((&running["step"], &running["unpaid"]), (&json!("paying"), &pounds(0)), "{running}");
+    assert_eq!(running["version"], answer.json["version"]);
+    let payment = format!("/payments/{}", running["payments"][0]["id"].as_str().unwrap());
+    assert_eq!(get_after(&shop, &payment, &answer.position).await["authorization"], "declined");
+
+    done(&shop, &format!("{payment}/stop"), json!({})).await;
+    paid(&shop, &checkout, json!({ "amount": pounds(6_000) })).await;
+    paid(&shop, &checkout, json!({ "amount": pounds(601) })).await;
+    assert_eq!(get(&shop, &checkout).await["status"], "completed");
     shop.stop().await;
 }

@@ -200,7 +200,9 @@ async fn a_person_is_erased_everywhere_on_nats_redis_and_opensearch() {
 
 /// Sends a command as the operator, and returns the id of what it made.
 async fn made(shop: &TestShop, path: &str, body: &Value) -> String {
-    shop.client.operate(path, body).await.expect(201).json()["id"].as_str().unwrap().to_owned()
+    let answer = shop.client.operate(path, body).await;
+    assert!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.json());
+    answer.json()["id"].as_str().unwrap().to_owned()
 }
 
 /// A checkout of the guest's cart, with all of their values.
@@ -220,7 +222,8 @@ async fn forgotten_with_checkouts(set: Set) {
     shop.settle().await;
     let cart = made(&shop, "/carts", &cart).await;
     let given_up = checked_out(&shop, &cart).await;
-    shop.client.operate(&format!("/checkouts/{given_up}/end"), &json!({})).await.expect(200);
+    let why = [("x-reason", "customer-request")];
+    shop.client.operate_with(&format!("/checkouts/{given_up}/end"), &json!({}), &why).await.expect(200);
     shop.settle().await;
     let running = checked_out(&shop, &cart).await;
     shop.settle().await;

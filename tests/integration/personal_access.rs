@@ -71,7 +71,7 @@ async fn filled(shop: &TestShop) -> Filled {
     let another = json!({ "sku": "MUG", "quantity": 1, "customer": { "guest": buyer } });
     let another = id(&client.operate("/carts", &another).await.expect(201).json());
     let checkout = json!({ "cart": another, "country": "France", "contact": contact });
-    let checkout = id(&client.operate("/checkouts", &checkout).await.expect(201).json());
+    let checkout = id(&client.operate("/checkouts", &checkout).await.expect(202).json());
     shop.settle().await;
     Filled { user, buyer, order, credit, cart, checkout, payment, product, correlation }
 }

@@ -312,9 +312,14 @@ impl Client {
 
     /// Sends it as the operator.
     pub(crate) async fn operate(&self, path: &str, body: &Value) -> Answer {
+        self.operate_with(path, body, &[]).await
+    }
+
+    /// Like [`operate`](Self::operate), with more headers.
+    pub(crate) async fn operate_with(&self, path: &str, body: &Value, more: &[(&str, &str)]) -> Answer {
         let (key, bearer) = (Uuid::new_v4().to_string(), format!("Bearer {}", self.token));
-        let headers = [("idempotency-key", key.as_str()), ("authorization", bearer.as_str())];
-        self.send(Method::POST, path, Some(body), &headers).await
+        let own = [("idempotency-key", key.as_str()), ("authorization", bearer.as_str())];
+        self.send(Method::POST, path, Some(body), &[&own, more].concat()).await
     }
 
     /// A product with one variant, and stock of it. Its id, and the position after both.

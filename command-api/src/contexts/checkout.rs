@@ -1,11 +1,13 @@
 //! Checkouts over HTTP. A checkout is started with the lines of a cart, at their prices of today; the process manager takes it
 //! from there. Payments are opened here as those of an order are.
 
+mod awaited;
+
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use soonshop_domain::cart::{Cart, Command as OfCart};
-use soonshop_domain::checkout::{Checkout, Command, Error, Opening, Started};
+use soonshop_domain::checkout::{Checkout, Command, Error, Opening, PayWith, Started};
 use soonshop_domain::claim::scope;
 use soonshop_domain::ids::{CartId, GuestId, OrderId};
 use soonshop_domain::order::{self, Contact, Customer, number_of};
@@ -13,9 +15,11 @@ use soonshop_domain::payment::{Capture, Payment};
 use soonshop_domain::{Money, Purpose, cart, payment};
 use soonshop_event_store::Joined;
 use soonshop_service_kit::Problem;
+use soonshop_service_kit::access::Role;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use self::awaited::awaited;
 use super::cart::{answered::not_erased, sold_now};
 use super::order::NewContact;
 use super::order::facts::{self, invalid, numbered};
@@ -26,15 +30,15 @@ use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
 use crate::http::privileged::Privileged;
-use crate::http::row::Success::{Created, Done};
+use crate::http::row::Success::{Accepted, Created, Done};
 use crate::http::schema;
 
 #[rustfmt::skip]
 pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints! {
-        POST "/checkouts"                     "checkout.start":   Shop, New, Required, Created("/checkouts/{id}"), "Start the checkout of a cart"   => prepares(start);
-        POST "/checkouts/{checkout}/payments" "checkout.pay":     Shop, Own, Required, Created("/payments/{id}"),  "Pay for a checkout"             => prepares(opens);
-        POST "/checkouts/{id}/end"            "checkout.give-up": Shop, Own, Optional, Done,                       "Give a checkout up"             => prepares(give_up);
+        POST "/checkouts"                     "checkout.start":   Shop, New, Required, Accepted("/checkouts/{id}"), "Start the checkout of a cart"  => prepares(start);
+        POST "/checkouts/{checkout}/payments" "checkout.pay":     Shop, Own, Required, Created("/payments/{id}"),   "Pay for a checkout"            => prepares(opens);
+        POST "/checkouts/{id}/end"            "checkout.give-up": Shop, Own, Optional, Done,                        "Give a checkout up"            => prepares(give_up);
     }
 }
 
@@ -54,7 +58,15 @@ struct NewCheckout {
     /// `at_once`, or `later`: when staff ask for it. `later` needs the permission `charge`.
     #[schema(value_type = Option<CaptureOf>)]
     capture: Option<Capture>,
+    /// `{}`: a payment of the whole total is opened once the stock is held. Left out: the buyer opens payments.
+    payment: Option<WholePayment>,
 }
+
+/// No fields are needed: `{}`.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CheckoutWholePayment)]
+struct WholePayment {}
 
 impl Input for NewCheckout {
     const PRIVILEGED: &'static [Privileged] = &[pay::CAPTURE];
@@ -92,7 +104,7 @@ async fn start(call: Call, (): (), body: NewCheckout) -> Result<Response, Proble
             // What is refused today may have been done before: a checkout that was started refuses to be started.
             let again = Command::Start(Box::new(nothing()));
             let done = call.unless_done::<Checkout>(id, again.clone(), problem).await?;
-            return answer::<Checkout>(id, again, done);
+            return awaited(&call, id, answer::<Checkout>(id, again, done)?, true).await;
         }
     };
     let (cart, changes, owner) = (opening.cart.0, opening.cart_changes, opening.customer.subject());
@@ -104,12 +116,13 @@ async fn start(call: Call, (): (), body: NewCheckout) -> Result<Response, Proble
     let generated = |attempt| number_of(OrderId(id), attempt);
     let execute = |number| call.attempt_all::<Checkout>((id, command(number)), others);
     let done = numbered(None, scope::ORDER_NUMBER, generated, execute).await;
-    answer::<Checkout>(id, command(String::new()), done)
+    let repeats = done.as_ref().is_ok_and(|done| done.repeated);
+    awaited(&call, id, answer::<Checkout>(id, command(String::new()), done)?, repeats).await
 }
 
 /// What the checkout is started with, but for its number.
 async fn opened(call: &Call, body: NewCheckout, capture: Capture) -> Result<Opening, Problem> {
-    let NewCheckout { cart: cart_id, country, contact, total, .. } = body;
+    let NewCheckout { cart: cart_id, country, contact, total, payment, .. } = body;
     call.own("cart", cart_id).await.map_err(|problem| problem.with_pointer("/cart"))?;
     let (cart, _) = call.store.load::<Cart>(cart_id).await.map_err(refused)?;
     let of_cart = |error: cart::Error| rejected(&error).with_pointer("/cart");
@@ -136,7 +149,7 @@ async fn opened(call: &Call, body: NewCheckout, capture: Capture) -> Result<Open
             .with("total", json!(sum)));
     }
     // What costs nothing needs no provider.
-    let test = sum.amount > 0 && pay::provider(call)?.test;
+    let provider = if sum.amount > 0 { Some(pay::provider(call)?) } else { None };
     Ok(Opening {
         cart: CartId(cart_id),
         cart_changes,
@@ -147,7 +160,8 @@ async fn opened(call: &Call, body: NewCheckout, capture: Capture) -> Result<Open
         contact,
         lines,
         capture,
-        test,
+        test: provider.is_some_and(|provider| provider.test),
+        pay: payment.and(provider).into_iter().map(|one| PayWith { provider: one.name.to_owned() }).collect(),
     })
 }
 
@@ -164,6 +178,7 @@ fn nothing() -> Opening {
         lines: Vec::new(),
         capture: Capture::AtOnce,
         test: false,
+        pay: Vec::new(),
     }
 }
 
@@ -206,5 +221,25 @@ async fn opening(
 }
 
 async fn give_up(call: Call, id: Uuid, Nothing {}: Nothing) -> Result<Response, Problem> {
-    call.execute::<Checkout>(id, Command::GiveUp { reason: "given-up".to_owned() }).await
+    let by_buyer = is_by_its_buyer(&call, id).await?;
+    if !by_buyer && !call.has_reason() && !call.was_done().await? {
+        let detail = "who ends the checkout of a buyer says why with X-Reason, or names that buyer with X-On-Behalf-Of if \
+                      they ask for it";
+        return Err(Problem::invalid("reason-required", detail).with("header", "X-Reason"));
+    }
+    let reason = if by_buyer { "given-up" } else { "ended-by-shop" };
+    call.execute::<Checkout>(id, Command::GiveUp { reason: reason.to_owned() }).await
+}
+
+/// Whether the buyer asks for it: with their own token, on their own machine, or through a storefront, which names them or
+/// says nothing else.
+async fn is_by_its_buyer(call: &Call, id: Uuid) -> Result<bool, Problem> {
+    let role = call.caller().role;
+    match call.represented_id() {
+        Some(named) => {
+            let (checkout, _) = call.store.load::<Checkout>(id).await.map_err(refused)?;
+            Ok(checkout.started.is_some_and(|started| started.customer.subject() == named))
+        }
+        None => Ok(role == Role::Guest || (role == Role::Service && !call.has_reason())),
+    }
 }

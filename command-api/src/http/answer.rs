@@ -20,11 +20,24 @@ use uuid::Uuid;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Done {
     /// The id of the thing that the command changed.
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Its version now: also the `ETag`.
-    version: Option<i64>,
+    pub(crate) version: Option<i64>,
     /// The position of the last event: also in `Event-Position`. Null if nothing had to change.
-    position: Option<i64>,
+    pub(crate) position: Option<i64>,
+    /// To who waited (`Prefer: wait`), where it has not ended: who has to go on with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waits_for: Option<WaitsFor>,
+}
+
+/// Who has to go on with what is not done yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WaitsFor {
+    /// The buyer alone.
+    Buyer,
+    /// The shop, which needs more time.
+    Shop,
 }
 
 /// The status of an answer: the one table from kinds of outcome.
@@ -120,7 +133,8 @@ pub(crate) fn answer<A: Decider>(
     done: Result<Executed, ExecuteError<A::Error>>,
 ) -> Result<Response, Problem> {
     let answer = recorded::<A>(command, done)?;
-    Ok(render(&answer, &Done { id, version: answer.version, position: answer.last_position }))
+    let (version, position) = (answer.version, answer.last_position);
+    Ok(render(&answer, &Done { id, version, position, waits_for: None }))
 }
 
 /// The recorded answer of a command, or the reason why it was not done.
@@ -183,7 +197,8 @@ mod tests {
     use super::*;
 
     async fn rendered(answer: &Answer) -> String {
-        let done = Done { id: Uuid::from_u128(7), version: answer.version, position: answer.last_position };
+        let (version, position) = (answer.version, answer.last_position);
+        let done = Done { id: Uuid::from_u128(7), version, position, waits_for: None };
         let response = render(answer, &done);
         let mut text = response.status().to_string();
         for (name, value) in response.headers() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request};
@@ -16,9 +17,11 @@ use soonshop_domain::{ActorKind, Channel, Decider, Metadata, Money, Personal, cl
 use soonshop_event_store::{CommandContext, EarlierForm, EventStore, ExecuteError, Executed, Joined};
 use soonshop_service_kit::Problem;
 use soonshop_service_kit::access::{Access, Caller, KnownGuest, Owner, Permission};
-use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch, Represented};
+use soonshop_service_kit::headers::{IF_MATCH, IfMatch, IfNoneMatch, Represented, prefer_wait};
 use soonshop_service_kit::json_text::JsonText;
 use soonshop_service_kit::serve::RequestContext;
+use soonshop_service_kit::work::{Turn, Work, caller_of};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::answer::{answer, recorded, refused, render, unreadable};
@@ -48,6 +51,10 @@ pub(crate) struct Call {
     parts: Parts,
     if_match: Option<IfMatch>,
     if_none_match: Option<IfNoneMatch>,
+    /// How long the caller waits for what becomes of it.
+    wait: Option<Duration>,
+    work: Work,
+    stop: CancellationToken,
     key: Option<Key>,
     command_id: Uuid,
     fingerprint: Vec<u8>,
@@ -88,6 +95,7 @@ impl Call {
             IfMatch::optional(headers)?
         };
         let if_none_match = IfNoneMatch::optional(headers)?;
+        let wait = if row.is_waited_for() { prefer_wait(headers)? } else { None };
         let key = idempotency_key(headers, caller.role, row.key)?;
         let import_key =
             text(headers, &IMPORT_KEY, "X-Import-Key", 200, |b| b == b' ' || b.is_ascii_graphic())?;
@@ -144,6 +152,9 @@ impl Call {
             parts,
             if_match,
             if_none_match,
+            wait,
+            work: commands.work.clone(),
+            stop: commands.stop.clone(),
             key,
             command_id,
             fingerprint: Vec::new(),
@@ -166,6 +177,24 @@ impl Call {
     /// The guest who begins to exist by it, and gets a token with its answer.
     pub(crate) fn begins(&self) -> Option<KnownGuest> {
         self.begins
+    }
+
+    /// How long the caller waits for what becomes of it; `None`: they do not.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.wait
+    }
+
+    /// A turn of those who wait at the same time; `None`: all are taken.
+    pub(crate) async fn turn_to_wait(&self) -> Option<Turn> {
+        self.work.waiting(caller_of(&self.caller, &self.parts.extensions)).await.ok()
+    }
+
+    /// Passes that time. Whether the process goes on after it.
+    pub(crate) async fn goes_on_for(&self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.stop.cancelled() => false,
+        }
     }
 
     /// Who sent it.
@@ -253,6 +282,11 @@ impl Call {
     /// Whether it has a reason to store beside its events.
     pub(crate) fn has_reason(&self) -> bool {
         self.metadata.reason_code.is_some()
+    }
+
+    /// The customer or guest on whose behalf it is sent.
+    pub(crate) fn represented_id(&self) -> Option<Uuid> {
+        self.represented.as_ref().map(|represented| represented.id)
     }
 
     /// Whether it is sent on behalf of a customer or a guest.

@@ -59,6 +59,9 @@ fn operation(endpoint: &Endpoint) -> Operation {
         .description(Some(who(row)))
         .extensions(Some([("x-of", row.of.as_ref())].into_iter().collect::<Extensions>()))
         .response(status(row.success.kind()).as_str(), done(endpoint));
+    if row.is_waited_for() {
+        operation = operation.response("201", awaited());
+    }
     for (status, response) in refused(endpoint) {
         operation = operation.response(status, response);
     }
@@ -127,8 +130,10 @@ fn headers(row: &Row) -> Vec<Parameter> {
             text().enum_values(Some(CHANNELS)),
         ),
     ];
+    let wait = ("Prefer", false, "`wait=N`: wait for what becomes of it, at most so many seconds.", text());
+    let wait = row.is_waited_for().then_some(wait);
     let described = |(name, required, about, schema)| parameter(name, required, about, schema);
-    headers.into_iter().map(described).collect()
+    headers.into_iter().chain(wait).map(described).collect()
 }
 
 /// The refusals that follow from the row. Any command can meet a state that does not allow it, name a version that is
@@ -179,6 +184,19 @@ const GUEST_TOKEN: &str = "To a caller without a token alone: the token of the g
 
 fn header(description: &str) -> Header {
     HeaderBuilder::new().schema(Some(text().build())).description(Some(description)).build()
+}
+
+/// The answer to a caller who waited for it.
+fn awaited() -> Response {
+    let name = Done::name().into_owned();
+    rates::with_headers(ResponseBuilder::new())
+        .description("With `Prefer: wait`: what it became, in time.")
+        .header("ETag", header("The version of that, for If-Match."))
+        .header("Event-Position", header("For a query that must have seen it: with `Prefer: wait`."))
+        .header("Location", header("What it became."))
+        .header("Preference-Applied", header("`wait`."))
+        .content("application/json", Content::new(Some(Ref::from_schema_name(name))))
+        .build()
 }
 
 fn done(endpoint: &Endpoint) -> Response {

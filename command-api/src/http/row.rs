@@ -41,8 +41,8 @@ pub(crate) enum Success {
     Done,
     /// Something was removed; the answer has no body.
     Removed,
-    /// It was accepted; this location shows its result.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
+    /// It was accepted; this location shows its result. With `Prefer: wait` the answer is what became of it, once that is
+    /// known.
     Accepted(&'static str),
     /// It was done, and the action answers with a body of its own.
     #[cfg_attr(not(test), expect(dead_code, reason = "no context has such a command yet"))]
@@ -87,6 +87,11 @@ impl Row {
 
     /// The class of every command: each is a change, whatever it changes.
     pub(crate) const CLASS: Class = Class::Writes;
+
+    /// Whether a caller may wait for what becomes of the command.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        matches!(self.success, Success::Accepted(_))
+    }
 
     /// Whether a guest without a token begins to exist by it: what it makes is theirs. A checkout is of a cart, whose owner
     /// is there already.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use soonshop_domain::context;
 use soonshop_event_store::EventStore;
 use soonshop_service_kit::access::Access;
+use soonshop_service_kit::work::{Bounds, Work};
+use tokio_util::sync::CancellationToken;
 
 /// The provider of payments that new payments are made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,10 @@ pub struct Commands {
     pub contexts: BTreeSet<String>,
     /// `None`: nothing can be paid.
     pub provider: Option<OfferedProvider>,
+    /// Gives turns to callers who wait for what becomes of a command.
+    pub work: Work,
+    /// Nobody waits any longer once it is cancelled.
+    pub stop: CancellationToken,
 }
 
 impl Commands {
@@ -36,6 +42,8 @@ impl Commands {
             access: Access::new(operator_token),
             contexts: context::NAMES.map(str::to_owned).into(),
             provider: Some(OfferedProvider { name: "sandbox", test: true }),
+            work: Work::new(&Bounds::DEFAULT),
+            stop: CancellationToken::new(),
         }
     }
 }

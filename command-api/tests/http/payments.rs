@@ -10,9 +10,10 @@ use soonshop_domain::payment::{self, Kind, Outcome, Payment, Report};
 use soonshop_domain::{Currency, Metadata, Money, ids};
 use soonshop_event_store::CommandContext;
 use soonshop_service_kit::serve::stack;
+use soonshop_service_kit::work::Work;
 use uuid::Uuid;
 
-use super::{OPERATOR, Shop, order, pounds};
+use super::{OPERATOR, Shop, key, order, pounds};
 
 /// What the provider says, as its worker appends it.
 async fn says(shop: &Shop, payment: &str, kind: Kind, transaction: Uuid, amount: i64) {
@@ -182,7 +183,7 @@ async fn staff_release_what_a_stopped_payment_could_not() {
 async fn checked_out(shop: &Shop) -> (String, String) {
     let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 2 })).await.id();
     let started = shop.post("/checkouts", json!({ "cart": cart, "country": "UK" })).await;
-    assert_eq!(started.status, 201, "{}", started.text);
+    assert_eq!(started.status, 202, "{}", started.text);
     let payments = format!("/checkouts/{}/payments", started.id());
     let opened = shop.post(&payments, json!({ "amount": pounds(600) })).await;
     assert_eq!(opened.status, 201, "{}", opened.text);
@@ -206,6 +207,85 @@ async fn a_payment_that_a_running_checkout_counts_on_is_stopped_and_not_released
     let payments = format!("/checkouts/{checkout}/payments");
     assert_eq!(shop.post(&payments, json!({})).await.status, 201, "all of it may be paid in another way");
     assert_eq!(shop.post(&stop, json!({})).await.status, 200, "it is stopped already");
+}
+
+#[tokio::test]
+async fn staff_end_the_checkout_of_a_buyer_with_a_reason_and_buyers_need_none() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    for by_staff in [true, false] {
+        let (checkout, _) = checked_out(&shop).await;
+        let end = format!("/checkouts/{checkout}/end");
+        if by_staff {
+            let without = shop.operate(&end, json!({})).await;
+            assert_eq!(without.refused(), (422, "reason-required".into()));
+            let same = key();
+            let why = [("idempotency-key", &*same), OPERATOR, ("x-reason", "suspected-fraud")];
+            assert_eq!(shop.post_with(&end, &why, json!({})).await.status, 200);
+            let again = shop.post_with(&end, &why[..2], json!({})).await;
+            assert_eq!(again.status, 200, "it was done before, whatever is asked for today: {}", again.text);
+        } else {
+            assert_eq!(shop.post(&end, json!({})).await.status, 200);
+        }
+        let reason = if by_staff { "ended-by-shop" } else { "given-up" };
+        assert_eq!(given_up(&shop, &checkout).await.as_deref(), Some(reason));
+    }
+    // Who names the buyer acts for them; who names somebody else does not.
+    let ((one, _), (other, _)) = (checked_out(&shop).await, checked_out(&shop).await);
+    let buyer = async |checkout: &str| {
+        let (state, _) = shop.store.load::<Checkout>(checkout.parse().unwrap()).await.unwrap();
+        format!("guest:{}", state.started.unwrap().customer.subject())
+    };
+    let (its, somebody) = (buyer(&one).await, buyer(&other).await);
+    let end = format!("/checkouts/{one}/end");
+    let by = [("idempotency-key", &*key()), OPERATOR, ("x-on-behalf-of", &*somebody)];
+    assert_ne!(its, somebody);
+    assert!([400, 422].contains(&shop.post_with(&end, &by, json!({})).await.status));
+    let by = [("idempotency-key", &*key()), OPERATOR, ("x-on-behalf-of", &*its)];
+    let got = shop.post_with(&end, &by, json!({})).await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    assert_eq!(given_up(&shop, &one).await.as_deref(), Some("given-up"));
+}
+
+async fn given_up(shop: &Shop, checkout: &str) -> Option<String> {
+    shop.store.load::<Checkout>(checkout.parse().unwrap()).await.unwrap().0.given_up
+}
+
+#[tokio::test]
+async fn who_does_not_wait_for_a_checkout_is_told_where_to_look_and_a_wait_that_is_none_is_refused() {
+    let shop = Shop::open().await;
+    shop.sell("mug").await;
+    let cart = shop.post("/carts", json!({ "sku": "mug", "quantity": 2 })).await.id();
+    let body = json!({ "cart": cart, "country": "UK", "payment": {} });
+    let bad = [("idempotency-key", &*key()), ("prefer", "wait=soon")];
+    assert_eq!(
+        shop.post_with("/checkouts", &bad, body.clone()).await.refused(),
+        (400, "invalid-header".into())
+    );
+    let same = key();
+    let started = shop.post_with("/checkouts", &[("idempotency-key", &same)], body.clone()).await;
+    let path = format!("/checkouts/{}", started.id());
+    assert_eq!((started.status, started.header("location")), (202, path.as_str()));
+    // Nothing takes it further here: the time is up.
+    let in_time = [("idempotency-key", &*same), ("prefer", "wait=0")];
+    let waited = shop.post_with("/checkouts", &in_time, body.clone()).await;
+    assert_eq!((waited.status, waited.header("location")), (202, path.as_str()));
+    assert_eq!((waited.header("preference-applied"), &waited.json()["waits_for"]), ("wait", &json!("shop")));
+
+    let long = [("idempotency-key", &*same), ("prefer", "wait=30")];
+    let begun = std::time::Instant::now();
+    // Of a process that stops, and of one in which others wait already.
+    let stopped = Commands::new(shop.store.clone(), None);
+    stopped.stop.cancel();
+    let stopped = Shop { router: stack(http::router(stopped)), ..shop };
+    assert_eq!(stopped.post_with("/checkouts", &long, body.clone()).await.json()["waits_for"], "shop");
+    let work = Work::new(&"waits=1/1".parse().unwrap());
+    let _turn = work.waiting("somebody".into()).await.unwrap();
+    let full = Commands { work, ..Commands::new(stopped.store.clone(), None) };
+    let full = Shop { router: stack(http::router(full)), ..stopped };
+    let waited = full.post_with("/checkouts", &long, body).await;
+    assert_eq!((waited.status, waited.header("preference-applied")), (202, ""));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "none of them waited");
 }
 
 #[tokio::test]

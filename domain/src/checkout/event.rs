@@ -17,7 +17,7 @@ pub const HOLD_SECONDS: i64 = 15 * 60;
 /// Why a checkout came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// A slug: `insufficient-stock`, `not-paid-in-time`, `given-up`.
+    /// A slug: `insufficient-stock`, `not-paid-in-time`, `given-up`, `ended-by-shop`.
     pub reason: String,
     /// The line of the checkout that could not be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +49,15 @@ pub struct Started {
     pub test: bool,
     /// Until then its stock is held for it.
     pub hold_until: DateTime<Utc>,
+    /// The payments that are opened once its stock is held: one of the whole total, or none, and the buyer opens them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pay: Vec<PayWith>,
+}
+
+/// With what a checkout is paid from its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayWith {
+    pub provider: String,
 }
 
 #[derive(

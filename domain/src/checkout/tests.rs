@@ -39,6 +39,7 @@ fn opening(lines: Vec<Line>) -> Opening {
         lines,
         capture: Capture::AtOnce,
         test: true,
+        pay: vec![PayWith { provider: "sandbox".to_owned() }],
     }
 }
 
@@ -55,6 +56,7 @@ fn started() -> Event {
         capture: Capture::AtOnce,
         test: true,
         hold_until: moment() + chrono::TimeDelta::minutes(15),
+        pay: vec![PayWith { provider: "sandbox".to_owned() }],
     }))
 }
 

@@ -55,6 +55,14 @@ impl Progress {
         }
     }
 
+    /// Whether nothing comes of it unless the buyer does something: confirms it, or pays in another way.
+    pub fn awaits_buyer(self) -> bool {
+        match self {
+            Self::ActionRequired | Self::Declined | Self::Lapsed | Self::Failed => true,
+            Self::Requested | Self::Unknown | Self::Succeeded => false,
+        }
+    }
+
     /// Whether its amount was booked.
     pub fn is_done(self) -> bool {
         matches!(self, Self::Succeeded | Self::Lapsed)

@@ -66,6 +66,7 @@ fn checkout(number: &str) -> checkout::Command {
         lines,
         capture: Capture::AtOnce,
         test: true,
+        pay: Vec::new(),
     }))
 }
 

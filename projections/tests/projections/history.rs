@@ -288,6 +288,7 @@ fn checkouts() -> Vec<(Uuid, Event)> {
             capture: Capture::AtOnce,
             test: true,
             hold_until: clock::from_micros(1_900_000_000_000_000),
+            pay: Vec::new(),
         }))
     };
     let added = |payment, amount| OfCheckout::CheckoutPaymentAdded {

@@ -26,6 +26,7 @@ context-checkout = Checkouts
 problem-checkout-exists = The checkout exists already.
 problem-checkout-not-found = There is no such checkout.
 problem-checkout-ended = The checkout has ended: it is an order, or it came to nothing.
+problem-checkout-refused = The checkout came to nothing: its reason says why.
 problem-checkout-running = A checkout of the cart is running: pay for it, or give it up first.
 problem-cart-checked-out = The cart was bought.
 problem-given-up = The checkout was given up.

@@ -26,6 +26,7 @@ context-checkout = 结账
 problem-checkout-exists = 该结账已存在。
 problem-checkout-not-found = 没有这次结账。
 problem-checkout-ended = 结账已结束：它已成为订单，或未成。
+problem-checkout-refused = 结账没有成功：原因见其中的说明。
 problem-checkout-running = 该购物车正在结账：请付款，或先放弃结账。
 problem-cart-checked-out = 该购物车已购买。
 problem-given-up = 结账已被放弃。

@@ -1,13 +1,14 @@
 //! The process manager of checkouts on a store: a paid one becomes an order, wherever a process is killed.
 
 use soonshop_domain::cart::{self, Cart, NewLine, Seen};
-use soonshop_domain::checkout::{self, Checkout, Status};
+use soonshop_domain::checkout::{self, Checkout, PayWith, Status};
+use soonshop_domain::checkout_process::payment_of as payment_of_all;
 use soonshop_domain::ids::{self, CartId, OrderId, ProductId};
 use soonshop_domain::order::{self, Contact, Line, Order};
 use soonshop_domain::payment::{self, Capture, Kind, Opening, Outcome, Payment, Report, Tender};
 use soonshop_domain::personal::kid;
 use soonshop_domain::user::person::{self, Person};
-use soonshop_domain::{Metadata, PersonalValue as _, Purpose};
+use soonshop_domain::{Metadata, Money, PersonalValue as _, Purpose};
 use soonshop_event_log::checkpoint::of_process;
 use soonshop_event_log::codec::kid_of;
 use soonshop_event_store::{CommandContext, EventStore, Joined};
@@ -22,6 +23,7 @@ on_both!(
     somebody_who_is_being_erased_gets_no_order_and_all_goes_back,
     killed_at_any_step_every_checkout_ends_and_nothing_is_doubled,
     a_checkout_from_before_the_process_began_is_seen_by_it,
+    a_payment_that_a_checkout_was_started_with_is_opened_only_once_its_stock_is_held,
 );
 
 fn context() -> CommandContext {
@@ -42,6 +44,10 @@ fn lines(quantities: &[(&str, u32)]) -> Vec<Line> {
 
 /// A cart of a guest of its own, and a checkout of it.
 async fn start(store: &EventStore, number: u128, quantities: &[(&str, u32)]) -> Uuid {
+    start_with(store, number, quantities, Vec::new()).await
+}
+
+async fn start_with(store: &EventStore, number: u128, quantities: &[(&str, u32)], pay: Vec<PayWith>) -> Uuid {
     let (customer, id) = (guest(number), uuid(number));
     for (at, (name, quantity)) in quantities.iter().enumerate() {
         let seen = Seen { name: "Mug".to_owned(), price: money(100) };
@@ -66,6 +72,7 @@ async fn start(store: &EventStore, number: u128, quantities: &[(&str, u32)]) -> 
         lines: lines(quantities),
         capture: Capture::AtOnce,
         test: true,
+        pay,
     };
     let begin = cart::Command::BeginCheckout { checkout: OrderId(id), changes };
     let start = checkout::Command::Start(Box::new(opening));
@@ -77,11 +84,11 @@ async fn start(store: &EventStore, number: u128, quantities: &[(&str, u32)]) -> 
     id
 }
 
-/// A payment of all of it, and what the provider says of it, as its worker appends it.
+/// A payment of all of it, which is authorized.
 async fn pay(store: &EventStore, number: u128) {
     let (id, payment) = (uuid(number), payment_of(number));
     let (checkout, _) = store.load::<Checkout>(id).await.unwrap();
-    let (amount, transaction) = (money(checkout.unpaid()), ids::derived(payment, &["authorization"]));
+    let (amount, transaction) = (money(checkout.unpaid()), payment::authorization_of(payment));
     let opening = Opening {
         order_id: OrderId(id),
         revision: 1,
@@ -95,6 +102,12 @@ async fn pay(store: &EventStore, number: u128) {
     };
     let add = checkout::Command::AddPayment { payment, tender: Tender::Provider, amount };
     both(store, (payment, payment::Command::Open(opening)), (id, add)).await;
+    authorize(store, id, payment, amount).await;
+}
+
+/// What the provider says of a payment of a checkout, as its worker appends it.
+async fn authorize(store: &EventStore, id: Uuid, payment: Uuid, amount: Money) {
+    let transaction = payment::authorization_of(payment);
     let outcome = Outcome::Succeeded { amount, reference: None, until: None };
     let report = Report { transaction, kind: Kind::Authorization, outcome, unasked: false };
     let settle = checkout::Command::Settle { payment, transaction, amount };
@@ -226,5 +239,29 @@ async fn a_checkout_from_before_the_process_began_is_seen_by_it(shop: Shop) {
     let id = start(&store, 1, &[("MUG", 2)]).await;
     let run = reactor(&shop, &store);
     until("its stock is held", async || checkout(&store, id).await.stock_held).await;
+    run.stop().await;
+}
+
+async fn a_payment_that_a_checkout_was_started_with_is_opened_only_once_its_stock_is_held(shop: Shop) {
+    let store = shop.store();
+    receive(&store, "MUG", 2).await;
+    let run = reactor(&shop, &store);
+    let pay = || vec![PayWith { provider: "sandbox".to_owned() }];
+    let first = start_with(&store, 1, &[("MUG", 2)], pay()).await;
+    until("its payment is open", async || !checkout(&store, first).await.payments.is_empty()).await;
+    let second = start_with(&store, 2, &[("MUG", 1)], pay()).await;
+    becomes(&store, second, Status::Refused).await;
+    all_is_done(&shop).await;
+    let refused = checkout(&store, second).await;
+    assert_eq!(refused.refusal.map(|refusal| refusal.reason).as_deref(), Some("insufficient-stock"));
+    assert!(refused.payments.is_empty(), "nobody is asked to pay for what is not there");
+
+    let running = checkout(&store, first).await;
+    assert_eq!(running.unpaid(), 0, "it is of all of it");
+    authorize(&store, first, payment_of_all(first), money(200)).await;
+    becomes(&store, first, Status::Completed).await;
+    all_is_done(&shop).await;
+    let (order, _) = store.load::<Order>(first).await.unwrap();
+    assert_eq!((order.status, order.unpaid()), (order::Status::Confirmed, 0));
     run.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use soonshop_domain::ids::{self, GuestId, OrderId};
+use soonshop_domain::ids::{GuestId, OrderId};
 use soonshop_domain::order::credits::EarlierCredit;
 use soonshop_domain::order::{self, Customer, FIRST_REVISION, Order};
 use soonshop_domain::payment::{Capture, Command, Opening, Payment, Tender};
@@ -83,7 +83,7 @@ pub(in crate::contexts) fn at_provider(
         provider: Some(provider.name.to_owned()),
         capture,
         test: provider.test,
-        transaction: ids::derived(id, &["authorization"]),
+        transaction: payment::authorization_of(id),
     })
 }
 
