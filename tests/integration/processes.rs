@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use soonshop::{Role, Shop, migrate, settle};
 use uuid::Uuid;
 
-use crate::support::{Client, Place, Process, Set, binary, built, eventually, free_port};
+use crate::support::{Answer, Client, Place, Process, Set, binary, built, eventually, free_port};
 
 async fn prepared(set: Set) -> (Place, Shop, String) {
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -34,59 +34,122 @@ fn serve(place: &Place, name: &str, role: &str, port: u16) -> Process {
     Process::start(&place.config, name, &["serve", "--role", role, "--listen", &listen])
 }
 
-/// Two whole shops on the same servers; 200 buyers for 20 units; both are killed at random and started again.
+/// How much is sold, by how many processes, and how often one of them is killed.
+struct Sale {
+    processes: usize,
+    buyers: usize,
+    units: usize,
+    kills: u64,
+    seed: u64,
+}
+
+impl Sale {
+    /// That of `make test`, or what `SALE=PROCESSES/BUYERS/UNITS` and `SEED` say.
+    fn asked() -> Self {
+        let sale = std::env::var("SALE").unwrap_or_else(|_| "2/200/20".to_owned());
+        let parts: Vec<usize> = sale.split('/').map(|part| part.parse().unwrap()).collect();
+        let [processes, buyers, units] = parts[..] else { panic!("SALE=PROCESSES/BUYERS/UNITS") };
+        let seed = std::env::var("SEED").map_or(1, |seed| seed.parse().unwrap());
+        Self { processes, buyers, units, kills: 2 * processes as u64, seed }
+    }
+
+    /// The next of a row of numbers below `below`, the same for the same seed (xorshift64).
+    fn random(&mut self, below: u64) -> u64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % below
+    }
+}
+
+/// Sends it with one key to one process after the other, until one answers with one of these.
+async fn answered(clients: &[Client], first: usize, path: &str, body: &Value, of: &[u16]) -> Answer {
+    let key = Uuid::new_v4().to_string();
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    for attempt in 0..3_000 {
+        let client = &clients[(first + attempt) % clients.len()];
+        let headers = [("idempotency-key", key.as_str()), ("prefer", "wait=20")];
+        match client.try_send(Method::POST, path, Some(body), &headers).await {
+            Ok(answer) if of.contains(&answer.status.as_u16()) => return answer,
+            // It is gone, does not serve yet, or is still at it.
+            Err(_) => {}
+            Ok(answer) if [202, 500, 503].contains(&answer.status.as_u16()) => {}
+            Ok(answer) => panic!("{path}: {} {}", answer.status, answer.json()),
+        }
+        ticks.tick().await;
+    }
+    panic!("{path} was not answered")
+}
+
+/// Whether the buyer got one.
+async fn buys(clients: &[Client], number: usize) -> bool {
+    let cart = answered(clients, number, "/carts", &json!({"sku": "HOT", "quantity": 1}), &[201]).await;
+    let body = json!({"cart": cart.json()["id"], "country": "France", "payment": {}});
+    let answer = answered(clients, number, "/checkouts", &body, &[201, 409]).await;
+    if answer.status == 409 {
+        let why = answer.json();
+        assert_eq!(
+            (&why["type"], &why["reason"]),
+            (&json!("/problems/checkout-refused"), &json!("insufficient-stock"))
+        );
+    }
+    answer.status == 201
+}
+
+/// Whole shops on the same servers, far more buyers than units; processes are killed at any moment and started again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_that_are_killed_sell_twenty_units_twenty_times() {
+async fn processes_that_are_killed_sell_each_unit_once_and_are_paid_for_it() {
+    let mut sale = Sale::asked();
     let (place, shop, token) = prepared(Set::Rabbit).await;
-    let ports = [free_port(), free_port()];
-    let mut processes = [serve(&place, "one", "all", ports[0]), serve(&place, "two", "all", ports[1])];
-    let clients = ports.map(|port| Client::new(&format!("http://127.0.0.1:{port}"), &token));
+    let ports: Vec<u16> = (0..sale.processes).map(|_| free_port()).collect();
+    let name = |number: usize| format!("shop-{number}");
+    let run = |number: usize| serve(&place, &name(number), "all", ports[number]);
+    let mut processes: Vec<Process> = (0..sale.processes).map(run).collect();
+    let clients: Vec<Client> =
+        ports.iter().map(|port| Client::new(&format!("http://127.0.0.1:{port}"), &token)).collect();
     for client in &clients {
         ready(client).await;
     }
-    clients[0].product("HOT", "The one thing", 100, 20).await;
-    let body = json!({"lines": [{"sku": "HOT", "quantity": 1}], "country": "France"});
-    let buyers = (0..200).map(|number| {
-        let (clients, body) = (&clients, &body);
-        async move {
-            let key = Uuid::new_v4().to_string();
-            for attempt in 0_usize.. {
-                let client = &clients[(number + attempt) % 2];
-                let sent =
-                    client.try_send(Method::POST, "/orders", Some(body), &[("idempotency-key", &key)]).await;
-                if let Ok(answer) = sent
-                    && answer.status == 201
-                {
-                    return;
-                }
-                assert!(attempt < 600, "an order could not be placed");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    });
+    clients[0].product("HOT", "The one thing", 100, u32::try_from(sale.units).unwrap()).await;
+    let log = shop.log().unwrap();
+    let buying = join_all((0..sale.buyers).map(|number| buys(&clients, number)));
     let chaos = async {
-        for round in 0..4 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            let victim = round % 2;
+        // A buyer makes five events at least: the last kill comes before the last buyer.
+        let share = 4 * sale.buyers as u64 / sale.kills;
+        for kill in 0..sale.kills {
+            let at = i64::try_from(kill * share + sale.random(share)).unwrap();
+            eventually("the log grows", Duration::from_secs(120), async || {
+                log.head().await.is_ok_and(|head| head.position >= at)
+            })
+            .await;
+            let victim = usize::try_from(sale.random(sale.processes as u64)).unwrap();
             processes[victim].kill();
-            processes[victim] = serve(&place, ["one", "two"][victim], "all", ports[victim]);
+            processes[victim] = run(victim);
         }
     };
-    futures::future::join(join_all(buyers), chaos).await;
+    let (bought, ()) = futures::future::join(buying, chaos).await;
+    assert_eq!(bought.into_iter().filter(|bought| *bought).count(), sale.units);
     for client in &clients {
         ready(client).await;
     }
     settle::settle(&shop, Duration::from_secs(90)).await.unwrap();
-    let confirmed = clients[0].get("/orders?status=confirmed&limit=200").await.expect(200).json();
-    let refused = clients[1].get("/orders?status=refused&limit=200").await.expect(200).json();
-    assert_eq!(confirmed["items"].as_array().unwrap().len(), 20);
-    assert_eq!(refused["items"].as_array().unwrap().len(), 180);
-    let stock = clients[0].get("/inventory?sku=HOT").await.expect(200).json();
-    assert_eq!(
-        (&stock["items"][0]["on_hand"], &stock["items"][0]["reserved"]),
-        (&json!(20), &json!(20)),
-        "{stock}"
-    );
+    let list = async |path: &str| {
+        clients[0].look(path).await.expect(200).json()["items"].as_array().unwrap().clone()
+    };
+    let orders = list("/orders?limit=100").await;
+    assert_eq!(orders.len(), sale.units, "orders, however they stand");
+    for order in &orders {
+        assert_eq!(
+            (&order["status"], &order["paid"]["amount"]),
+            (&json!("confirmed"), &json!(100)),
+            "{order}"
+        );
+    }
+    assert_eq!(list("/payments?limit=100").await.len(), sale.units, "who got none was never asked for money");
+    let stock = &list("/inventory?sku=HOT").await[0];
+    assert_eq!((&stock["on_hand"], &stock["reserved"]), (&json!(sale.units), &json!(sale.units)), "{stock}");
+    let report = soonshop::stock::verify(&log).await.unwrap();
+    assert_eq!((report.exit_code(), report.lines), (0, sale.units as u64), "{report}");
     for process in processes {
         assert_eq!(process.stop(), Some(0), "a stop was not graceful");
     }
