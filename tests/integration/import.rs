@@ -224,15 +224,10 @@ async fn import_of_a_month_with_nats_and_opensearch() {
     import_and_ask(Set::Nats, "2010-12.csv.gz", "expected-2010-12.json").await;
 }
 
-/// The whole half year, on one set here and on all three by `make test-import`.
+/// The whole half year: `make test-import`, since it takes as long as many other tests together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn import_of_the_whole_file() {
-    let sets: &[Set] = if std::env::var_os("IMPORT_EVERYWHERE").is_some() {
-        &[Set::Embedded, Set::Rabbit, Set::Nats]
-    } else {
-        &[Set::Rabbit]
-    };
-    for set in sets {
-        import_and_ask(*set, "2010-12_2011-06.csv.gz", "expected.json").await;
+    for set in [Set::Embedded, Set::Rabbit, Set::Nats] {
+        import_and_ask(set, "2010-12_2011-06.csv.gz", "expected.json").await;
     }
 }
