@@ -268,6 +268,10 @@ async fn who_waits_is_sent_on_when_only_they_can_go_on() {
     assert_eq!(running["version"], answer.json["version"]);
     let payment = format!("/payments/{}", running["payments"][0]["id"].as_str().unwrap());
     assert_eq!(get_after(&shop, &payment, &answer.position).await["authorization"], "declined");
+    let headers = [("idempotency-key", "0199aabb-0000-4000-8000-000000000003"), ("prefer", "wait=1")];
+    let body = json!({ "cart": cart, "country": "France", "payment": {} });
+    let again = shop.send(Method::POST, "/checkouts", &headers, Some(&body)).await;
+    assert_eq!((again.status, &again.json["waits_for"]), (202, &json!("buyer")), "{}", again.json);
 
     done(&shop, &format!("{payment}/stop"), json!({})).await;
     paid(&shop, &checkout, json!({ "amount": pounds(6_000) })).await;

@@ -238,7 +238,12 @@ async fn is_by_its_buyer(call: &Call, id: Uuid) -> Result<bool, Problem> {
     match call.represented_id() {
         Some(named) => {
             let (checkout, _) = call.store.load::<Checkout>(id).await.map_err(refused)?;
-            Ok(checkout.started.is_some_and(|started| started.customer.subject() == named))
+            // One that is not there is refused by the command.
+            if checkout.started.is_none_or(|started| started.customer.subject() == named) {
+                return Ok(true);
+            }
+            let detail = "X-On-Behalf-Of names somebody else than the buyer of this checkout: name the buyer, or leave it out";
+            Err(Problem::malformed("invalid-header", detail).with("header", "X-On-Behalf-Of"))
         }
         None => Ok(role == Role::Guest || (role == Role::Service && !call.has_reason())),
     }

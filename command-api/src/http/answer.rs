@@ -25,7 +25,7 @@ pub(crate) struct Done {
     pub(crate) version: Option<i64>,
     /// The position of the last event: also in `Event-Position`. Null if nothing had to change.
     pub(crate) position: Option<i64>,
-    /// To who waited (`Prefer: wait`), where it has not ended: who has to go on with it.
+    /// Only after a wait (`Prefer: wait`), where nothing is decided yet: who has to go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waits_for: Option<WaitsFor>,
 }

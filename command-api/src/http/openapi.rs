@@ -190,10 +190,10 @@ fn header(description: &str) -> Header {
 fn awaited() -> Response {
     let name = Done::name().into_owned();
     rates::with_headers(ResponseBuilder::new())
-        .description("With `Prefer: wait`: what it became, in time.")
-        .header("ETag", header("The version of that, for If-Match."))
+        .description("With `Prefer: wait`: the order, if there is one before the time is up.")
+        .header("ETag", header("The version of the order, for If-Match."))
         .header("Event-Position", header("For a query that must have seen it: with `Prefer: wait`."))
-        .header("Location", header("What it became."))
+        .header("Location", header("The order."))
         .header("Preference-Applied", header("`wait`."))
         .content("application/json", Content::new(Some(Ref::from_schema_name(name))))
         .build()
@@ -213,7 +213,7 @@ fn done(endpoint: &Endpoint) -> Response {
             }
         }
         Success::Accepted(_) => {
-            response = response.header("Location", header("Where to look what became of it."));
+            response = response.header("Location", header("Where its state is shown."));
         }
         Success::Done | Success::Removed | Success::Answer => {}
     }

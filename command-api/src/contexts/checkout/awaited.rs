@@ -26,13 +26,10 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The most new events of a stream that are looked at together.
-const MOST_NEW: i64 = 1_000;
-
 /// Waits as long as the caller wants to, until the checkout has ended or only its buyer can go on with it. Its order if there
-/// is one, why it was refused, or where to look. `started` is the answer to its start, for a caller who does not wait, or for
-/// whom there is no place among those who do. Who sends the start again (`repeats`) has been told what is up to the buyer:
-/// that is the answer only once something has changed.
+/// is one, why it was refused, or where to look. `started` is the answer to its start: for a caller who does not wait, for whom
+/// there is no place among those who do, or where the log cannot be read meanwhile. Who sends the start again (`repeats`) is
+/// told that it is up to the buyer only once something has changed, or the time is up: they may have confirmed a payment.
 pub(super) async fn awaited(
     call: &Call,
     id: Uuid,
@@ -43,8 +40,10 @@ pub(super) async fn awaited(
     let Some(_turn) = call.turn_to_wait().await else { return Ok(started) };
     let begun = Instant::now();
     let mut seen = Seen::default();
-    seen.look(call, id).await?;
     let mut has_changed = false;
+    if let Err(problem) = seen.look(call, id).await {
+        return Ok(not_seen(started, &problem));
+    }
     loop {
         if let Some(refusal) = &seen.checkout.refusal {
             return came_to_nothing(&seen, id, refusal);
@@ -58,10 +57,20 @@ pub(super) async fn awaited(
         let left = wait.saturating_sub(begun.elapsed());
         let pause = (begun.elapsed() / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE).min(left);
         if left.is_zero() || !call.goes_on_for(pause).await {
-            return Ok(running(&seen, id, WaitsFor::Shop));
+            let waits_for = if seen.is_up_to_its_buyer() { WaitsFor::Buyer } else { WaitsFor::Shop };
+            return Ok(running(&seen, id, waits_for));
         }
-        has_changed |= seen.look(call, id).await?;
+        match seen.look(call, id).await {
+            Ok(changed) => has_changed |= changed,
+            Err(problem) => return Ok(not_seen(started, &problem)),
+        }
     }
+}
+
+/// The command was done, whatever became of it.
+fn not_seen(started: Response, problem: &Problem) -> Response {
+    tracing::warn!(problem = problem.slug(), "what became of a checkout could not be read");
+    started
 }
 
 /// What a caller who waits has seen so far.
@@ -99,10 +108,18 @@ impl Seen {
         id: Uuid,
         version: i64,
     ) -> Result<Option<(A, i64)>, Problem> {
-        let new = call.store.log().stream(type_of::<A>(), &id.to_string(), version, MOST_NEW).await;
-        let Some(last) = new.map_err(unreadable)?.pop() else { return Ok(None) };
-        self.position = self.position.max(last.position);
-        call.store.load::<A>(id).await.map(Some).map_err(refused)
+        let events_after = async |version| {
+            let events = call.store.log().stream(type_of::<A>(), &id.to_string(), version, 1).await;
+            events.map(|mut events| events.pop()).map_err(unreadable)
+        };
+        if events_after(version).await?.is_none() {
+            return Ok(None);
+        }
+        let (state, version) = call.store.load::<A>(id).await.map_err(refused)?;
+        // Of the very event that the state ends with: more may have come since.
+        let last = events_after(version - 1).await?;
+        self.position = last.map_or(self.position, |last| self.position.max(last.position));
+        Ok(Some((state, version)))
     }
 
     /// Whether it goes on only once its buyer pays, or confirms a payment.
