@@ -281,7 +281,8 @@ async fn invisible_characters_make_no_text_of_any_body_another_one() {
         };
         let sent = key();
         let first = send(&sent, &sample).await;
-        assert!([200, 201, 202].contains(&first.status), "{command}: {}", first.text);
+        let expected: &[u16] = if command == "checkout.start" { &[202] } else { &[200, 201] };
+        assert!(expected.contains(&first.status), "{command}: {}", first.text);
         for pointer in &pointers {
             let text = sample.pointer(pointer).and_then(Value::as_str).unwrap();
             let apart = text.replace('ë', "e\u{308}").replace('Ë', "E\u{308}");
