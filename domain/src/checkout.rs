@@ -259,14 +259,17 @@ impl Checkout {
 
     /// What is neither settled nor can become so by the payments that there are.
     pub fn unpaid(&self) -> i64 {
-        let total = self.started.as_ref().map_or(0, |started| started.total.amount);
-        total.saturating_sub(self.payments.promised()).max(0)
+        self.total_without(self.payments.promised())
     }
 
-    /// What is not authorized yet.
+    /// The part of its total that no provider has authorized yet, in minor units.
     pub fn left(&self) -> i64 {
+        self.total_without(self.payments.settled())
+    }
+
+    fn total_without(&self, amount: i64) -> i64 {
         let total = self.started.as_ref().map_or(0, |started| started.total.amount);
-        total.saturating_sub(self.payments.settled()).max(0)
+        total.saturating_sub(amount).max(0)
     }
 
     fn start(&self, opening: Opening, now: DateTime<Utc>) -> Result<Vec<Event>, Error> {

@@ -20,6 +20,7 @@ pub const IF_MATCH: HeaderName = axum::http::header::IF_MATCH;
 pub const IF_NONE_MATCH: HeaderName = axum::http::header::IF_NONE_MATCH;
 pub const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-on-behalf-of");
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 pub const REASON: HeaderName = HeaderName::from_static("x-reason");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use soonshop::migrate::StartProcess;
 use soonshop::serve::{self, Options};
 use soonshop::{
@@ -214,7 +216,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import { source: import::Source::OnlineRetail(options) } => {
             let shop = Shop::open(&cli.config, Role::All)?;
             return match import::run(&shop, &options).await {
-                Ok(done) => report(&done, options.json),
+                Ok(done) => report(&done, options.json, done.exit_code()),
                 Err(error) if error.is::<import::FileRefused>() => {
                     eprintln!("soonshop: {error}");
                     Ok(ExitCode::from(import::REFUSED))
@@ -309,14 +311,10 @@ async fn serve_until_stopped(shop: Shop, options: Options, sample: bool) -> anyh
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]
-fn report(report: &import::Report, json: bool) -> anyhow::Result<ExitCode> {
-    if json {
-        println!("{}", serde_json::to_string(report)?);
-    } else {
-        println!("{report}");
-    }
-    Ok(ExitCode::from(report.exit_code()))
+/// Prints a report: for people, or as JSON.
+fn report(report: &(impl Display + Serialize), json: bool, exit_code: u8) -> anyhow::Result<ExitCode> {
+    let text = if json { serde_json::to_string(report)? } else { report.to_string() };
+    Ok(say(&seals::Outcome { text, exit_code }))
 }
 
 /// As it is, without another end of line.
@@ -331,19 +329,16 @@ fn say(outcome: &seals::Outcome) -> ExitCode {
 }
 
 async fn verify(shop: Shop, what: Verify) -> anyhow::Result<ExitCode> {
-    let (text, exit_code) = match what {
+    match what {
         Verify::Erased(options) => {
-            let report = erased::verify(shop, &options).await?;
-            let text = if options.json { serde_json::to_string(&report)? } else { report.to_string() };
-            (text, report.exit_code())
+            let found = erased::verify(shop, &options).await?;
+            report(&found, options.json, found.exit_code())
         }
         Verify::Stock(options) => {
-            let report = stock::verify(&shop.log()?).await?;
-            let text = if options.json { serde_json::to_string(&report)? } else { report.to_string() };
-            (text, report.exit_code())
+            let found = stock::verify(&shop.log()?).await?;
+            report(&found, options.json, found.exit_code())
         }
-    };
-    Ok(say(&seals::Outcome { text, exit_code }))
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the result of a command goes to standard output")]

@@ -136,7 +136,7 @@ pub async fn verify(log: &EventLog) -> anyhow::Result<Report> {
     }
 }
 
-/// What is there of one SKU at one location.
+/// The units of one SKU at one location.
 struct Book {
     place: StockPlace,
     on_hand: i64,
@@ -314,8 +314,8 @@ impl Books {
         }
     }
 
-    /// What is reserved at the end is of what has not ended, or ended a short while before `end`; and every order that is
-    /// confirmed still has its units.
+    /// Checks the end of the log. An order that ended more than 15 minutes before `end`, the time of the last event, has no
+    /// reservations left; an order that is confirmed has those of all its lines; every reservation is of a known order.
     fn close(mut self, end: DateTime<Utc>) -> Report {
         let confirmed = self.orders.iter().filter(|(_, order)| order.ended.is_none());
         let confirmed = confirmed.filter_map(|(id, order)| Some((*id, order.confirmed?)));

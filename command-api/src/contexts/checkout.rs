@@ -29,7 +29,9 @@ use crate::http::answer::{answer, refused, rejected};
 use crate::http::body::Input;
 use crate::http::call::Call;
 use crate::http::endpoint::{Endpoint, endpoints};
+use crate::http::headers::invalid_header;
 use crate::http::privileged::Privileged;
+use crate::http::represented::HEADER;
 use crate::http::row::Success::{Accepted, Created, Done};
 use crate::http::schema;
 
@@ -243,7 +245,7 @@ async fn is_by_its_buyer(call: &Call, id: Uuid) -> Result<bool, Problem> {
                 return Ok(true);
             }
             let detail = "X-On-Behalf-Of names somebody else than the buyer of this checkout: name the buyer, or leave it out";
-            Err(Problem::malformed("invalid-header", detail).with("header", "X-On-Behalf-Of"))
+            Err(invalid_header(HEADER, detail))
         }
         None => Ok(role == Role::Guest || (role == Role::Service && !call.has_reason())),
     }

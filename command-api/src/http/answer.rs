@@ -30,13 +30,13 @@ pub(crate) struct Done {
     pub(crate) waits_for: Option<WaitsFor>,
 }
 
-/// Who has to go on with what is not done yet.
+/// Who has to do the next step of a checkout that is still running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum WaitsFor {
-    /// The buyer alone.
+    /// The buyer pays, or confirms a payment.
     Buyer,
-    /// The shop, which needs more time.
+    /// The shop holds stock, asks a provider, or places the order.
     Shop,
 }
 

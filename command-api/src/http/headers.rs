@@ -23,7 +23,7 @@ pub(super) const CHANNELS: [&str; 7] = ["storefront", "admin", "api", "webhook",
 /// The longest note, in bytes of UTF-8.
 const LONGEST_NOTE: usize = 1_000;
 
-pub(super) fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
+pub(crate) fn invalid_header(header: &'static str, detail: impl Into<String>) -> Problem {
     Problem::malformed("invalid-header", detail.into()).with("header", header)
 }
 

@@ -9,7 +9,7 @@ use super::answer::refused;
 use super::headers::invalid_header;
 use super::state::Commands;
 
-pub(super) const HEADER: &str = "X-On-Behalf-Of";
+pub(crate) const HEADER: &str = "X-On-Behalf-Of";
 
 /// Refuses the holders of keys, the operator and, as a customer, who is no user. A user who was deleted is one: a command
 /// that is sent again has the answer that it had.

@@ -22,6 +22,13 @@ pub struct Part {
     pub stopped: bool,
 }
 
+impl Part {
+    /// Whether it may still be authorized.
+    pub fn is_open(&self) -> bool {
+        !self.stopped && self.settled.is_none()
+    }
+}
+
 /// What a provider authorized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts as _, RawPathParams};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, ETAG, LINK};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
 use futures::future::BoxFuture;
@@ -22,10 +22,10 @@ use crate::Problem;
 use crate::access::session::from_here;
 use crate::access::{Access, Caller, Permission, Visitor};
 use crate::grammar::{self, MediaType};
-use crate::headers::{self, EVENT_POSITION, EventPosition, IfMatch, IfNoneMatch, position_header};
+use crate::headers::{
+    self, EVENT_POSITION, EventPosition, IfMatch, IfNoneMatch, PREFERENCE_APPLIED, position_header,
+};
 use crate::work::{Turn, Work, address_of};
-
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The state that all requests of a service share.
 pub trait Shared: Send + Sync + 'static {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::HeaderValue;
 use axum::response::{IntoResponse as _, Response};
 use soonshop_domain::checkout::{Checkout, Refusal};
 use soonshop_domain::order::Order;
@@ -12,14 +12,12 @@ use soonshop_domain::{Decider, type_of};
 use soonshop_event_log::LOG;
 use soonshop_event_store::{Answer, OutcomeKind};
 use soonshop_service_kit::Problem;
-use soonshop_service_kit::headers::{EVENT_POSITION, EventPosition};
+use soonshop_service_kit::headers::{EVENT_POSITION, EventPosition, PREFERENCE_APPLIED};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::http::answer::{Done, WaitsFor, refused, render, unreadable};
 use crate::http::call::Call;
-
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The shortest and the longest pause between two looks: a quarter of the time waited so far, so that an end is seen at most
 /// a quarter later than it comes.
@@ -90,7 +88,7 @@ impl Seen {
         if let Some((checkout, version)) = self.changed::<Checkout>(call, id, self.version).await? {
             (self.checkout, self.version, has_changed) = (checkout, version, true);
         }
-        let open = self.checkout.payments.iter().filter(|(_, part)| !part.stopped && part.settled.is_none());
+        let open = self.checkout.payments.iter().filter(|(_, part)| part.is_open());
         for payment in open.map(|(payment, _)| *payment).collect::<Vec<_>>() {
             let version = self.payments.get(&payment).map_or(0, |(_, version)| *version);
             if let Some(found) = self.changed::<Payment>(call, payment, version).await? {
@@ -132,7 +130,7 @@ impl Seen {
         if checkout.payments.is_empty() && is_opened_for_them {
             return false;
         }
-        let mut open = checkout.payments.iter().filter(|(_, part)| !part.stopped && part.settled.is_none());
+        let mut open = checkout.payments.iter().filter(|(_, part)| part.is_open());
         open.all(|(id, _)| {
             let authorization = self.payments.get(id).and_then(|(payment, _)| payment.authorization());
             authorization.is_some_and(|(_, one)| one.progress.awaits_buyer())
